@@ -1,0 +1,20 @@
+//! The language of configuration.
+//!
+//! A configuration key is declared once, with [`config!`]: the typed struct that the code reads, the
+//! [`ConfigDef`] that the REST API lists and validates against, and the reference page all come from that one
+//! place. Wording, ordering and parsing follow `org.apache.kafka.common.config.ConfigDef`, because operators'
+//! tools match on them.
+
+pub mod declare;
+pub mod def;
+pub mod parse;
+pub mod secret;
+pub mod validate;
+pub mod validators;
+
+pub use declare::FromConfigValue;
+pub use def::{ConfigDef, ConfigKey, IntoDefault, Importance, NULL, Null, Type, Width};
+pub use parse::{ConfigError, ConfigValue, Props, parse_type};
+pub use secret::Secret;
+pub use validate::{ConfigEntry, Validated};
+pub use validators::Validator;

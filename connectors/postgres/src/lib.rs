@@ -1,0 +1,1 @@
+//! The Debezium-compatible Postgres source

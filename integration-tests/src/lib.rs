@@ -1,0 +1,1 @@
+//! Testbed, scenarios and the quickstart

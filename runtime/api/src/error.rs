@@ -1,0 +1,192 @@
+//! One error type for everything that crosses a contract of this crate.
+//!
+//! Kinds are named by what can be done about them, not by which side failed; the side is the stage that the worker
+//! adds. Retry, HTTP status, code and hint are exhaustive matches in this file.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A result of a contract.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The configuration is wrong: change it.
+    Config,
+    /// Credentials were refused: replace them.
+    Auth,
+    /// A system is away: wait and try again.
+    Unavailable,
+    /// No answer in time: try again.
+    Timeout,
+    /// One record is bad: skip it, or mend it.
+    Data,
+    /// A schema does not fit.
+    Schema,
+    /// The stored position can't be continued from: choose how to start afresh.
+    PositionLost,
+    /// Something else has the resource: wait until it lets go.
+    Conflict,
+    /// Something named does not exist.
+    NotFound,
+    /// A permission is missing: grant it.
+    Forbidden,
+    /// Our own mistake: report it.
+    Bug,
+}
+
+impl ErrorKind {
+    /// True when the same attempt may succeed later without anyone's help (`RetriableException`).
+    pub const fn retriable(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Timeout | Self::Conflict)
+    }
+
+    /// A stable name for logs, metrics and the job API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Auth => "auth",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Data => "data",
+            Self::Schema => "schema",
+            Self::PositionLost => "position_lost",
+            Self::Conflict => "conflict",
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::Bug => "bug",
+        }
+    }
+
+    /// The Java class that operators' tools know for it: the first word of a trace, and a header of dead letters.
+    pub const fn java_class(self) -> &'static str {
+        match self {
+            Self::Config => "org.apache.kafka.common.config.ConfigException",
+            Self::Unavailable | Self::Timeout | Self::Conflict => {
+                "org.apache.kafka.connect.errors.RetriableException"
+            }
+            Self::Data => "org.apache.kafka.connect.errors.DataException",
+            Self::Schema => "org.apache.kafka.connect.errors.SchemaBuilderException",
+            Self::NotFound => "org.apache.kafka.connect.errors.NotFoundException",
+            Self::Auth | Self::PositionLost | Self::Forbidden | Self::Bug => {
+                "org.apache.kafka.connect.errors.ConnectException"
+            }
+        }
+    }
+}
+
+/// An error with its kind, what happened, what to do, and its cause. The text never contains the cause: the chain is
+/// printed once, where the error is handled. It never contains a secret.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    hint: Option<Cow<'static, str>>,
+    class: Option<&'static str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), hint: None, class: None, source: None }
+    }
+
+    /// A record that can't be handled (`DataException`).
+    pub fn data(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Data, message)
+    }
+
+    /// A wrong configuration (`ConfigException`).
+    pub fn config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    /// A general failure (`ConnectException`) that retrying does not mend.
+    pub fn connect(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Bug, message).class("org.apache.kafka.connect.errors.ConnectException")
+    }
+
+    /// The same with what to do about it, as a sentence.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same under another Java class.
+    #[must_use]
+    pub fn class(mut self, class: &'static str) -> Self {
+        self.class = Some(class);
+        self
+    }
+
+    /// The same with its cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What happened, without the cause.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do, when it is known.
+    pub fn remedy(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The Java class that tools know for it.
+    pub fn java_class(&self) -> &'static str {
+        self.class.unwrap_or(self.kind.java_class())
+    }
+
+    /// The trace as status records and logs carry it: a Java-like first line, then the causes.
+    pub fn trace(&self) -> String {
+        let mut text = format!("{}: {}", self.java_class(), self.message);
+        if let Some(hint) = &self.hint {
+            text.push_str("\n\tremedy: ");
+            text.push_str(hint);
+        }
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let class = error.downcast_ref::<Error>().map(Error::java_class);
+            text.push_str("\nCaused by: ");
+            if let Some(class) = class {
+                text.push_str(class);
+                text.push_str(": ");
+            }
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text.push('\n');
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl From<connect_config::ConfigError> for Error {
+    fn from(error: connect_config::ConfigError) -> Self {
+        Self::config(error.message)
+    }
+}

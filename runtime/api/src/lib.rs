@@ -1,0 +1,28 @@
+//! What connectors, converters and transforms are to the runtime: data, errors and contracts.
+//!
+//! A connector knows this crate and its own system, and nothing else: no Kafka, no HTTP, no other connector.
+
+pub mod converter;
+pub mod error;
+pub mod plugin;
+pub mod record;
+pub mod schema;
+pub mod sink;
+pub mod source;
+pub mod transform;
+pub mod value;
+
+pub use bytes::{Bytes, BytesMut};
+pub use bytestring::ByteString;
+pub use connect_config::{ConfigDef, ConfigError, Props, Secret};
+pub use converter::{Converter, HeaderConverter};
+pub use error::{Error, ErrorKind, Result};
+pub use plugin::{Plugin, PluginKind, PluginType};
+pub use record::{Datum, Header, Origin, Record, SinkOrigin, TimestampType};
+pub use schema::{Field, Kind, Schema, SchemaRef};
+pub use sink::{Rejected, SinkConnector, SinkContext, SinkRecord, SinkTask, TopicPartition};
+pub use source::{
+    Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, Progress, SourceBatch, SourceConnector, SourceContext, SourceTask,
+};
+pub use transform::{Predicate, Transform};
+pub use value::{Struct, Value};

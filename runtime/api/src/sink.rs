@@ -1,0 +1,96 @@
+//! Sink connectors: from Kafka into another system.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use connect_config::{ConfigDef, Props, Validated};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::record::Record;
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+/// A record on its way into a sink. `Record::origin` is always `Origin::Sink`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SinkRecord {
+    pub record: Record,
+    /// The bytes as consumed, for the dead letter queue.
+    pub raw_key: Option<Bytes>,
+    pub raw_value: Option<Bytes>,
+}
+
+/// A record that the sink could not write: it goes to the dead letter queue, or fails the task, as the worker's
+/// error tolerance says (`ErrantRecordReporter`).
+#[derive(Debug)]
+pub struct Rejected {
+    /// Place in the batch given to `put`.
+    pub index: usize,
+    pub error: Error,
+}
+
+/// What a task gets from its worker.
+#[derive(Clone)]
+pub struct SinkContext {
+    pub connector: Arc<str>,
+    pub task: u32,
+    /// Cancelled when the task must stop: a long start or put ends soon after.
+    pub cancel: CancellationToken,
+    /// True when the worker has an errant record reporter (tolerance or a dead letter queue is configured).
+    pub reports_errors: bool,
+}
+
+/// A sink connector: one per plugin, stateless.
+#[async_trait]
+pub trait SinkConnector: Send + Sync {
+    /// The connector's own keys (not those of every connector).
+    fn config_def(&self) -> &'static ConfigDef;
+
+    /// The answer of the validate endpoint for the connector's own keys, live checks included.
+    async fn validate(&self, props: &Props) -> Result<Validated> {
+        Ok(self.config_def().validate(props))
+    }
+
+    /// The configurations of the tasks (`Connector.start` and `taskConfigs`). An error fails the connector.
+    async fn task_configs(&self, props: &Props, max: usize) -> Result<Vec<Props>>;
+
+    /// Starts a task.
+    async fn start_task(&self, props: Props, context: SinkContext) -> Result<Box<dyn SinkTask>>;
+
+    /// Checks offsets that a user wants to store (KIP-875); a `None` offset is a reset.
+    async fn alter_offsets(&self, _props: &Props, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// A running sink task.
+#[async_trait]
+pub trait SinkTask: Send {
+    /// Writes a batch, in order. An error with a retriable kind makes the worker give the same batch again
+    /// (`RetriableException`), any other fails the task. Rejected records are reported by index.
+    async fn put(&mut self, batch: &[SinkRecord]) -> Result<Vec<Rejected>>;
+
+    /// Makes everything given so far durable: offsets are committed after it.
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The partitions that the task has from now on.
+    async fn open(&mut self, _partitions: &[TopicPartition]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Partitions that are taken away.
+    async fn close(&mut self, _partitions: &[TopicPartition]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Stops. No call comes after it.
+    async fn stop(self: Box<Self>) -> Result<()>;
+}

@@ -1,0 +1,113 @@
+//! Source connectors: from another system into Kafka.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connect_config::{ConfigDef, Props, Validated};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::record::Record;
+
+/// A source partition or a source offset: a JSON object whose order is kept, because the offsets topic's keys are
+/// compared as bytes.
+pub type OffsetMap = serde_json::Map<String, serde_json::Value>;
+
+/// A position that may be stored once the first `after` records of its batch are safely in Kafka.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Number of records of the batch that must be acknowledged; 0 stands for a position without records.
+    pub after: usize,
+    pub partition: Arc<OffsetMap>,
+    pub offset: OffsetMap,
+    /// Handed back as it is in [`SourceTask::committed`], so that a task need not parse its own offset.
+    pub tag: u64,
+}
+
+/// What one poll brings: records in order, and checkpoints in order of `after`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SourceBatch {
+    pub records: Vec<Record>,
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// Reads the offsets that the worker stored for a connector.
+#[async_trait]
+pub trait OffsetReader: Send + Sync {
+    /// The offset of a partition, as read back from the store to its end. `None` when there is none.
+    async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
+}
+
+/// How far a task is: shown by status pages, metrics and the quickstart. Unknown figures are `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// `INIT`, `SNAPSHOT` or `STREAMING`.
+    pub phase: &'static str,
+    /// Table, rows read, rows estimated, done.
+    pub tables: Vec<(String, u64, Option<u64>, bool)>,
+    /// The last position read, for people.
+    pub position: Option<String>,
+}
+
+/// What a task gets from its worker.
+#[derive(Clone)]
+pub struct SourceContext {
+    pub connector: Arc<str>,
+    pub task: u32,
+    pub offsets: Arc<dyn OffsetReader>,
+    /// Cancelled when the task must stop: a long start or poll ends soon after.
+    pub cancel: CancellationToken,
+    /// Publishes the task's progress.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// Whether a connector can deliver exactly once (`ExactlyOnceSupport`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExactlyOnce {
+    Supported,
+    Unsupported,
+}
+
+/// A source connector: one per plugin, stateless. Long checks run in `validate`, long starts in `start_task`.
+#[async_trait]
+pub trait SourceConnector: Send + Sync {
+    /// The connector's own keys (not those of every connector).
+    fn config_def(&self) -> &'static ConfigDef;
+
+    /// The answer of the validate endpoint for the connector's own keys, live checks included.
+    async fn validate(&self, props: &Props) -> Result<Validated> {
+        Ok(self.config_def().validate(props))
+    }
+
+    /// The configurations of at most `max` tasks (`Connector.start` and `taskConfigs`). An error fails the connector.
+    async fn task_configs(&self, props: &Props, max: usize) -> Result<Vec<Props>>;
+
+    /// Starts a task: it exists only when started.
+    async fn start_task(&self, props: Props, context: SourceContext) -> Result<Box<dyn SourceTask>>;
+
+    /// Checks offsets that a user wants to store (KIP-875); a `None` offset is a reset. `Ok(false)`: the connector
+    /// does not check them.
+    async fn alter_offsets(&self, _props: &Props, _offsets: &[(OffsetMap, Option<OffsetMap>)]) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether it can deliver exactly once with this configuration (KIP-618).
+    fn exactly_once(&self, _props: &Props) -> ExactlyOnce {
+        ExactlyOnce::Unsupported
+    }
+}
+
+/// A running source task.
+#[async_trait]
+pub trait SourceTask: Send {
+    /// The next batch; may wait for long, may be empty. Cancel-safe: dropping the future loses nothing.
+    async fn poll(&mut self) -> Result<SourceBatch>;
+
+    /// Called when a checkpoint is in the offsets topic, never earlier: the place to confirm a position upstream.
+    async fn committed(&mut self, _checkpoint: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+
+    /// Stops. No call comes after it.
+    async fn stop(self: Box<Self>) -> Result<()>;
+}

@@ -1,0 +1,11 @@
+//! The pure herder: what a cluster of workers knows and decides.
+//!
+//! Nothing here waits, locks, reads a clock or does I/O: state and an event go in, effects come out. The worker carries
+//! them out.
+
+pub mod herd;
+
+pub use herd::{
+    ClusterView, Command, ConnectorId, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop, OffsetEntry,
+    PluginInfo, Reply, Signature, State, Target, TaskId, TaskInfo, TaskStatus,
+};

@@ -1,0 +1,1 @@
+//! All Kafka I/O: topic log, producer, consumer, admin and group membership

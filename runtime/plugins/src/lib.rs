@@ -1,0 +1,1 @@
+//! The plugins a worker has, and the configuration of a connector built from them

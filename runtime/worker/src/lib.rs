@@ -1,0 +1,1 @@
+//! Runs what the herder decided: source and sink loops, offsets, status, dead letters
