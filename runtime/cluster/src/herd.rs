@@ -152,7 +152,8 @@ pub enum Hop {
 /// One partition and offset of a connector (`ConnectorOffset`, KIP-875).
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetEntry {
-    pub partition: serde_json::Map<String, serde_json::Value>,
+    /// `None` is a null that a user sent: the connector says what it thinks of it.
+    pub partition: Option<serde_json::Map<String, serde_json::Value>>,
     pub offset: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
