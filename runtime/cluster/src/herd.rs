@@ -57,17 +57,9 @@ impl State {
 
     /// The state of a name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Unassigned,
-            Self::Running,
-            Self::Paused,
-            Self::Stopped,
-            Self::Failed,
-            Self::Restarting,
-            Self::Destroyed,
-        ]
-        .into_iter()
-        .find(|state| state.name() == name)
+        [Self::Unassigned, Self::Running, Self::Paused, Self::Stopped, Self::Failed, Self::Restarting, Self::Destroyed]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }
 

@@ -4,8 +4,10 @@
 //! them out.
 
 pub mod herd;
+pub mod unit;
 
 pub use herd::{
-    ClusterView, Command, ConnectorId, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop, OffsetEntry,
-    PluginInfo, Reply, Signature, State, Target, TaskId, TaskInfo, TaskStatus,
+    ClusterView, Command, ConnectorId, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop,
+    OffsetEntry, PluginInfo, Reply, Signature, State, Target, TaskId, TaskInfo, TaskStatus,
 };
+pub use unit::UnitId;

@@ -1,0 +1,109 @@
+//! The seam between the herder's loop and what runs: connectors and tasks, "units".
+//!
+//! The loop decides, [`Units`] carries out. Calls return at once and never fail; what becomes of them comes back as
+//! [`UnitEvent`]s on one bounded channel (given to whoever implements [`Units`] when it is made).
+//!
+//! Invariants that both sides keep:
+//! 1. The loop starts a unit only when the previous run of the same unit has ended.
+//! 2. Every run ends with exactly one [`UnitEvent::Exited`] or [`UnitEvent::Failed`]; nothing of that run comes later.
+//! 3. Every event carries the run it belongs to, so that one that comes late is recognised.
+
+use async_trait::async_trait;
+use connect_cluster::{ConnectorId, HerdError, OffsetEntry, TaskId};
+use connect_config::Props;
+use indexmap::IndexMap;
+
+pub use connect_cluster::unit::UnitId;
+
+/// Counts the runs of all units of a worker: no two have the same.
+pub type Run = u64;
+
+/// Everything that is needed to start a connector.
+#[derive(Clone, Debug)]
+pub struct ConnectorStart {
+    pub name: ConnectorId,
+    pub run: Run,
+    /// The configuration as the user gave it: `${provider:path:key}` is not resolved yet.
+    pub config: Props,
+}
+
+/// Everything that is needed to start a task.
+#[derive(Clone, Debug)]
+pub struct TaskStart {
+    pub id: TaskId,
+    pub run: Run,
+    /// The task's own configuration from the config topic, not resolved yet.
+    pub config: IndexMap<String, String>,
+    /// The connector's configuration (converters, transforms, error handling, client overrides), not resolved yet.
+    pub connector: Props,
+    /// The number of tasks the connector has now.
+    pub task_count: usize,
+}
+
+/// What came of a unit.
+#[derive(Clone, Debug)]
+pub struct UnitEvent {
+    pub unit: UnitId,
+    pub run: Run,
+    pub what: UnitNews,
+}
+
+/// The news in a [`UnitEvent`].
+#[derive(Clone, Debug)]
+pub enum UnitNews {
+    /// It is at work: after a start, or after a resume.
+    Running,
+    /// It is at rest but warm, after a pause: what was under way is finished. (A unit that is to be paused when it comes
+    /// to this worker is not started at all.)
+    Paused,
+    /// It ended by itself with this trace (`connect_api::Error::trace`). The run is over. A connector that can't be
+    /// started (unknown class, `task_configs` failed) reports this too.
+    Failed {
+        trace: String,
+    },
+    /// It ended because it was asked to; its offsets are flushed. Comes within the graceful timeout
+    /// (`task.shutdown.graceful.timeout.ms`), in which case the task was abandoned and can do no more harm.
+    Exited,
+    /// The connector wants these tasks (`Connector.taskConfigs`): sent after `Running`, on each start and resume.
+    /// Each has `task.class`, for sinks `topics` or `topics.regex`, and for keys whose value contains a variable in the
+    /// connector's configuration that unresolved value (`AbstractHerder.reverseTransform`).
+    TaskConfigs(Vec<IndexMap<String, String>>),
+    /// The task of this unit wrote to, or read from, a topic for the first time in this run (KIP-558).
+    TopicUsed {
+        topic: String,
+    },
+}
+
+/// Runs units. Implemented by this crate for real tasks, and by tests in memory.
+#[async_trait]
+pub trait Units: Send + Sync + 'static {
+    /// Starts a connector: finds the plugin, asks it for its tasks.
+    fn start_connector(&self, start: ConnectorStart);
+
+    /// Starts a task.
+    fn start_task(&self, start: TaskStart);
+
+    /// Asks a running unit to rest; a unit that is not there is ignored, here and below.
+    fn pause(&self, unit: &UnitId);
+
+    /// Asks a resting unit to go on.
+    fn resume(&self, unit: &UnitId);
+
+    /// Asks a unit to end.
+    fn stop(&self, unit: &UnitId);
+
+    /// `GET /connectors/{name}/offsets`. `config` is the connector's configuration, not resolved.
+    async fn offsets(&self, name: &str, config: &Props) -> Result<Vec<OffsetEntry>, HerdError>;
+
+    /// `PATCH` (some offsets) or `DELETE` (none: all of them) of a stopped connector's offsets; the herder has checked
+    /// that it is stopped. Answers the message for the user.
+    async fn alter_offsets(
+        &self,
+        name: &str,
+        config: &Props,
+        offsets: Option<Vec<OffsetEntry>>,
+    ) -> Result<String, HerdError>;
+
+    /// The topics a connector used were reset: tasks report their topics anew.
+    fn forget_topics(&self, name: &str);
+}
