@@ -1,0 +1,107 @@
+//! Membership in a group of workers by Kafka's classic group protocol, protocol type `connect`.
+//!
+//! The owner (the herder) starts a [`Membership`] and takes its events. Everything that needs the owner's knowledge is an
+//! event with a reply: the metadata before each join, the assignment when this member is the leader. Heartbeats go on while
+//! the owner thinks, so it may stop its work before it answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{ClientProps, Error, Result};
+
+/// How to be a member.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    pub group_id: String,
+    /// Prefix of the member id the coordinator gives (`connect-<host>:<port>`).
+    pub client_id: String,
+    pub protocol_type: String,
+    /// `session.timeout.ms`: without a heartbeat for so long the member is out.
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `rebalance.timeout.ms`: how long members have to join again.
+    pub rebalance_timeout: Duration,
+    /// `retry.backoff.ms`: the pause before trying again.
+    pub retry_backoff: Duration,
+}
+
+/// A protocol this member offers, most wanted first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedProtocol {
+    pub name: String,
+    pub metadata: Bytes,
+}
+
+/// A member as the elected leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    pub member_id: String,
+    pub metadata: Bytes,
+}
+
+/// A completed join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    pub generation: i32,
+    pub member_id: String,
+    pub leader_id: String,
+    /// The protocol the coordinator chose.
+    pub protocol: String,
+    pub assignment: Bytes,
+}
+
+impl Joined {
+    /// Whether this member leads the group.
+    pub fn is_leader(&self) -> bool {
+        self.member_id == self.leader_id
+    }
+}
+
+/// What happens to the membership, in order.
+#[derive(Debug)]
+pub enum GroupEvent {
+    /// A join is about to be sent: answer with what to offer. The member keeps its heartbeats until the answer. Dropping
+    /// `reply` ends the membership.
+    Prepare { reply: oneshot::Sender<Vec<OfferedProtocol>> },
+    /// This member leads the new generation: answer with an assignment for each member id. If the group moves on before the
+    /// answer, the answer is dropped and a new `Prepare` follows.
+    Elected {
+        generation: i32,
+        protocol: String,
+        leader_id: String,
+        members: Vec<GroupMember>,
+        reply: oneshot::Sender<Vec<(String, Bytes)>>,
+    },
+    /// The member has its assignment.
+    Joined(Joined),
+    /// The group rebalances; the assignment stays valid until the member joins again. `Prepare` follows.
+    Rebalancing,
+    /// The member is not in the group any more (session over, fenced, coordinator out of reach for the session's length): all
+    /// work must stop. It tries to join anew; `Prepare` follows.
+    Lost { reason: String },
+    /// Something the member gets over by itself, but the user should know (broker away, authorization missing).
+    Trouble(Error),
+}
+
+/// Handle of a running membership. Dropping it ends the membership without a clean leave.
+#[derive(Debug)]
+pub struct Membership {}
+
+impl Membership {
+    /// Starts to join. Events come through the receiver, which must be read all the time.
+    pub fn start(_config: GroupConfig, _props: &ClientProps) -> Result<(Self, mpsc::Receiver<GroupEvent>)> {
+        let (_sender, receiver) = mpsc::channel(16);
+        Ok((Self {}, receiver))
+    }
+
+    /// Asks for a new round, which brings everybody to join again.
+    pub fn rejoin(&self) {}
+
+    /// Leaves the group (LeaveGroup is sent within `timeout`) and ends the membership.
+    pub async fn leave(self, _timeout: Duration) -> Result<()> {
+        Ok(())
+    }
+}
