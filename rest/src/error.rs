@@ -1,0 +1,60 @@
+//! Errors as the API answers them: a status and `{"error_code": .., "message": ..}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RestError {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+#[derive(Serialize)]
+struct ErrorMessage<'a> {
+    error_code: u16,
+    message: &'a str,
+}
+
+impl RestError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// What JAX-RS says of a request that no resource serves: `HTTP 404 Not Found`.
+    pub(crate) fn plain(status: StatusCode) -> Self {
+        Self::new(status, format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()))
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let body = Json(ErrorMessage { error_code: self.status.as_u16(), message: &self.message });
+        (self.status, body).into_response()
+    }
+}
+
+/// What a handler answers.
+pub(crate) type RestResult<T = Response> = Result<T, RestError>;

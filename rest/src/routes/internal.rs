@@ -1,0 +1,43 @@
+//! Requests between workers, signed under the `sessioned` protocol (KIP-507). The herder checks the signature.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::put;
+use connect_cluster::{Command, Signature};
+use indexmap::IndexMap;
+
+use super::{App, Segments, Table};
+use crate::body::bind;
+use crate::error::RestResult;
+use crate::forward::Incoming;
+
+pub(super) fn routes(table: Table) -> Table {
+    table.path("/connectors/{name}/fence", "PUT,OPTIONS", put(fence))
+}
+
+fn signature(headers: &HeaderMap, request: &Incoming) -> Signature {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Signature {
+        body: request.body.to_vec(),
+        authorization: text("X-Connect-Authorization"),
+        algorithm: text("X-Connect-Request-Signature-Algorithm"),
+    }
+}
+
+/// `POST /connectors/{name}/tasks`.
+pub(super) async fn put_task_configs(
+    State(app): State<App>,
+    path: Segments,
+    headers: HeaderMap,
+    request: Incoming,
+) -> RestResult {
+    let configs: Vec<IndexMap<String, String>> = bind(&request.body)?;
+    let signature = signature(&headers, &request);
+    let command = Command::PutTaskConfigs { name: path.name().to_owned(), configs, signature };
+    app.done(command, request, StatusCode::NO_CONTENT).await
+}
+
+async fn fence(State(app): State<App>, path: Segments, headers: HeaderMap, request: Incoming) -> RestResult {
+    let signature = signature(&headers, &request);
+    app.done(Command::Fence { name: path.name().to_owned(), signature }, request, StatusCode::NO_CONTENT).await
+}
