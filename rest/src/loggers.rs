@@ -32,10 +32,13 @@ pub fn parse_level(name: &str) -> Option<&'static str> {
         .find(|level| level.eq_ignore_ascii_case(name))
 }
 
+/// Hands the whole table to the logging system.
+type Apply = Box<dyn Fn(&BTreeMap<String, LoggerLevel>) + Send + Sync>;
+
 /// A table of levels that hands each change to the logging system.
 pub struct LogLevels {
     levels: Mutex<BTreeMap<String, LoggerLevel>>,
-    apply: Box<dyn Fn(&BTreeMap<String, LoggerLevel>) + Send + Sync>,
+    apply: Apply,
     now_ms: fn() -> i64,
 }
 

@@ -61,17 +61,13 @@ fn accepted_range(range: &str) -> Option<String> {
         return None;
     }
     let mut answer = JSON.to_owned();
-    for parameter in parts {
-        match parameter.split_once('=') {
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("q") => {
-                if value.trim().parse::<f32>().is_ok_and(|quality| quality <= 0.0) {
-                    return None;
-                }
-            }
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-                answer = format!("{JSON};charset={}", value.trim());
-            }
-            _ => {}
+    for (name, value) in parts.filter_map(|parameter| parameter.split_once('=')) {
+        let (name, value) = (name.trim(), value.trim());
+        if name.eq_ignore_ascii_case("q") && value.parse::<f32>().is_ok_and(|quality| quality <= 0.0) {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("charset") {
+            answer = format!("{JSON};charset={value}");
         }
     }
     Some(answer)
