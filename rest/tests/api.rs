@@ -1,5 +1,7 @@
 //! The API over a real socket, with a herder that keeps its connectors in memory.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
