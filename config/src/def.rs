@@ -23,7 +23,7 @@ pub enum Type {
 }
 
 /// How much a key matters to its user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Importance {
     High,
     Medium,
@@ -117,6 +117,36 @@ impl fmt::Debug for ConfigKey {
     }
 }
 
+impl Type {
+    /// The name in the REST API and in messages.
+    pub fn name(self) -> &'static str {
+        crate::parse::type_name(self)
+    }
+}
+
+impl Importance {
+    /// The name in the REST API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "HIGH",
+            Self::Medium => "MEDIUM",
+            Self::Low => "LOW",
+        }
+    }
+}
+
+impl Width {
+    /// The name in the REST API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Short => "SHORT",
+            Self::Medium => "MEDIUM",
+            Self::Long => "LONG",
+        }
+    }
+}
+
 impl ConfigKey {
     /// A required key of medium importance; everything else is added by the methods below.
     pub fn new(name: &str, ty: Type, documentation: &str) -> Self {
@@ -205,6 +235,14 @@ impl ConfigKey {
         self
     }
 
+    /// The default as the REST API shows it; `None` when there is none or it is null.
+    pub fn default_text(&self) -> Option<String> {
+        match &self.default {
+            Default::Required => None,
+            Default::Value(value) => value.text(),
+        }
+    }
+
     /// True when the key has no default.
     pub fn required(&self) -> bool {
         self.default == Default::Required
@@ -225,7 +263,14 @@ impl ConfigDef {
     }
 
     /// Adds a key; one of the same name is replaced in its place.
+    ///
+    /// # Panics
+    /// When the key's own default does not pass its validator: a declaration is code, and a test of each definition
+    /// builds it.
     pub fn define(&mut self, key: ConfigKey) -> &mut Self {
+        if let (Default::Value(default), Some(validator)) = (&key.default, &key.validator) {
+            validator.ensure_valid(&key.name, default).expect("the default of a declared key passes its validator");
+        }
         if let Some(group) = &key.group
             && !self.groups.contains(group)
         {

@@ -7,14 +7,18 @@
 
 pub mod declare;
 pub mod def;
+pub mod embed;
+pub mod java;
 pub mod parse;
 pub mod secret;
 pub mod validate;
 pub mod validators;
 
+pub use declare::ClassName;
 pub use declare::FromConfigValue;
-pub use def::{ConfigDef, ConfigKey, IntoDefault, Importance, NULL, Null, Type, Width};
-pub use parse::{ConfigError, ConfigValue, Props, parse_type};
+pub use def::{ConfigDef, ConfigKey, Importance, IntoDefault, NULL, Null, Recommendation, Type, Width};
+pub use embed::without_prefix;
+pub use parse::{ANY_CLASS, ConfigError, ConfigValue, KnownClass, Props, parse_type, parse_type_with};
 pub use secret::Secret;
 pub use validate::{ConfigEntry, Validated};
 pub use validators::Validator;

@@ -1,0 +1,229 @@
+//! What the registry adds to the keys of every connector: classes to choose from, versions, the keys of transforms
+//! and predicates (`ConnectorConfig.enrich`, `PluginsRecommenders`).
+
+use connect_api::{Plugin, PluginType};
+use connect_config::validators::check;
+use connect_config::{
+    ConfigDef, ConfigError, ConfigKey, ConfigValue, Importance, NULL, Props, Recommendation, Type, Validator, Width,
+    without_prefix,
+};
+
+use crate::connector::transformation_keys;
+use crate::registry::{Lookup, PluginRegistry};
+
+/// The three converters of a connector: key and what they must be.
+const CONVERTERS: [(&str, PluginType); 3] = [
+    ("key.converter", PluginType::Converter),
+    ("value.converter", PluginType::Converter),
+    ("header.converter", PluginType::HeaderConverter),
+];
+
+fn interface(kind: PluginType) -> &'static str {
+    match kind {
+        PluginType::Source | PluginType::Sink => "Connector",
+        PluginType::Converter => "Converter",
+        PluginType::HeaderConverter => "HeaderConverter",
+        PluginType::Transformation => "Transformation",
+        PluginType::Predicate => "Predicate",
+    }
+}
+
+fn text(text: &str) -> ConfigValue {
+    ConfigValue::String(text.to_owned())
+}
+
+/// Refuses a class of the wrong kind; a class that is unknown was refused before and arrives as null.
+fn class_of(registry: &PluginRegistry, kind: PluginType, description: String) -> impl Validator + use<> {
+    let registry = registry.clone();
+    check(description, move |_, value| match value.as_str() {
+        Some(class) if registry.find(kind, class).is_none() => {
+            let class = match registry.lookup(class) {
+                Lookup::Found(plugin) => plugin.class,
+                _ => class,
+            };
+            Err(ConfigError::new(format!("Class class {class} does not implement the {} interface", interface(kind))))
+        }
+        _ => Ok(()),
+    })
+}
+
+/// All classes of a kind, to choose from.
+fn choose_class(registry: &PluginRegistry, kind: PluginType) -> Vec<ConfigValue> {
+    registry.of_type(kind).map(|plugin| ConfigValue::Class(plugin.class.to_owned())).collect()
+}
+
+/// The versions of the class that another key names: ours are the one version each plugin has.
+fn versions(registry: &PluginRegistry, class: Option<&str>) -> Vec<ConfigValue> {
+    let plugin = class.and_then(|class| registry.any(class.trim()));
+    plugin.map(|plugin| vec![text(plugin.version)]).unwrap_or_default()
+}
+
+/// Classes, versions and defaults that depend on the worker's plugins and its own converters.
+pub(crate) fn plugin_defaults(
+    registry: &PluginRegistry,
+    worker: &Props,
+    connector: &Plugin,
+    mut def: ConfigDef,
+) -> ConfigDef {
+    let version = connector.version;
+    set(&mut def, "connector.plugin.version", |key| {
+        key.default(version).recommender(move |_, _| Recommendation { values: vec![text(version)], visible: true })
+    });
+    for (name, kind) in CONVERTERS {
+        let default = worker.get(name).and_then(Option::as_deref).map(str::trim);
+        let default = default
+            .or((name == "header.converter").then_some("org.apache.kafka.connect.storage.SimpleHeaderConverter"));
+        // The worker may name it by an alias; the connector sees the class.
+        let default = default.map(|class| registry.any(class).map_or(class, |plugin| plugin.class).to_owned());
+        let choices = choose_class(registry, kind);
+        set(&mut def, name, |key| {
+            let description = key.validator.as_ref().map(ToString::to_string).unwrap_or_default();
+            let key = match &default {
+                Some(class) => key.default(class.as_str()),
+                None => key,
+            };
+            key.validator(class_of(registry, kind, description))
+                .recommender(move |_, _| Recommendation { values: choices.clone(), visible: true })
+        });
+        converter_version(registry, &mut def, name, kind, default);
+    }
+    def
+}
+
+/// The version of a converter: shown when the converter's class is known.
+fn converter_version(
+    registry: &PluginRegistry,
+    def: &mut ConfigDef,
+    name: &'static str,
+    kind: PluginType,
+    default: Option<String>,
+) {
+    let registry = registry.clone();
+    set(def, &format!("{name}.plugin.version"), move |key| {
+        key.recommender(move |_, props| {
+            let given = props.get(name).map_or(default.as_deref(), Option::as_deref).map(str::trim);
+            let known = given.filter(|class| registry.is_known_class(class));
+            let fitting = known.filter(|class| registry.find(kind, class).is_some());
+            Recommendation { values: versions(&registry, fitting), visible: known.is_some() }
+        })
+    });
+}
+
+/// Changes a key of a definition that has it.
+fn set(def: &mut ConfigDef, name: &str, change: impl FnOnce(ConfigKey) -> ConfigKey) {
+    if let Some(key) = def.key(name).cloned() {
+        def.define(change(key));
+    }
+}
+
+/// Adds the keys of the transforms and predicates that the connector names, and the versions of its converters.
+pub(crate) fn enrich(registry: &PluginRegistry, def: &mut ConfigDef, props: &Props) {
+    for (name, kind) in CONVERTERS {
+        let default = def.key(name).and_then(ConfigKey::default_text);
+        let class = props.get(name).map_or(default, Clone::clone);
+        let version = class.and_then(|class| registry.find(kind, class.trim()).map(|plugin| plugin.version));
+        if let Some(version) = version {
+            set(def, &format!("{name}.plugin.version"), |key| key.default(version));
+        }
+    }
+    stages(registry, def, props, "transforms", "Transforms", PluginType::Transformation);
+    stages(registry, def, props, "predicates", "Predicates", PluginType::Predicate);
+}
+
+/// The keys of each alias of a list: its type and version, then those of the class.
+fn stages(
+    registry: &PluginRegistry,
+    def: &mut ConfigDef,
+    props: &Props,
+    list: &str,
+    group_name: &str,
+    kind: PluginType,
+) {
+    for alias in crate::chain::aliases(props, list).unwrap_or_default() {
+        let prefix = format!("{list}.{alias}.");
+        let group = format!("{group_name}: {alias}");
+        let class = props.get(&format!("{prefix}type")).and_then(Option::as_deref).map(str::trim);
+        let plugin = class.and_then(|class| registry.find(kind, class));
+        def.define(type_key(registry, props, &alias, &prefix, &group, kind));
+        def.define(version_key(registry, &alias, &prefix, &group, kind, plugin));
+        let Some(plugin) = plugin else { continue };
+        let mut own = ConfigDef::new();
+        if kind == PluginType::Transformation {
+            for key in transformation_keys() {
+                own.define(key);
+            }
+        }
+        for key in (plugin.config_def)().keys() {
+            // The two implicit keys of a transform mask its own of the same name.
+            if kind != PluginType::Transformation || !matches!(key.name.as_str(), "predicate" | "negate") {
+                own.define(key.clone());
+            }
+        }
+        def.embed(&prefix, &group, 2, &own);
+    }
+}
+
+fn type_key(
+    registry: &PluginRegistry,
+    props: &Props,
+    alias: &str,
+    prefix: &str,
+    group: &str,
+    kind: PluginType,
+) -> ConfigKey {
+    let word = interface(kind).to_lowercase();
+    let class = class_of(registry, kind, String::new());
+    let own = without_prefix(props, prefix);
+    let alone = kind == PluginType::Transformation && own.contains_key("negate") && !own.contains_key("predicate");
+    let problem = alone.then(|| {
+        format!(
+            "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a predicate to be \
+             negated."
+        )
+    });
+    let choices = choose_class(registry, kind);
+    ConfigKey::new(&format!("{prefix}type"), Type::Class, &format!("Class of the {word} '{alias}'."))
+        .validator(check(format!("valid configs for {alias} {word}"), move |name, value| match &problem {
+            Some(problem) => Err(ConfigError::new(problem.clone())),
+            None => class.ensure_valid(name, value),
+        }))
+        .importance(Importance::High)
+        .group(group)
+        .order(0)
+        .width(Width::Long)
+        .display(&format!("{} type for {alias}", interface(kind)))
+        .recommender(move |_, _| Recommendation { values: choices.clone(), visible: true })
+}
+
+fn version_key(
+    registry: &PluginRegistry,
+    alias: &str,
+    prefix: &str,
+    group: &str,
+    kind: PluginType,
+    plugin: Option<&Plugin>,
+) -> ConfigKey {
+    let word = interface(kind).to_lowercase();
+    let type_name = format!("{prefix}type");
+    let registry = registry.clone();
+    let key =
+        ConfigKey::new(&format!("{prefix}plugin.version"), Type::String, &format!("Version of the {word} '{alias}'."))
+            .importance(Importance::High)
+            .group(group)
+            .order(1)
+            .width(Width::Long)
+            .display(&format!("{} version for {alias}", interface(kind)))
+            .recommender(move |_, props| {
+                let class = props.get(&type_name).and_then(Option::as_deref);
+                let class = class.filter(|class| registry.find(kind, class.trim()).is_some());
+                Recommendation { values: versions(&registry, class), visible: true }
+            });
+    default_to(key, plugin.map(|plugin| plugin.version))
+}
+
+fn default_to(key: ConfigKey, version: Option<&str>) -> ConfigKey {
+    match version {
+        Some(version) => key.default(version),
+        None => key.default(NULL),
+    }
+}
