@@ -1,1 +1,6 @@
-//! FileStream source and sink
+//! FileStream source and sink.
+
+/// What this crate offers to the worker.
+pub fn plugins() -> Vec<connect_api::Plugin> {
+    Vec::new()
+}

@@ -1,1 +1,6 @@
-//! Transforms and predicates
+//! Transforms and predicates.
+
+/// What this crate offers to the worker.
+pub fn plugins() -> Vec<connect_api::Plugin> {
+    Vec::new()
+}

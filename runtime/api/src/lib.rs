@@ -4,12 +4,14 @@
 
 pub mod converter;
 pub mod error;
+pub mod java;
 pub mod plugin;
 pub mod record;
 pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod transform;
+pub mod validate;
 pub mod value;
 
 pub use bytes::{Bytes, BytesMut};

@@ -1,0 +1,128 @@
+//! Whether a value fits its schema (`ConnectSchema.validateValue`), with Connect's wording.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::schema::{Kind, Schema, SchemaRef, logical};
+use crate::value::{Struct, Value};
+
+/// Where a value stands, for messages: built only when there is something to say.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Value,
+    Field(&'a str),
+    Element(&'a Place<'a>),
+    MapKey(&'a Place<'a>),
+    MapValue(&'a Place<'a>),
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value => f.write_str("value"),
+            Self::Field(name) => write!(f, "field: \"{name}\""),
+            Self::Element(of) => write!(f, "element of array {of}"),
+            Self::MapKey(of) => write!(f, "key of map {of}"),
+            Self::MapValue(of) => write!(f, "value of map {of}"),
+        }
+    }
+}
+
+/// Checks a value against a schema, to its depth.
+pub fn value(schema: &SchemaRef, value: &Value) -> Result<()> {
+    check(schema, value, Place::Value)
+}
+
+/// Checks the value of a field.
+pub fn field(name: &str, schema: &SchemaRef, value: &Value) -> Result<()> {
+    check(schema, value, Place::Field(name))
+}
+
+/// Checks all fields of a struct (`Struct.validate`).
+pub fn structure(value: &Struct) -> Result<()> {
+    for (f, v) in value.schema.fields().iter().zip(&value.fields) {
+        // A missing value with a default stands for the default.
+        if v.is_null() && f.schema.default.is_some() {
+            continue;
+        }
+        field(&f.name, &f.schema, v)?;
+    }
+    Ok(())
+}
+
+fn check(schema: &SchemaRef, value: &Value, place: Place<'_>) -> Result<()> {
+    if value.is_null() {
+        if schema.optional {
+            return Ok(());
+        }
+        let kind = schema.kind.java_name();
+        return Err(Error::data(format!("Invalid value: null used for required {place}, schema type: {kind}")));
+    }
+    if !fits(schema, value) {
+        let name = schema.name.as_deref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+        let (kind, class) = (schema.kind.java_name(), value.java_class(Some(schema)));
+        return Err(Error::data(format!(
+            "Invalid Java object for schema{name} with type {kind}: class {class} for {place}"
+        )));
+    }
+    match (&schema.kind, value) {
+        (Kind::Struct(_), Value::Struct(structure)) => {
+            if !Arc::ptr_eq(&structure.schema, schema) && structure.schema != *schema {
+                return Err(Error::data("Struct schemas do not match."));
+            }
+            self::structure(structure)
+        }
+        (Kind::Array(element), Value::Array(list)) => {
+            list.iter().try_for_each(|value| check(element, value, Place::Element(&place)))
+        }
+        (Kind::Map(keys, values), Value::Map(pairs)) => pairs.iter().try_for_each(|(key, value)| {
+            check(keys, key, Place::MapKey(&place))?;
+            check(values, value, Place::MapValue(&place))
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn fits(schema: &Schema, value: &Value) -> bool {
+    match (schema.name.as_deref(), value) {
+        (Some(logical::DECIMAL), Value::Decimal(_) | Value::Bytes(_)) => return true,
+        (Some(logical::DATE | logical::TIME), Value::Date(_) | Value::Int32(_)) => return true,
+        (Some(logical::TIMESTAMP), Value::Date(_) | Value::Int64(_)) => return true,
+        _ => {}
+    }
+    matches!(
+        (&schema.kind, value),
+        (Kind::Int8, Value::Int8(_))
+            | (Kind::Int16, Value::Int16(_))
+            | (Kind::Int32, Value::Int32(_))
+            | (Kind::Int64, Value::Int64(_))
+            | (Kind::Float32, Value::Float32(_))
+            | (Kind::Float64, Value::Float64(_))
+            | (Kind::Boolean, Value::Bool(_))
+            | (Kind::String, Value::String(_))
+            | (Kind::Bytes, Value::Bytes(_))
+            | (Kind::Array(_), Value::Array(_))
+            | (Kind::Map(..), Value::Map(_))
+            | (Kind::Struct(_), Value::Struct(_))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_where_what_does_not_fit() {
+        let ints = Schema::of(Kind::Array(Schema::of(Kind::Int32).shared())).shared();
+        let list = Value::Array(vec![Value::Int32(1), Value::string("a")]);
+        assert_eq!(
+            field("f", &ints, &list).unwrap_err().message(),
+            "Invalid Java object for schema with type INT32: class java.lang.String for element of array field: \"f\""
+        );
+        assert_eq!(
+            value(&ints, &Value::Null).unwrap_err().message(),
+            "Invalid value: null used for required value, schema type: ARRAY"
+        );
+        assert!(value(&ints, &Value::Array(vec![Value::Int32(1)])).is_ok());
+    }
+}
