@@ -8,10 +8,13 @@
 pub mod admin;
 pub mod client_properties;
 pub mod consumer;
+mod context;
 pub mod error;
 pub mod group;
 pub mod producer;
+pub mod security;
 pub mod topic_log;
+pub mod translate;
 
 pub use admin::Admin;
 pub use consumer::{Consumer, ConsumerEvent, ConsumerRecord, Subscription};

@@ -1,0 +1,278 @@
+//! What the security properties of a Java client mean: TLS material and SASL credentials.
+//!
+//! Read once from the properties (files included) and used twice: for librdkafka's settings and for our own connections.
+//! Nothing in here implements `Debug` with secrets.
+
+mod jaas;
+mod stores;
+
+use crate::{ClientProps, Error, ErrorKind, Result};
+
+pub use jaas::{JaasModule, parse_jaas};
+
+/// `security.protocol`, taken apart.
+#[derive(Clone, Default)]
+pub struct Security {
+    pub tls: Option<TlsMaterial>,
+    pub sasl: Option<Sasl>,
+}
+
+/// Certificates and keys, as PEM text.
+#[derive(Clone, Default)]
+pub struct TlsMaterial {
+    /// Authorities to trust; `None`: those of the system.
+    pub trusted_pem: Option<String>,
+    /// Certificate chain and key of this client.
+    pub identity: Option<Identity>,
+    /// Whether the broker's certificate must bear its host name.
+    pub verify_hostname: bool,
+}
+
+/// The client's own certificate and key.
+#[derive(Clone)]
+pub struct Identity {
+    pub chain_pem: String,
+    pub key_pem: String,
+    /// Password of an encrypted key.
+    pub key_password: Option<String>,
+}
+
+/// Credentials by mechanism.
+#[derive(Clone)]
+pub enum Sasl {
+    Plain { username: String, password: String },
+    ScramSha256 { username: String, password: String },
+    ScramSha512 { username: String, password: String },
+    OauthBearer(OauthClient),
+}
+
+/// Client-credentials grant of OAUTHBEARER.
+#[derive(Clone)]
+pub struct OauthClient {
+    pub token_endpoint: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub scope: Option<String>,
+    /// SASL extensions, `name=value` each.
+    pub extensions: Vec<(String, String)>,
+}
+
+impl Sasl {
+    /// The mechanism's name on the wire.
+    pub const fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Plain { .. } => "PLAIN",
+            Self::ScramSha256 { .. } => "SCRAM-SHA-256",
+            Self::ScramSha512 { .. } => "SCRAM-SHA-512",
+            Self::OauthBearer(_) => "OAUTHBEARER",
+        }
+    }
+}
+
+impl Security {
+    /// Reads the security properties; reads the files they name.
+    pub fn from_props(props: &ClientProps) -> Result<Self> {
+        let protocol = text(props, "security.protocol").unwrap_or("PLAINTEXT");
+        let (tls, sasl) = match protocol.to_ascii_uppercase().as_str() {
+            "PLAINTEXT" => (false, false),
+            "SSL" => (true, false),
+            "SASL_PLAINTEXT" => (false, true),
+            "SASL_SSL" => (true, true),
+            _ => {
+                return Err(config(format!(
+                    "security.protocol '{protocol}' is not one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"
+                )));
+            }
+        };
+        Ok(Self {
+            tls: tls.then(|| tls_material(props)).transpose()?,
+            sasl: sasl.then(|| sasl_credentials(props)).transpose()?,
+        })
+    }
+}
+
+/// A property that is set and not blank.
+pub(crate) fn text<'a>(props: &'a ClientProps, name: &str) -> Option<&'a str> {
+    props.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+fn config(message: String) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+fn tls_material(props: &ClientProps) -> Result<TlsMaterial> {
+    // An empty algorithm switches the check off, so a blank value must not read as "not set" here.
+    let algorithm = props.get("ssl.endpoint.identification.algorithm").map_or("https", |value| value.trim());
+    let verify_hostname = match algorithm.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "" => false,
+        other => {
+            return Err(config(format!(
+                "ssl.endpoint.identification.algorithm '{other}' is not supported: use https, or leave it empty to switch \
+                 the check of host names off"
+            )));
+        }
+    };
+    Ok(TlsMaterial { trusted_pem: stores::trusted(props)?, identity: stores::identity(props)?, verify_hostname })
+}
+
+fn sasl_credentials(props: &ClientProps) -> Result<Sasl> {
+    let mechanism = text(props, "sasl.mechanism").unwrap_or("GSSAPI");
+    match mechanism.to_ascii_uppercase().as_str() {
+        "PLAIN" => {
+            let (username, password) = user_and_password(props, mechanism, "PlainLoginModule")?;
+            Ok(Sasl::Plain { username, password })
+        }
+        "SCRAM-SHA-256" => {
+            let (username, password) = user_and_password(props, mechanism, "ScramLoginModule")?;
+            Ok(Sasl::ScramSha256 { username, password })
+        }
+        "SCRAM-SHA-512" => {
+            let (username, password) = user_and_password(props, mechanism, "ScramLoginModule")?;
+            Ok(Sasl::ScramSha512 { username, password })
+        }
+        "OAUTHBEARER" => oauth_client(props).map(Sasl::OauthBearer),
+        _ => Err(config(format!(
+            "sasl.mechanism '{mechanism}' is not supported: use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+        ))),
+    }
+}
+
+fn login_module(props: &ClientProps, mechanism: &str, class: &str) -> Result<JaasModule> {
+    let Some(jaas) = text(props, "sasl.jaas.config") else {
+        return Err(config(format!(
+            "sasl.jaas.config is missing: sasl.mechanism {mechanism} needs a {class} with credentials"
+        )));
+    };
+    let modules = parse_jaas(jaas).map_err(|problem| config(format!("sasl.jaas.config cannot be read: {problem}")))?;
+    let simple = |module: &JaasModule| module.class.rsplit('.').next().is_some_and(|name| name == class);
+    let found = modules.iter().map(|module| module.class.clone()).collect::<Vec<_>>().join(", ");
+    modules.into_iter().find(simple).ok_or_else(|| {
+        config(format!("sasl.jaas.config names {found}, but sasl.mechanism {mechanism} needs a {class}"))
+    })
+}
+
+fn user_and_password(props: &ClientProps, mechanism: &str, class: &str) -> Result<(String, String)> {
+    let mut module = login_module(props, mechanism, class)?;
+    let mut take = |name: &str| {
+        module
+            .options
+            .swap_remove(name)
+            .ok_or_else(|| config(format!("sasl.jaas.config has no {name}, which sasl.mechanism {mechanism} needs")))
+    };
+    Ok((take("username")?, take("password")?))
+}
+
+fn oauth_client(props: &ClientProps) -> Result<OauthClient> {
+    let module = match text(props, "sasl.jaas.config") {
+        Some(_) => Some(login_module(props, "OAUTHBEARER", "OAuthBearerLoginModule")?),
+        None => None,
+    };
+    // Kafka 4.1 (KIP-1139) has the credentials as properties; before, they were options of the login module.
+    let option = |property: &str, old: &str| {
+        text(props, property).map(str::to_owned).or_else(|| module.as_ref()?.options.get(old).cloned())
+    };
+    let missing = |name: &str| config(format!("sasl.mechanism OAUTHBEARER needs {name}"));
+    let token_endpoint = text(props, "sasl.oauthbearer.token.endpoint.url")
+        .ok_or_else(|| missing("sasl.oauthbearer.token.endpoint.url"))?
+        .to_owned();
+    let client_id = option("sasl.oauthbearer.client.credentials.client.id", "clientId")
+        .ok_or_else(|| missing("clientId in sasl.jaas.config"))?;
+    let client_secret = option("sasl.oauthbearer.client.credentials.client.secret", "clientSecret")
+        .ok_or_else(|| missing("clientSecret in sasl.jaas.config"))?;
+    let extensions = module.iter().flat_map(|module| &module.options).filter_map(|(name, value)| {
+        let name = name.strip_prefix("extension_")?;
+        Some((name.to_owned(), value.clone()))
+    });
+    Ok(OauthClient {
+        token_endpoint,
+        client_id,
+        client_secret,
+        scope: option("sasl.oauthbearer.scope", "scope"),
+        extensions: extensions.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn props(pairs: &[(&str, &str)]) -> ClientProps {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn failure(pairs: &[(&str, &str)]) -> String {
+        match Security::from_props(&props(pairs)) {
+            Ok(_) => panic!("expected an error"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    const SCRAM: &str =
+        "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"ann\" password=\"p;w\";";
+
+    #[test]
+    fn plaintext_needs_nothing() {
+        let security = Security::from_props(&props(&[])).unwrap();
+        assert!(security.tls.is_none() && security.sasl.is_none());
+    }
+
+    #[test]
+    fn scram_credentials_come_from_the_login_module() {
+        let security = Security::from_props(&props(&[
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.jaas.config", SCRAM),
+        ]))
+        .unwrap();
+        let Some(Sasl::ScramSha512 { username, password }) = security.sasl else { panic!("no SCRAM") };
+        assert_eq!((username.as_str(), password.as_str()), ("ann", "p;w"));
+    }
+
+    #[test]
+    fn a_login_module_of_another_mechanism_is_refused_without_showing_secrets() {
+        let text =
+            failure(&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", SCRAM)]);
+        assert!(text.contains("needs a PlainLoginModule"), "{text}");
+        assert!(!text.contains("p;w"), "{text}");
+    }
+
+    #[test]
+    fn oauth_takes_properties_first_and_module_options_else() {
+        let security = Security::from_props(&props(&[
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("sasl.oauthbearer.token.endpoint.url", "https://idp/token"),
+            (
+                "sasl.jaas.config",
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required clientId='me' \
+                 clientSecret=\"s\" scope=kafka extension_logicalCluster=\"lkc-1\";",
+            ),
+        ]))
+        .unwrap();
+        let Some(Sasl::OauthBearer(client)) = security.sasl else { panic!("no OAUTHBEARER") };
+        assert_eq!((client.client_id.as_str(), client.client_secret.as_str()), ("me", "s"));
+        assert_eq!(client.scope.as_deref(), Some("kafka"));
+        assert_eq!(client.extensions, [("logicalCluster".to_owned(), "lkc-1".to_owned())]);
+    }
+
+    #[test]
+    fn host_names_are_checked_unless_the_algorithm_is_empty() {
+        for (value, verify) in [("https", true), ("HTTPS", true), ("", false)] {
+            let security = Security::from_props(&props(&[
+                ("security.protocol", "SSL"),
+                ("ssl.endpoint.identification.algorithm", value),
+            ]))
+            .unwrap();
+            assert_eq!(security.tls.unwrap().verify_hostname, verify, "{value}");
+        }
+    }
+
+    #[test]
+    fn unknown_mechanisms_say_what_is_supported() {
+        let text = failure(&[("security.protocol", "SASL_SSL")]);
+        assert!(text.contains("'GSSAPI' is not supported: use PLAIN"), "{text}");
+        let text = failure(&[("security.protocol", "TLS")]);
+        assert!(text.contains("PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"), "{text}");
+    }
+}

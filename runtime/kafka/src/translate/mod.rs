@@ -1,0 +1,233 @@
+//! Java client properties → librdkafka configuration.
+//!
+//! The table (`table`) says for every property of the Java producer and consumer what becomes of it. Nothing is dropped in
+//! silence: what has no effect here is listed with the reason. Defaults that differ between the two clients are set to
+//! Java's, except where memory or the start-up time speak against it; those are in [`base`].
+
+mod table;
+
+use std::collections::BTreeMap;
+
+use crate::security::{Sasl, Security};
+use crate::{ClientProps, Error, ErrorKind, Result};
+
+use table::{How, Rule, TABLE};
+
+/// The client the properties are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    Producer,
+    Consumer,
+}
+
+/// A property that has no effect, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    pub key: String,
+    pub reason: &'static str,
+}
+
+/// librdkafka's configuration. Holds passwords: never print the values.
+#[derive(Clone, Default)]
+pub struct Translated {
+    pub settings: BTreeMap<&'static str, String>,
+    pub ignored: Vec<Ignored>,
+}
+
+impl Translated {
+    /// The configuration for `rdkafka`.
+    pub fn client_config(&self) -> rdkafka::ClientConfig {
+        let mut config = rdkafka::ClientConfig::new();
+        for (name, value) in &self.settings {
+            config.set(*name, value);
+        }
+        config
+    }
+
+    /// Logs what was ignored, one line for a client.
+    pub fn log_ignored(&self, client: &str) {
+        let keys: Vec<_> = self.ignored.iter().map(|ignored| ignored.key.as_str()).collect();
+        if !keys.is_empty() {
+            tracing::debug!(client, keys = keys.join(","), "client properties without effect");
+        }
+    }
+}
+
+/// Translates the properties of a Java client of this kind. Reads key stores.
+pub fn translate(kind: ClientKind, props: &ClientProps) -> Result<Translated> {
+    let mut out = Translated { settings: base(kind), ignored: Vec::new() };
+    for (key, value) in props {
+        apply(kind, key, value.trim(), &mut out)?;
+    }
+    security_settings(&Security::from_props(props)?, &mut out.settings);
+    match kind {
+        ClientKind::Producer => settle_producer(props, &mut out),
+        ClientKind::Consumer => {}
+    }
+    if !out.settings.contains_key("bootstrap.servers") {
+        return Err(Error::new(ErrorKind::Config, "bootstrap.servers is missing"));
+    }
+    Ok(out)
+}
+
+/// What is set before the properties are looked at: Java's defaults where they differ, small buffers, quick reconnects.
+fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
+    let both = [
+        ("reconnect.backoff.ms", "50"),
+        ("reconnect.backoff.max.ms", "1000"),
+        ("socket.keepalive.enable", "true"),
+        ("log.connection.close", "false"),
+    ];
+    let own: &[(&'static str, &str)] = match kind {
+        ClientKind::Producer => &[
+            ("partitioner", "murmur2_random"),
+            ("queue.buffering.max.kbytes", "32768"),
+            ("queue.buffering.max.messages", "100000"),
+            ("message.max.bytes", "1048576"),
+            ("linger.ms", "5"),
+        ],
+        ClientKind::Consumer => &[
+            ("isolation.level", "read_uncommitted"),
+            ("auto.offset.reset", "latest"),
+            ("partition.assignment.strategy", "range"),
+            ("allow.auto.create.topics", "true"),
+            ("check.crcs", "true"),
+            ("queued.min.messages", "20000"),
+            ("queued.max.messages.kbytes", "8192"),
+            ("fetch.max.bytes", "8388608"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("fetch.error.backoff.ms", "50"),
+        ],
+    };
+    both.iter().chain(own).map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+fn apply(kind: ClientKind, key: &str, value: &str, out: &mut Translated) -> Result<()> {
+    let Some(rule) = find(kind, key) else {
+        out.ignored.push(Ignored { key: key.to_owned(), reason: "not a property of this Kafka client" });
+        return Ok(());
+    };
+    let wrong = |expected: &str| {
+        Error::new(ErrorKind::Config, format!("{key} has the value '{value}', which is not {expected}"))
+    };
+    match rule.how {
+        How::Security => {}
+        How::Ignore(reason) => out.ignored.push(Ignored { key: key.to_owned(), reason }),
+        How::Text(name) => {
+            out.settings.insert(name, value.to_owned());
+        }
+        How::Lower(name) => {
+            out.settings.insert(name, value.to_ascii_lowercase());
+        }
+        How::Number { name, min, max } => {
+            let number: i64 = value.parse().map_err(|_| wrong("a whole number"))?;
+            out.settings.insert(name, number.clamp(min, max).to_string());
+        }
+        How::Kilobytes { name, min, max } => {
+            let bytes: i64 = value.parse().map_err(|_| wrong("a whole number of bytes"))?;
+            out.settings.insert(name, (bytes / 1024).clamp(min, max).to_string());
+        }
+        How::Convert(convert) => match convert(value) {
+            Ok((name, converted)) => {
+                out.settings.insert(name, converted);
+            }
+            Err(table::NotConverted::Ignored(reason)) => out.ignored.push(Ignored { key: key.to_owned(), reason }),
+            Err(table::NotConverted::Wrong(expected)) => return Err(wrong(expected)),
+        },
+    }
+    Ok(())
+}
+
+fn find(kind: ClientKind, key: &str) -> Option<&'static Rule> {
+    TABLE.iter().find(|rule| {
+        rule.kinds.contains(&kind)
+            && match rule.java.strip_suffix('*') {
+                Some(prefix) => key.starts_with(prefix),
+                None => key == rule.java,
+            }
+    })
+}
+
+/// What follows from several producer properties together.
+fn settle_producer(props: &ClientProps, out: &mut Translated) {
+    let is = |name: &str, value: &str| props.get(name).is_some_and(|given| given.trim().eq_ignore_ascii_case(value));
+    // Java is idempotent by default when nothing contradicts it; librdkafka is not.
+    let contradicts = is("acks", "0") || is("acks", "1") || is("retries", "0");
+    if props.contains_key("transactional.id") || (!props.contains_key("enable.idempotence") && !contradicts) {
+        out.settings.insert("enable.idempotence", "true".to_owned());
+    }
+    if out.settings.get("enable.idempotence").is_some_and(|value| value == "true") {
+        // Both demand it and both call anything else a configuration error, but Java keeps order with up to five.
+        out.settings.entry("max.in.flight.requests.per.connection").or_insert_with(|| "5".to_owned());
+    }
+    if props.contains_key("transactional.id") {
+        // librdkafka wants the delivery time-out within the transaction's.
+        let limit = out.settings.get("transaction.timeout.ms").and_then(|ms| ms.parse::<i64>().ok()).unwrap_or(60_000);
+        if let Some(timeout) = out.settings.get_mut("delivery.timeout.ms")
+            && timeout.parse::<i64>().is_ok_and(|ms| ms > limit || ms == 0)
+        {
+            *timeout = limit.to_string();
+        }
+    }
+    if let Some(codec) = out.settings.get("compression.type")
+        && let Some(level) = props.get(&format!("compression.{codec}.level"))
+    {
+        out.settings.insert("compression.level", level.trim().to_owned());
+    }
+}
+
+fn security_settings(security: &Security, settings: &mut BTreeMap<&'static str, String>) {
+    let protocol = match (&security.tls, &security.sasl) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    settings.insert("security.protocol", protocol.to_owned());
+    if let Some(tls) = &security.tls {
+        match &tls.trusted_pem {
+            Some(pem) => settings.insert("ssl.ca.pem", pem.clone()),
+            None => settings.insert("ssl.ca.location", "probe".to_owned()),
+        };
+        let algorithm = if tls.verify_hostname { "https" } else { "none" };
+        settings.insert("ssl.endpoint.identification.algorithm", algorithm.to_owned());
+        if let Some(identity) = &tls.identity {
+            settings.insert("ssl.certificate.pem", identity.chain_pem.clone());
+            settings.insert("ssl.key.pem", identity.key_pem.clone());
+            if let Some(password) = &identity.key_password {
+                settings.insert("ssl.key.password", password.clone());
+            }
+        }
+    }
+    if let Some(sasl) = &security.sasl {
+        settings.insert("sasl.mechanism", sasl.mechanism().to_owned());
+        sasl_settings(sasl, settings);
+    }
+}
+
+fn sasl_settings(sasl: &Sasl, settings: &mut BTreeMap<&'static str, String>) {
+    match sasl {
+        Sasl::Plain { username, password }
+        | Sasl::ScramSha256 { username, password }
+        | Sasl::ScramSha512 { username, password } => {
+            settings.insert("sasl.username", username.clone());
+            settings.insert("sasl.password", password.clone());
+        }
+        Sasl::OauthBearer(client) => {
+            settings.insert("sasl.oauthbearer.method", "oidc".to_owned());
+            settings.insert("sasl.oauthbearer.client.id", client.client_id.clone());
+            settings.insert("sasl.oauthbearer.client.secret", client.client_secret.clone());
+            settings.insert("sasl.oauthbearer.token.endpoint.url", client.token_endpoint.clone());
+            if let Some(scope) = &client.scope {
+                settings.insert("sasl.oauthbearer.scope", scope.clone());
+            }
+            if !client.extensions.is_empty() {
+                let pairs: Vec<_> = client.extensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                settings.insert("sasl.oauthbearer.extensions", pairs.join(","));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
