@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
+
 use crate::herd::{ConnectorId, State, Target, TaskId};
 
 /// Names a connector or a task.
@@ -42,6 +44,39 @@ impl fmt::Display for UnitId {
             Self::Task(id) => write!(f, "{}-{}", id.connector, id.task),
         }
     }
+}
+
+/// Counts the runs of all units of a worker: no two have the same.
+pub type Run = u64;
+
+/// What came of a unit.
+#[derive(Clone, Debug)]
+pub struct UnitEvent {
+    pub unit: UnitId,
+    pub run: Run,
+    pub what: UnitNews,
+}
+
+/// The news in a [`UnitEvent`].
+#[derive(Clone, Debug)]
+pub enum UnitNews {
+    /// It is at work: after a start, or after a resume.
+    Running,
+    /// It is at rest but warm, after a pause: what was under way is finished. (A unit that is to be paused when it comes
+    /// to this worker is not started at all.)
+    Paused,
+    /// It ended by itself with this trace (`connect_api::Error::trace`). The run is over. A connector that can't be
+    /// started (unknown class, `task_configs` failed) reports this too.
+    Failed { trace: String },
+    /// It ended because it was asked to; its offsets are flushed. Comes within the graceful timeout
+    /// (`task.shutdown.graceful.timeout.ms`), in which case the task was abandoned and can do no more harm.
+    Exited,
+    /// The connector wants these tasks (`Connector.taskConfigs`): sent after `Running`, on each start and resume.
+    /// Each has `task.class`, for sinks `topics` or `topics.regex`, and for keys whose value contains a variable in the
+    /// connector's configuration that unresolved value (`AbstractHerder.reverseTransform`).
+    TaskConfigs(Vec<IndexMap<String, String>>),
+    /// The task of this unit wrote to, or read from, a topic for the first time in this run (KIP-558).
+    TopicUsed { topic: String },
 }
 
 /// What becomes of a unit that is being stopped.

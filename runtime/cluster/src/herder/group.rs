@@ -1,0 +1,356 @@
+//! The herder as a member of its group, and as its leader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Effect, Herder, Seat};
+use crate::assignor::{self, Member, Share};
+use crate::herd::{State, TaskStatus};
+use crate::protocol::{self, Assignment, CONFIG_MISMATCH, Metadata, Protocol};
+use crate::status::StatusRecord;
+use crate::unit::UnitId;
+
+impl Herder {
+    pub(super) fn unsettle(&mut self) {
+        if let Some(seat) = &mut self.seat {
+            seat.settled = false;
+        }
+    }
+
+    pub(super) fn rejoin(&mut self, out: &mut Vec<Effect>) {
+        if self.seat.is_some() && !self.rejoining && !self.prepare && !self.stopping {
+            self.rejoining = true;
+            out.push(Effect::Rejoin);
+        }
+    }
+
+    /// Answers a join that is about to be sent, as soon as this worker is fit for it: under the eager protocol
+    /// everything has to stand still, and after a mismatch the config topic has to be read.
+    pub(super) fn try_offer(&mut self, out: &mut Vec<Effect>) {
+        if !self.prepare {
+            return;
+        }
+        if self.read_before_join {
+            self.read_config(out);
+            return;
+        }
+        if self.seat.as_ref().is_some_and(|seat| seat.protocol == Some(Protocol::Eager)) {
+            self.assigned.clear();
+            self.reconcile(out);
+            if self.anything_runs() {
+                return;
+            }
+        }
+        self.prepare = false;
+        self.giving_up.clear();
+        let running = self.running_assignment();
+        let offers = self.config.protocol.offered().into_iter().map(|protocol| {
+            let metadata = Metadata {
+                url: self.config.url.clone(),
+                config_offset: self.state.offset,
+                assignment: running.clone(),
+            };
+            (protocol, protocol::encode_metadata(protocol, &metadata))
+        });
+        out.push(Effect::Offer(offers.collect()));
+    }
+
+    fn running_assignment(&self) -> Option<Assignment> {
+        let seat = self.seat.as_ref()?;
+        if self.assigned.is_empty() {
+            return None;
+        }
+        let (connectors, tasks) = assignor::split(&self.assigned);
+        Some(Assignment {
+            leader: seat.leader_id.clone(),
+            leader_url: seat.leader_url.clone(),
+            config_offset: seat.config_offset,
+            connectors,
+            tasks,
+            ..Assignment::default()
+        })
+    }
+
+    pub(super) fn read_config(&mut self, out: &mut Vec<Effect>) {
+        if !self.reading {
+            self.reading = true;
+            out.push(Effect::ReadConfig);
+        }
+    }
+
+    pub(super) fn on_config_read(&mut self, out: &mut Vec<Effect>) {
+        self.reading = false;
+        self.read_before_join = false;
+        if let Some((seat, assignment)) = self.unread.take() {
+            if self.state.offset >= assignment.config_offset {
+                self.adopt(seat, assignment, out);
+            } else {
+                self.read_before_join = true;
+                self.seat = Some(seat);
+                self.rejoin(out);
+            }
+        }
+        self.try_offer(out);
+    }
+
+    pub(super) fn on_elected(
+        &mut self,
+        generation: i32,
+        protocol: &str,
+        leader_id: &str,
+        members: &[(String, Bytes)],
+        out: &mut Vec<Effect>,
+    ) {
+        let protocol = Protocol::from_name(protocol).unwrap_or(Protocol::Eager);
+        let members: Vec<Member> = members.iter().map(|(id, bytes)| member(id, bytes)).collect();
+        let newest = members.iter().map(|member| member.config_offset).max().unwrap_or(-1);
+        let leader_url =
+            members.iter().find(|m| m.id == leader_id).map_or_else(|| self.config.url.clone(), |m| m.url.clone());
+        let base = Assignment {
+            leader: leader_id.to_owned(),
+            leader_url,
+            config_offset: newest.max(self.state.offset),
+            ..Assignment::default()
+        };
+        if newest > self.state.offset {
+            self.read_before_join = true;
+            let refused = Assignment { error: CONFIG_MISMATCH, ..base };
+            let bytes = protocol::encode_assignment(protocol, &refused);
+            out.push(Effect::Assign(members.into_iter().map(|member| (member.id, bytes.clone())).collect()));
+            return;
+        }
+        let (shares, delay_ms) = self.shares(protocol, generation, &members);
+        self.note_owners(&members, &shares);
+        let assignments = members.iter().map(|member| {
+            let share = shares.get(&member.id).cloned().unwrap_or_default();
+            let assignment = told(protocol, &base, member, &share, delay_ms);
+            (member.id.clone(), protocol::encode_assignment(protocol, &assignment))
+        });
+        out.push(Effect::Assign(assignments.collect()));
+    }
+
+    fn shares(&mut self, protocol: Protocol, generation: i32, members: &[Member]) -> (BTreeMap<String, Share>, u64) {
+        let connectors = self.state.connectors().map(|(name, _)| UnitId::Connector(Arc::clone(name)));
+        let configured: BTreeSet<UnitId> = connectors.chain(self.state.all_tasks().map(UnitId::Task)).collect();
+        if protocol == Protocol::Eager {
+            return (assignor::eager(&configured, members), 0);
+        }
+        let completed = self.completed_generation;
+        let round = self.cooperative.assign(self.now.mono_ms, completed, generation, &configured, members);
+        (round.shares, round.delay_ms)
+    }
+
+    fn note_owners(&mut self, members: &[Member], shares: &BTreeMap<String, Share>) {
+        self.owners.clear();
+        for member in members {
+            let share = shares.get(&member.id);
+            let units = share.into_iter().flat_map(|share| &share.assigned);
+            self.owners.extend(units.map(|unit| (unit.clone(), member.url.clone())));
+        }
+    }
+
+    pub(super) fn on_joined(
+        &mut self,
+        generation: i32,
+        member_id: String,
+        leader_id: String,
+        protocol: &str,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
+        self.rejoining = false;
+        self.completed_generation = generation;
+        let assignment = protocol::decode_assignment(bytes).unwrap_or_else(|_| Assignment {
+            // A leader that says nothing that can be read has told us nothing: the next round may.
+            error: CONFIG_MISMATCH,
+            leader: leader_id.clone(),
+            ..Assignment::default()
+        });
+        let seat = Seat {
+            generation,
+            member_id,
+            leader_id,
+            leader_url: assignment.leader_url.clone(),
+            protocol: Protocol::from_name(protocol),
+            config_offset: assignment.config_offset,
+            settled: true,
+        };
+        if assignment.error != 0 {
+            self.seat = Some(Seat { settled: false, ..seat });
+            self.read_before_join = true;
+            self.rejoin(out);
+        } else if self.state.offset < assignment.config_offset {
+            self.unread = Some((seat, assignment));
+            self.read_config(out);
+        } else {
+            self.adopt(seat, assignment, out);
+        }
+    }
+
+    /// Takes an assignment: a whole one under the eager protocol, else what is new and what is taken away.
+    fn adopt(&mut self, seat: Seat, assignment: Assignment, out: &mut Vec<Effect>) {
+        let eager = seat.protocol == Some(Protocol::Eager);
+        self.seat = Some(seat);
+        self.giving_up.clear();
+        if self.stopping {
+            return;
+        }
+        if eager {
+            self.assigned = assignment.units().collect();
+        } else {
+            for unit in assignment.revoked() {
+                self.assigned.remove(&unit);
+                self.giving_up.insert(unit);
+            }
+            self.assigned.extend(assignment.units());
+        }
+        self.rejoin_at_ms = u64::try_from(assignment.delay_ms)
+            .ok()
+            .filter(|delay| *delay > 0)
+            .map(|delay| self.now.mono_ms.saturating_add(delay));
+        self.reconcile(out);
+        self.rejoin_when_given_up(
+            !assignment.revoked_connectors.is_empty() || !assignment.revoked_tasks.is_empty(),
+            out,
+        );
+        if self.leads() {
+            self.bury_statuses(out);
+            self.want_session_key(out);
+        }
+        if !self.assignment_is_current() {
+            self.rejoin(out);
+        }
+        self.send_task_configs(out);
+    }
+
+    /// Work that was taken away is given out in the next round, which this worker begins when it has stopped.
+    pub(super) fn rejoin_when_given_up(&mut self, had_some: bool, out: &mut Vec<Effect>) {
+        if !had_some {
+            return;
+        }
+        let units = &self.units;
+        self.giving_up.retain(|unit| units.get(unit).is_some_and(|held| held.unit.life.has_run()));
+        if self.giving_up.is_empty() {
+            self.rejoin(out);
+        }
+    }
+
+    /// The leader sees whether everything configured has an owner, and nobody owns what is not.
+    fn assignment_is_current(&self) -> bool {
+        if !self.leads() || self.rejoin_at_ms.is_some() {
+            return true;
+        }
+        let missing_connector =
+            self.state.connectors().any(|(name, _)| !self.owners.contains_key(&UnitId::Connector(Arc::clone(name))));
+        let missing_task = self.state.all_tasks().any(|id| !self.owners.contains_key(&UnitId::Task(id)));
+        // What is being taken away for balance has no owner for one round, which its worker ends.
+        !(missing_connector || missing_task) || self.state.offset == self.seat_config_offset()
+    }
+
+    fn seat_config_offset(&self) -> i64 {
+        self.seat.as_ref().map_or(-1, |seat| seat.config_offset)
+    }
+
+    pub(super) fn on_lost(&mut self, out: &mut Vec<Effect>) {
+        self.seat = None;
+        self.unread = None;
+        self.rejoining = false;
+        self.rejoin_at_ms = None;
+        self.giving_up.clear();
+        self.owners.clear();
+        self.assigned.clear();
+        self.reconcile(out);
+    }
+
+    /// Tombstones for the statuses of what does not exist any more.
+    fn bury_statuses(&mut self, out: &mut Vec<Effect>) {
+        let mut dead = Vec::new();
+        for (name, statuses) in self.statuses.all() {
+            let connector = self.state.connector(name);
+            for task in statuses.tasks.keys() {
+                if connector.is_none_or(|c| c.task(*task).is_none()) {
+                    dead.push(UnitId::Task(crate::herd::TaskId { connector: Arc::clone(name), task: *task }));
+                }
+            }
+            if connector.is_none() && statuses.connector.is_some() {
+                dead.push(UnitId::Connector(Arc::clone(name)));
+            }
+        }
+        for unit in dead {
+            if self.units.get(&unit).is_none_or(|held| !held.unit.life.has_run()) {
+                self.write_status(unit, State::Destroyed, None, out);
+            }
+        }
+    }
+
+    pub(super) fn write_status(&mut self, unit: UnitId, state: State, trace: Option<String>, out: &mut Vec<Effect>) {
+        let version = self.version_of(unit.connector());
+        let status = TaskStatus {
+            state,
+            worker_id: self.config.worker_id.clone(),
+            trace,
+            generation: self.generation(),
+            version,
+        };
+        // An ending or a failure must not hide what a newer owner wrote (`putSafe`).
+        let safe = matches!(state, State::Unassigned | State::Failed);
+        if safe && !self.statuses.may_write(&unit, &status) {
+            return;
+        }
+        self.dirty.insert(Arc::clone(unit.connector()));
+        let record = StatusRecord::Unit { unit, status };
+        self.statuses.put(&record);
+        out.push(Effect::Status(record));
+    }
+
+    /// The leader makes a session key when there is none, or when it is too old or of another kind than configured.
+    pub(super) fn want_session_key(&mut self, out: &mut Vec<Effect>) {
+        if self.key_wanted || !self.leads() || !self.signs_requests() {
+            return;
+        }
+        let fit = self.state.session_key.as_ref().is_some_and(|key| {
+            let age = self.now.wall_ms.saturating_sub(key.created_ms);
+            key.algorithm == self.config.key_algorithm
+                && key.key.len() == self.config.key_bytes
+                && u64::try_from(age).unwrap_or(0) < self.config.key_ttl_ms
+        });
+        if !fit {
+            self.key_wanted = true;
+            out.push(Effect::MakeSessionKey);
+        }
+    }
+}
+
+fn member(id: &str, bytes: &[u8]) -> Member {
+    match protocol::decode_metadata(bytes) {
+        Ok(metadata) => Member {
+            id: id.to_owned(),
+            url: metadata.url,
+            config_offset: metadata.config_offset,
+            running: metadata.assignment.iter().flat_map(Assignment::units).collect(),
+        },
+        // It gets work all the same; what it runs already is revoked from it by its next, readable metadata.
+        Err(_) => Member { id: id.to_owned(), config_offset: -1, ..Member::default() },
+    }
+}
+
+/// What a member is told of its share: all of it, or only what changes.
+fn told(protocol: Protocol, base: &Assignment, member: &Member, share: &Share, delay_ms: u64) -> Assignment {
+    let assigned: BTreeSet<UnitId> = if protocol == Protocol::Eager {
+        share.assigned.clone()
+    } else {
+        share.assigned.difference(&member.running).cloned().collect()
+    };
+    let (connectors, tasks) = assignor::split(&assigned);
+    let (revoked_connectors, revoked_tasks) = assignor::split(&share.revoked);
+    Assignment {
+        connectors,
+        tasks,
+        revoked_connectors,
+        revoked_tasks,
+        delay_ms: i32::try_from(delay_ms).unwrap_or(i32::MAX),
+        ..base.clone()
+    }
+}

@@ -1,0 +1,196 @@
+//! Changes take turns: one at a time, in order, and only while the group is settled.
+//!
+//! A turn that writes ends when its records were read back, so that the next one sees them. One that waits for longer
+//! than [`PATIENCE_MS`] (a rebalance, a leader that is away) is refused and never done.
+
+use std::sync::Arc;
+
+use connect_config::Props;
+use indexmap::IndexMap;
+
+use super::{Effect, Herder, RequestId};
+use crate::config_record::{ConfigRecord, SessionKey};
+use crate::herd::{Command, ConnectorId, HerdError, Reply};
+use crate::status::StatusRecord;
+
+/// How long a change may wait for the group to settle, in milliseconds.
+pub const PATIENCE_MS: u64 = 60_000;
+
+const STALE: &str =
+    "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)";
+
+/// A change that waits.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub what: What,
+    pub since_ms: u64,
+}
+
+/// What is to be changed.
+#[derive(Debug)]
+pub(super) enum What {
+    Request(RequestId, Command),
+    /// A connector on this worker, which leads, wants other tasks.
+    TaskConfigs {
+        connector: ConnectorId,
+        configs: Vec<IndexMap<String, String>>,
+    },
+    SessionKey(SessionKey),
+}
+
+/// The change that is being done.
+#[derive(Debug)]
+pub(super) enum Current {
+    /// A patch waits for the validation of what it makes; `base` is what it was made from.
+    Validating { id: RequestId, name: String, base: Arc<Props>, merged: Props },
+    /// Records are on their way; then this is answered.
+    Writing(Then),
+    /// Offsets are being altered; the loop answers.
+    Altering,
+}
+
+/// What follows a successful write.
+#[derive(Debug)]
+pub(super) enum Then {
+    Nothing,
+    Done(RequestId),
+    Created(RequestId, String),
+    Updated(RequestId, String),
+    Restarting(RequestId, Reply),
+}
+
+impl Then {
+    fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Nothing => None,
+            Self::Done(id) | Self::Created(id, _) | Self::Updated(id, _) | Self::Restarting(id, _) => Some(*id),
+        }
+    }
+}
+
+impl Herder {
+    pub(super) fn enqueue(&mut self, what: What) {
+        self.queue.push_back(Turn { what, since_ms: self.now.mono_ms });
+    }
+
+    /// Does the next changes until one has to wait.
+    pub(super) fn pump(&mut self, out: &mut Vec<Effect>) {
+        while self.current.is_none() && self.started && self.settled() && !self.stopping {
+            let Some(turn) = self.queue.pop_front() else { return };
+            match turn.what {
+                What::Request(id, command) => self.execute(id, command, out),
+                What::TaskConfigs { connector, configs } => self.write_task_configs(&connector, &configs, None, out),
+                What::SessionKey(key) => self.write(vec![ConfigRecord::SessionKey(key)], Then::Nothing, out),
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, records: Vec<ConfigRecord>, then: Then, out: &mut Vec<Effect>) {
+        self.current = Some(Current::Writing(then));
+        out.push(Effect::Append(records));
+    }
+
+    pub(super) fn on_written(&mut self, outcome: Result<(), String>, out: &mut Vec<Effect>) {
+        let then = match self.current.take() {
+            Some(Current::Writing(then)) => then,
+            other => {
+                self.current = other;
+                return;
+            }
+        };
+        if let Err(problem) = outcome {
+            self.key_wanted = false;
+            if let Some(id) = then.request() {
+                out.push(Effect::Reply(id, Err(HerdError::internal(problem))));
+            }
+            return;
+        }
+        match then {
+            Then::Nothing => {}
+            Then::Done(id) => out.push(Effect::Reply(id, Ok(Reply::Done))),
+            Then::Created(id, name) => out.push(Effect::Reply(id, self.info(&name).map(Reply::Created))),
+            Then::Updated(id, name) => out.push(Effect::Reply(id, self.info(&name).map(Reply::Updated))),
+            Then::Restarting(id, plan) => out.push(Effect::Reply(id, Ok(plan))),
+        }
+    }
+
+    pub(super) fn write_task_configs(
+        &mut self,
+        connector: &ConnectorId,
+        configs: &[IndexMap<String, String>],
+        request: Option<RequestId>,
+        out: &mut Vec<Effect>,
+    ) {
+        if !self.leads() {
+            // Leadership went to another worker while this waited: it has to have them.
+            self.to_send.insert(Arc::clone(connector), (configs.to_vec(), false));
+            self.send_task_configs(out);
+            return;
+        }
+        let unchanged = request.is_none() && !self.task_configs_changed(connector, configs);
+        if unchanged || self.state.config(connector).is_none() {
+            return;
+        }
+        let records = task_records(connector, configs);
+        self.write(records, request.map_or(Then::Nothing, Then::Done), out);
+    }
+
+    pub(super) fn queue_session_key(&mut self, key: SessionKey) {
+        self.enqueue(What::SessionKey(key));
+    }
+
+    /// Refuses what has waited for too long.
+    pub(super) fn refuse_the_overdue(&mut self, out: &mut Vec<Effect>) {
+        let now = self.now.mono_ms;
+        let overdue = self.queue.iter().take_while(|turn| now.saturating_sub(turn.since_ms) > PATIENCE_MS).count();
+        for turn in self.queue.drain(..overdue) {
+            match turn.what {
+                What::Request(id, _) => out.push(Effect::Reply(id, Err(HerdError::conflict(STALE)))),
+                What::SessionKey(_) => self.key_wanted = false,
+                What::TaskConfigs { .. } => {}
+            }
+        }
+    }
+
+    /// The worker ends: nothing is done any more.
+    pub(super) fn refuse_everything(&mut self, out: &mut Vec<Effect>) {
+        let stopping = || HerdError::Refused { status: 503, message: "The worker is shutting down.".to_owned() };
+        for turn in self.queue.drain(..) {
+            if let What::Request(id, _) = turn.what {
+                out.push(Effect::Reply(id, Err(stopping())));
+            }
+        }
+        for id in std::mem::take(&mut self.validating).into_keys() {
+            out.push(Effect::Reply(id, Err(stopping())));
+        }
+        for (id, _) in std::mem::take(&mut self.restarts) {
+            out.push(Effect::Reply(id, Err(stopping())));
+        }
+        match self.current.take() {
+            Some(Current::Validating { id, .. }) => out.push(Effect::Reply(id, Err(stopping()))),
+            other => self.current = other,
+        }
+    }
+
+    pub(super) fn forget_topics(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let topics: Vec<String> =
+            self.statuses.connector(name).map(|s| s.topics.keys().cloned().collect()).unwrap_or_default();
+        for topic in topics {
+            let record = StatusRecord::ForgetTopic { topic, connector: name.to_owned() };
+            self.statuses.put(&record);
+            out.push(Effect::Status(record));
+        }
+        self.dirty.insert(ConnectorId::from(name));
+        out.push(Effect::ForgetTopics(ConnectorId::from(name)));
+    }
+}
+
+/// The records that give a connector these tasks: the commit comes last.
+pub(super) fn task_records(connector: &ConnectorId, configs: &[IndexMap<String, String>]) -> Vec<ConfigRecord> {
+    let tasks = (0..).zip(configs).map(|(task, config)| ConfigRecord::Task {
+        id: crate::herd::TaskId { connector: Arc::clone(connector), task },
+        config: config.clone(),
+    });
+    let commit = ConfigRecord::Commit { name: connector.to_string(), tasks: configs.len() };
+    tasks.chain([commit]).collect()
+}

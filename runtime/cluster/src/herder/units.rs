@@ -1,0 +1,351 @@
+//! The units of this worker: what the group gave and the config topic has is brought to what the user wants.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::turns::What;
+use super::{Effect, Held, Herder};
+use crate::herd::{ConnectorId, State, Target, TaskId};
+use crate::status::{StatusRecord, TopicStatus};
+use crate::unit::{Input, Life, Retry, Step, Unit, UnitEvent, UnitId, UnitNews};
+
+/// The pause before a unit that crashed is tried again: it doubles with each attempt, up to a minute.
+const RETRY_MS: u64 = 1_000;
+const RETRY_MS_MAX: u64 = 60_000;
+
+impl Herder {
+    pub(super) fn anything_runs(&self) -> bool {
+        self.units.values().any(|held| held.unit.life.has_run())
+    }
+
+    fn configured(&self, unit: &UnitId) -> bool {
+        let Some(connector) = self.state.connector(unit.connector()) else { return false };
+        unit.task().is_none_or(|task| connector.task(task).is_some())
+    }
+
+    /// Starts what is new and stops what is gone. Tasks come before connectors where work ends, after them where it
+    /// begins.
+    pub(super) fn reconcile(&mut self, out: &mut Vec<Effect>) {
+        let gone: Vec<UnitId> = self
+            .units
+            .iter()
+            .filter(|(id, held)| held.unit.assigned && !(self.assigned.contains(*id) && self.configured(id)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for unit in gone.iter().rev() {
+            self.input(unit, Input::Revoked, out);
+        }
+        let new: Vec<UnitId> = self
+            .assigned
+            .iter()
+            .filter(|id| self.units.get(*id).is_none_or(|held| !held.unit.assigned) && self.configured(id))
+            .cloned()
+            .collect();
+        for unit in new {
+            let target = self.state.target(unit.connector());
+            let held = Held { unit: Unit::new(target), run: 0, trace: None, retry_at_ms: None };
+            self.units.entry(unit.clone()).or_insert(held).unit.target = target;
+            self.input(&unit, Input::Assigned, out);
+        }
+    }
+
+    /// Gives a unit an input and carries out its steps.
+    pub(super) fn input(&mut self, id: &UnitId, input: Input, out: &mut Vec<Effect>) {
+        let Some(held) = self.units.get_mut(id) else { return };
+        let before = held.unit.life;
+        let (unit, steps) = held.unit.next(input);
+        held.unit = unit;
+        if !matches!(unit.life, Life::Failed | Life::Backoff { .. }) {
+            held.trace = None;
+        }
+        for step in steps {
+            match step {
+                Step::Spawn => self.spawn(id, out),
+                Step::Pause => out.push(Effect::Pause(id.clone())),
+                Step::Resume => out.push(Effect::Resume(id.clone())),
+                Step::Stop => out.push(Effect::Stop(id.clone())),
+                Step::ArmRetry => self.arm_retry(id),
+                Step::Report => self.report(id, out),
+            }
+        }
+        self.after_input(id, before, out);
+    }
+
+    fn after_input(&mut self, id: &UnitId, before: Life, out: &mut Vec<Effect>) {
+        let Some(held) = self.units.get(id) else { return };
+        let unit = held.unit;
+        if before.has_run() && !unit.life.has_run() && !unit.assigned {
+            self.report(id, out);
+        }
+        if !unit.assigned && unit.life == Life::Idle {
+            self.units.remove(id);
+            if self.giving_up.remove(id) {
+                self.rejoin_when_given_up(true, out);
+            }
+            self.try_offer(out);
+        }
+        self.answer_restarts(id, out);
+    }
+
+    fn spawn(&mut self, id: &UnitId, out: &mut Vec<Effect>) {
+        let run = self.next_run;
+        self.next_run += 1;
+        if let Some(held) = self.units.get_mut(id) {
+            held.run = run;
+            held.retry_at_ms = None;
+        }
+        let Some(connector) = self.state.connector(id.connector()) else { return };
+        let Some(config) = connector.config.clone() else { return };
+        match id {
+            UnitId::Connector(name) => out.push(Effect::StartConnector { name: Arc::clone(name), run, config }),
+            UnitId::Task(task) => {
+                let Some(own) = connector.task(task.task) else { return };
+                out.push(Effect::StartTask {
+                    id: task.clone(),
+                    run,
+                    config: Arc::clone(own),
+                    connector: config,
+                    task_count: connector.number_of_tasks(),
+                });
+            }
+        }
+    }
+
+    fn arm_retry(&mut self, id: &UnitId) {
+        let now = self.now.mono_ms;
+        if let Some(held) = self.units.get_mut(id)
+            && let Life::Backoff { attempt } = held.unit.life
+        {
+            let wait = RETRY_MS.saturating_mul(1 << attempt.saturating_sub(2).min(16)).min(RETRY_MS_MAX);
+            held.retry_at_ms = Some(now.saturating_add(wait));
+        }
+    }
+
+    pub(super) fn retry_units(&mut self, out: &mut Vec<Effect>) {
+        let now = self.now.mono_ms;
+        let due: Vec<UnitId> = self
+            .units
+            .iter()
+            .filter(|(_, held)| held.retry_at_ms.is_some_and(|at| at <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.input(&id, Input::RetryDue, out);
+        }
+    }
+
+    /// Writes the state that the user sees of a unit.
+    fn report(&mut self, id: &UnitId, out: &mut Vec<Effect>) {
+        let Some(held) = self.units.get(id) else { return };
+        let (state, trace) = (held.unit.state(), held.trace.clone());
+        if self.configured(id) {
+            self.write_status(id.clone(), state, trace, out);
+        } else if !held.unit.life.has_run() && self.statuses.unit(id).is_some() {
+            // It does not exist any more: nothing of it stays visible.
+            self.write_status(id.clone(), State::Destroyed, None, out);
+        }
+    }
+
+    pub(super) fn on_unit(&mut self, event: UnitEvent, out: &mut Vec<Effect>) {
+        let UnitEvent { unit, run, what } = event;
+        let Some(held) = self.units.get_mut(&unit) else { return };
+        if held.run != run {
+            return;
+        }
+        match what {
+            UnitNews::Running => self.input(&unit, Input::Started, out),
+            UnitNews::Paused => self.input(&unit, Input::Parked, out),
+            UnitNews::Exited => self.input(&unit, Input::Exited, out),
+            UnitNews::Failed { trace } => {
+                held.trace = Some(trace);
+                self.input(&unit, Input::Crashed(Retry::Never), out);
+            }
+            UnitNews::TaskConfigs(configs) => self.on_task_configs(unit.connector(), configs, out),
+            UnitNews::TopicUsed { topic } => self.on_topic_used(&unit, topic, out),
+        }
+    }
+
+    fn on_topic_used(&mut self, unit: &UnitId, topic: String, out: &mut Vec<Effect>) {
+        let known = self.statuses.connector(unit.connector()).is_some_and(|s| s.topics.contains_key(&topic));
+        if known || !self.config.topic_tracking {
+            return;
+        }
+        let record = StatusRecord::Topic(TopicStatus {
+            topic,
+            connector: unit.connector().to_string(),
+            task: unit.task().unwrap_or(0),
+            discovered_ms: self.now.wall_ms,
+        });
+        self.statuses.put(&record);
+        self.dirty.insert(Arc::clone(unit.connector()));
+        out.push(Effect::Status(record));
+    }
+
+    /// Tasks are made anew when their configurations, or that of the connector they were made from, changed.
+    pub(super) fn task_configs_changed(&self, name: &ConnectorId, configs: &[IndexMap<String, String>]) -> bool {
+        let Some(connector) = self.state.connector(name) else { return false };
+        let same_tasks = connector.task_count == Some(configs.len())
+            && connector.number_of_tasks() == configs.len()
+            && connector.tasks().zip(configs).all(|((_, old), new)| **old == *new);
+        !(same_tasks && connector.applied == connector.config)
+    }
+
+    fn on_task_configs(&mut self, name: &ConnectorId, configs: Vec<IndexMap<String, String>>, out: &mut Vec<Effect>) {
+        if self.state.target(name) != Target::Started || !self.task_configs_changed(name, &configs) {
+            self.to_send.remove(name);
+            return;
+        }
+        if self.leads() {
+            self.enqueue(What::TaskConfigs { connector: Arc::clone(name), configs });
+        } else {
+            self.to_send.insert(Arc::clone(name), (configs, false));
+            self.send_task_configs(out);
+        }
+    }
+
+    /// Sends, or sends again, the task configurations that the leader does not have yet.
+    pub(super) fn send_task_configs(&mut self, out: &mut Vec<Effect>) {
+        if self.to_send.is_empty() || !self.settled() {
+            return;
+        }
+        let leads = self.leads();
+        let names: Vec<ConnectorId> = self.to_send.keys().cloned().collect();
+        for name in names {
+            let ours = self.assigned.contains(&UnitId::Connector(Arc::clone(&name)));
+            let Some((configs, on_its_way)) = self.to_send.get_mut(&name) else { continue };
+            if *on_its_way {
+                continue;
+            }
+            let configs = configs.clone();
+            if !ours || !self.task_configs_changed(&name, &configs) {
+                self.to_send.remove(&name);
+            } else if leads {
+                self.to_send.remove(&name);
+                self.enqueue(What::TaskConfigs { connector: name, configs });
+            } else if let Some(seat) = &self.seat {
+                let url = seat.leader_url.clone();
+                if let Some((_, on_its_way)) = self.to_send.get_mut(&name) {
+                    *on_its_way = true;
+                }
+                let signed = self.signs_requests();
+                out.push(Effect::SendTaskConfigs { url, connector: name, configs, signed });
+            }
+        }
+    }
+
+    pub(super) fn on_task_configs_sent(&mut self, name: &ConnectorId, ok: bool) {
+        if ok {
+            self.to_send.remove(name);
+        } else if let Some((_, on_its_way)) = self.to_send.get_mut(name) {
+            // The next tick tries again.
+            *on_its_way = false;
+        }
+    }
+
+    pub(super) fn on_connector_config(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        self.dirty.insert(Arc::clone(name));
+        if !self.started {
+            return;
+        }
+        let unit = UnitId::Connector(Arc::clone(name));
+        match self.units.get(&unit) {
+            Some(held) if held.unit.assigned => self.input(&unit, Input::Restart, out),
+            // Given to this worker before its record was read.
+            _ if self.assigned.contains(&unit) => self.reconcile(out),
+            _ if self.is_unowned(&unit) => self.rejoin(out),
+            _ => {}
+        }
+    }
+
+    /// A new unit needs a round. Only the leader knows who has what; others see whether anybody ever reported it.
+    fn is_unowned(&self, unit: &UnitId) -> bool {
+        if self.leads() { !self.owners.contains_key(unit) } else { self.statuses.unit(unit).is_none() }
+    }
+
+    pub(super) fn on_connector_removed(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        self.dirty.insert(Arc::clone(name));
+        if !self.started {
+            return;
+        }
+        self.assigned.retain(|unit| unit.connector() != name);
+        self.owners.retain(|unit, _| unit.connector() != name);
+        self.to_send.remove(name);
+        self.reconcile(out);
+        self.bury(name, out);
+        self.rejoin(out);
+    }
+
+    /// The leader buries the statuses of a connector that nothing on this worker still runs for.
+    fn bury(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        let Some(statuses) = self.statuses.connector(name) else { return };
+        let tasks = statuses.tasks.keys().map(|task| UnitId::Task(TaskId { connector: Arc::clone(name), task: *task }));
+        let mut dead: Vec<UnitId> = tasks.collect();
+        if statuses.connector.is_some() {
+            dead.push(UnitId::Connector(Arc::clone(name)));
+        }
+        for unit in dead {
+            let runs = self.units.get(&unit).is_some_and(|held| held.unit.life.has_run());
+            if self.leads() && !runs {
+                self.write_status(unit, State::Destroyed, None, out);
+            }
+        }
+    }
+
+    pub(super) fn on_tasks_committed(&mut self, name: &ConnectorId, updated: &[TaskId], out: &mut Vec<Effect>) {
+        self.dirty.insert(Arc::clone(name));
+        if !self.started {
+            return;
+        }
+        let state = &self.state;
+        let gone = |unit: &UnitId| {
+            unit.connector() == name
+                && unit.task().is_some_and(|task| state.connector(name).is_none_or(|c| c.task(task).is_none()))
+        };
+        let before = self.assigned.len();
+        self.assigned.retain(|unit| !gone(unit));
+        let mut changed = self.assigned.len() != before;
+        self.owners.retain(|unit, _| !gone(unit));
+        self.reconcile(out);
+        for id in updated {
+            let unit = UnitId::Task(id.clone());
+            match self.units.get(&unit) {
+                Some(held) if held.unit.assigned => self.input(&unit, Input::Restart, out),
+                _ => changed |= self.is_unowned(&unit),
+            }
+        }
+        self.bury_tasks(name, out);
+        if changed {
+            self.rejoin(out);
+        }
+    }
+
+    /// Tasks that a connector does not have any more leave no status.
+    fn bury_tasks(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        if !self.leads() {
+            return;
+        }
+        let Some(statuses) = self.statuses.connector(name) else { return };
+        let connector = self.state.connector(name);
+        let dead: Vec<UnitId> = statuses
+            .tasks
+            .keys()
+            .filter(|task| connector.is_none_or(|c| c.task(**task).is_none()))
+            .map(|task| UnitId::Task(TaskId { connector: Arc::clone(name), task: *task }))
+            .collect();
+        for unit in dead {
+            if self.units.get(&unit).is_none_or(|held| !held.unit.life.has_run()) {
+                self.write_status(unit, State::Destroyed, None, out);
+            }
+        }
+    }
+
+    pub(super) fn on_target(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        self.dirty.insert(Arc::clone(name));
+        let target = self.state.target(name);
+        let units: Vec<UnitId> = self.units.keys().filter(|unit| unit.connector() == name).cloned().collect();
+        for unit in units {
+            self.input(&unit, Input::Target(target), out);
+        }
+    }
+}
