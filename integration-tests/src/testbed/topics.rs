@@ -1,0 +1,175 @@
+//! What is in Kafka's topics, as an outsider sees it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::failure::{Failure, OrFail};
+
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+const READ_LIMIT: Duration = Duration::from_secs(60);
+
+/// A record as it lies in a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: BTreeMap<String, Vec<u8>>,
+}
+
+impl Stored {
+    /// The value as JSON; null for a tombstone.
+    pub fn json(&self) -> serde_json::Value {
+        let bytes = self.value.as_deref().unwrap_or(b"null");
+        serde_json::from_slice(bytes)
+            .unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(bytes).into_owned()))
+    }
+}
+
+/// Reads and writes topics of one cluster. Its calls block.
+pub struct Topics {
+    bootstrap: String,
+    consumer: BaseConsumer,
+}
+
+impl Topics {
+    /// Of the cluster at `bootstrap`.
+    pub fn new(bootstrap: &str) -> Result<Self, Failure> {
+        let consumer = client(bootstrap)
+            .set("group.id", "testbed-reader")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .or_fail("failed to make a Kafka consumer")?;
+        Ok(Self { bootstrap: bootstrap.to_owned(), consumer })
+    }
+
+    /// True when the broker answers.
+    pub fn reachable(&self, limit: Duration) -> bool {
+        self.consumer.fetch_metadata(None, limit).is_ok()
+    }
+
+    /// The partitions of a topic; none when it does not exist. Asking does not create it.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, Failure> {
+        // All topics are asked for, because asking for one by name would create it.
+        let metadata = self.consumer.fetch_metadata(None, REQUEST_LIMIT).or_fail("failed to list Kafka's topics")?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(found.map(|found| found.partitions().iter().map(|partition| partition.id()).collect()).unwrap_or_default())
+    }
+
+    /// The records that were written to a topic: the sum of its end offsets.
+    pub fn end(&self, topic: &str) -> Result<i64, Failure> {
+        let mut sum = 0;
+        for partition in self.partitions(topic)? {
+            let (_, high) = self
+                .consumer
+                .fetch_watermarks(topic, partition, REQUEST_LIMIT)
+                .or_fail(format!("failed to look up the end of {topic}"))?;
+            sum += high;
+        }
+        Ok(sum)
+    }
+
+    /// All records of a topic, up to the end it has now, by partition and offset.
+    pub fn read(&self, topic: &str) -> Result<Vec<Stored>, Failure> {
+        let consumer: BaseConsumer = client(&self.bootstrap)
+            .set("group.id", "testbed-reader")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .create()
+            .or_fail("failed to make a Kafka consumer")?;
+        let mut list = TopicPartitionList::new();
+        let mut open = Vec::new();
+        for partition in self.partitions(topic)? {
+            list.add_partition_offset(topic, partition, Offset::Beginning).or_fail("failed to add a partition")?;
+            open.push(partition);
+        }
+        consumer.assign(&list).or_fail(format!("failed to read {topic}"))?;
+        let end = Instant::now() + READ_LIMIT;
+        let mut records = Vec::new();
+        while !open.is_empty() && Instant::now() < end {
+            match consumer.poll(Duration::from_millis(200)) {
+                None => {}
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
+                    open.retain(|left| *left != partition)
+                }
+                Some(Err(error)) => return Err(error).or_fail(format!("failed to read {topic}")),
+                Some(Ok(message)) => records.push(stored(&message)),
+            }
+        }
+        if !open.is_empty() {
+            return Err(Failure::new(format!("did not reach the end of {topic} within {READ_LIMIT:?}")));
+        }
+        records.sort_by_key(|record| (record.partition, record.offset));
+        Ok(records)
+    }
+
+    /// The offset up to which a consumer group has committed a partition.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Result<Option<i64>, Failure> {
+        let consumer: BaseConsumer =
+            client(&self.bootstrap).set("group.id", group).create().or_fail("failed to make a Kafka consumer")?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let answer = consumer
+            .committed_offsets(list, REQUEST_LIMIT)
+            .or_fail(format!("failed to look up the offsets of group {group}"))?;
+        let offset = answer.elements().first().and_then(|element| element.offset().to_raw());
+        Ok(offset.filter(|offset| *offset >= 0))
+    }
+
+    /// Creates a topic.
+    pub async fn create(&self, topic: &str, partitions: i32) -> Result<(), Failure> {
+        let admin: AdminClient<DefaultClientContext> =
+            client(&self.bootstrap).create().or_fail("failed to make a Kafka client")?;
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let results =
+            admin.create_topics([&new], &AdminOptions::new()).await.or_fail(format!("failed to create {topic}"))?;
+        for result in results {
+            result.map_err(|(topic, code)| Failure::new(format!("failed to create {topic}: {code}")))?;
+        }
+        Ok(())
+    }
+
+    /// Produces values without keys, in order, and waits for all.
+    pub async fn produce(&self, topic: &str, values: &[&str]) -> Result<(), Failure> {
+        let producer: FutureProducer =
+            client(&self.bootstrap).set("acks", "all").create().or_fail("failed to make a Kafka producer")?;
+        for value in values {
+            let record: FutureRecord<'_, (), str> = FutureRecord::to(topic).payload(*value);
+            producer
+                .send(record, REQUEST_LIMIT)
+                .await
+                .map_err(|(error, _)| error)
+                .or_fail(format!("failed to produce to {topic}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("log_level", "0").set("allow.auto.create.topics", "false");
+    config
+}
+
+fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+    });
+    Stored {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers.unwrap_or_default(),
+    }
+}

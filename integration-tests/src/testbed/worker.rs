@@ -1,0 +1,184 @@
+//! The worker itself: the real binary, started, killed, frozen and started again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::failure::{Advise, Failure, OrFail};
+use super::process::{Ask, Process};
+use super::wait::eventually_async;
+use super::{Api, notice, ports, reaper};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a worker runs with.
+#[derive(Clone, Debug)]
+pub struct WorkerSetup {
+    /// Names the group, the internal topics and the log.
+    pub name: String,
+    pub properties: BTreeMap<String, String>,
+    port: u16,
+}
+
+impl WorkerSetup {
+    /// A distributed worker of its own group, with internal topics of its own, JSON converters with schemas (Connect's
+    /// defaults) and a free port.
+    pub fn new(name: &str, bootstrap: &str) -> Result<Self, Failure> {
+        let port = ports::free()?;
+        let mut setup = Self { name: name.to_owned(), properties: BTreeMap::new(), port };
+        let json = "org.apache.kafka.connect.json.JsonConverter";
+        for (key, value) in [
+            ("bootstrap.servers", bootstrap),
+            ("group.id", name),
+            ("listeners", &format!("http://127.0.0.1:{port}")),
+            ("key.converter", json),
+            ("value.converter", json),
+            ("config.storage.topic", &format!("{name}-configs")),
+            ("config.storage.replication.factor", "1"),
+            ("offset.storage.topic", &format!("{name}-offsets")),
+            ("offset.storage.replication.factor", "1"),
+            ("offset.storage.partitions", "1"),
+            ("status.storage.topic", &format!("{name}-status")),
+            ("status.storage.replication.factor", "1"),
+            ("status.storage.partitions", "1"),
+            ("offset.flush.interval.ms", "1000"),
+            ("scheduled.rebalance.max.delay.ms", "0"),
+        ] {
+            setup = setup.with(key, value);
+        }
+        Ok(setup)
+    }
+
+    /// Sets a property.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.properties.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    fn text(&self) -> String {
+        self.properties.iter().map(|(key, value)| format!("{key}={}\n", value.replace('\\', "\\\\"))).collect()
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    setup: WorkerSetup,
+    file: PathBuf,
+    process: Process,
+    api: Api,
+    /// From the start of the process to the first answer of its REST API.
+    pub started_in: Duration,
+}
+
+impl Worker {
+    /// Builds the binary if need be, starts it and waits until its REST API answers.
+    pub async fn start(setup: WorkerSetup) -> Result<Self, Failure> {
+        let file = reaper::data_directory(&setup.name)?.join("worker.properties");
+        std::fs::write(&file, setup.text()).or_fail(format!("failed to write {}", file.display()))?;
+        let api = Api::new(format!("http://127.0.0.1:{}", setup.port))?;
+        let began = Instant::now();
+        let process = launch(&setup, &file)?;
+        let mut worker = Self { setup, file, process, api, started_in: Duration::ZERO };
+        worker.wait_ready(began).await?;
+        Ok(worker)
+    }
+
+    /// The worker's REST API.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Its process, for its log and its memory.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) -> Result<(), Failure> {
+        self.process.kill()
+    }
+
+    /// SIGTERM; fails when the worker does not end by itself.
+    pub fn stop(&mut self) -> Result<std::process::ExitStatus, Failure> {
+        self.process.stop()
+    }
+
+    /// SIGSTOP: it stays in memory and does nothing.
+    pub fn freeze(&self) -> Result<(), Failure> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) -> Result<(), Failure> {
+        self.process.signal(Signal::CONT)
+    }
+
+    /// Starts it again, with the same properties, after it was killed or stopped.
+    pub async fn start_again(&mut self) -> Result<(), Failure> {
+        self.process.kill()?;
+        let began = Instant::now();
+        self.process = launch(&self.setup, &self.file)?;
+        self.wait_ready(began).await
+    }
+
+    async fn wait_ready(&mut self, began: Instant) -> Result<(), Failure> {
+        let Self { process, api, .. } = self;
+        let ready = eventually_async("the worker's REST API", START_LIMIT, async || {
+            if let Some(status) = process.ended() {
+                return Ok(Err(Failure::new(format!("the worker ended at once, {status}"))));
+            }
+            match api.get("/connectors").await {
+                Ok(answer) if answer.status == 200 => Ok(Ok(())),
+                Ok(answer) => Err(answer.text),
+                Err(failure) => Err(failure.to_string()),
+            }
+        });
+        let outcome = ready.await.and_then(|outcome| outcome);
+        self.started_in = began.elapsed();
+        outcome.advise(format!("its log, {}, ends with:\n{}", self.process.log().display(), self.process.log_tail()))
+    }
+}
+
+fn launch(setup: &WorkerSetup, file: &Path) -> Result<Process, Failure> {
+    let mut command = Command::new(binary()?);
+    command.arg("distributed").arg(file);
+    Process::start(&setup.name, command, Ask::Term)
+}
+
+/// The worker's binary: the one that `TIDEGATE_BIN` names, else what cargo builds from this checkout, once.
+pub fn binary() -> Result<&'static Path, Failure> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let binary = BINARY.get_or_init(|| match std::env::var_os("TIDEGATE_BIN") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => build().map_err(|failure| failure.to_string()),
+    });
+    binary.as_deref().map_err(|message| Failure::new(message.clone()))
+}
+
+fn build() -> Result<PathBuf, Failure> {
+    notice::say("building the worker");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The whole workspace is selected, as `cargo test` does, so that both share what they compile.
+    let output = Command::new(cargo)
+        .args(["build", "--bin", "tidegate", "--message-format", "json-render-diagnostics"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stdin(Stdio::null())
+        .output()
+        .or_fail("failed to run cargo")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::new(format!("cargo build --bin tidegate ended with {}: {}", output.status, said.trim())));
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "tidegate")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| Failure::new("cargo built no binary tidegate"))
+}
