@@ -10,9 +10,13 @@ pub mod def;
 pub mod embed;
 pub mod java;
 pub mod parse;
+pub mod properties;
+pub mod provider;
+pub mod reference;
 pub mod secret;
 pub mod validate;
 pub mod validators;
+pub mod worker;
 
 pub use declare::ClassName;
 pub use declare::FromConfigValue;
@@ -22,3 +26,4 @@ pub use parse::{ANY_CLASS, ConfigError, ConfigValue, KnownClass, Props, parse_ty
 pub use secret::Secret;
 pub use validate::{ConfigEntry, Validated};
 pub use validators::Validator;
+pub use worker::{DistributedConfig, StandaloneConfig};
