@@ -15,6 +15,7 @@ pub mod producer;
 pub mod security;
 pub mod topic_log;
 pub mod translate;
+mod wire;
 
 pub use admin::Admin;
 pub use consumer::{Consumer, ConsumerEvent, ConsumerRecord, Subscription};

@@ -358,7 +358,10 @@ impl<S: LogSink> Reader<S> {
         for (partition, position) in behind {
             let state = self.states.entry(partition).or_default();
             if *state == Tail::EndSeen
-                && self.consumer.seek(&self.shared.topic, partition, Offset::Offset(position), Duration::from_secs(1)).is_ok()
+                && self
+                    .consumer
+                    .seek(&self.shared.topic, partition, Offset::Offset(position), Duration::from_secs(1))
+                    .is_ok()
             {
                 *state = Tail::Verifying;
             }
