@@ -63,6 +63,12 @@ pub trait SinkConnector: Send + Sync {
     /// Starts a task.
     async fn start_task(&self, props: Props, context: SinkContext) -> Result<Box<dyn SinkTask>>;
 
+    /// The Java class of its tasks, which task configurations carry as `task.class`. `None`: the connector's class with
+    /// `Task` in place of `Connector`.
+    fn task_class(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Checks offsets that a user wants to store (KIP-875); a `None` offset is a reset.
     async fn alter_offsets(&self, _props: &Props, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
         Ok(false)

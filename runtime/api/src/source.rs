@@ -91,6 +91,12 @@ pub trait SourceConnector: Send + Sync {
         Ok(false)
     }
 
+    /// The Java class of its tasks, which task configurations carry as `task.class`. `None`: the connector's class with
+    /// `Task` in place of `Connector`.
+    fn task_class(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it can deliver exactly once with this configuration (KIP-618).
     fn exactly_once(&self, _props: &Props) -> ExactlyOnce {
         ExactlyOnce::Unsupported

@@ -1,0 +1,398 @@
+//! The loop of a sink task: consume, convert, transform, put, and commit the offsets of what is durable.
+//!
+//! Invariants:
+//! 1. An offset is committed only when every record below it was put (or filtered, or reported as failed and tolerated), the
+//!    dead letters of those records are durable, and the sink has flushed.
+//! 2. The order of records within a partition is never changed: a batch that failed is given again before anything that
+//!    comes after it.
+//! 3. While a batch waits to be given again, or the task rests, partitions are paused and the consumer is polled on, which
+//!    keeps the membership in the group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_api::{Error, Result, SinkRecord, SinkTask};
+use connect_kafka as kafka;
+use tokio::time::{Instant, sleep};
+
+use crate::control::{Control, TopicsUsed, Wanted};
+use crate::convert::Converters;
+use crate::failure::{Failed, Stage, wrap};
+use crate::io::{Consume, ConsumerEvent, ConsumerRecord};
+use crate::metrics::TaskMetrics;
+use crate::positions::Positions;
+use crate::report::{Reporter, Subject};
+use crate::unit::UnitNews;
+
+/// The longest single wait for records: orders are noticed at once, this only bounds the client's call.
+const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
+/// The first wait before a batch is given again; it doubles up to [`REDELIVERY_MAX`].
+const REDELIVERY_FIRST: Duration = Duration::from_millis(300);
+/// The longest wait before a batch is given again.
+const REDELIVERY_MAX: Duration = Duration::from_secs(30);
+/// How long leaving the group may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The class that the JVM names for errors of a sink.
+const SINK_TASK: &str = "org.apache.kafka.connect.sink.SinkTask";
+
+/// Everything a sink task runs with.
+pub struct SinkLoop {
+    pub task: Box<dyn SinkTask>,
+    pub control: Control,
+    pub converters: Converters,
+    pub consumer: Box<dyn Consume>,
+    pub reporter: Reporter,
+    pub used: TopicsUsed,
+    pub metrics: Arc<TaskMetrics>,
+    /// `offset.flush.interval.ms`.
+    pub flush_interval: Duration,
+}
+
+/// Records that were read and not put yet.
+#[derive(Default)]
+struct Batch {
+    /// As consumed; those that are skipped have no place in `records`.
+    raw: Vec<ConsumerRecord>,
+    records: Vec<SinkRecord>,
+    /// For each of `records`, its place in `raw`.
+    places: Vec<usize>,
+}
+
+/// A batch that is to be given again.
+struct Redelivery {
+    batch: Batch,
+    at: Instant,
+    wait: Duration,
+}
+
+/// The state of a running loop.
+struct Work {
+    positions: Positions,
+    redelivery: Option<Redelivery>,
+    resting: bool,
+    next_commit: Instant,
+}
+
+impl SinkLoop {
+    /// Runs until the end is wanted, or something fails. The task is stopped and the group left in both cases.
+    pub async fn run(mut self) -> Result<()> {
+        let mut work = Work {
+            positions: Positions::default(),
+            redelivery: None,
+            resting: false,
+            next_commit: Instant::now() + self.flush_interval,
+        };
+        let mut outcome = self.work(&mut work).await;
+        if outcome.is_ok() {
+            outcome = self.close_all(&mut work).await;
+        }
+        let stopped = self.task.stop().await;
+        if let Err(error) = self.consumer.close(CLOSE_TIMEOUT).await {
+            let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+            tracing::warn!(connector, task, trace = error.trace(), "failed to leave the consumer group");
+        }
+        outcome?;
+        stopped
+    }
+
+    async fn work(&mut self, work: &mut Work) -> Result<()> {
+        loop {
+            let known = if work.resting { Wanted::Rest } else { Wanted::Run };
+            let wait = self.wait(work);
+            let event = tokio::select! {
+                biased;
+                wanted = self.control.changed_from(known) => {
+                    match wanted {
+                        Wanted::End => return Ok(()),
+                        Wanted::Rest => self.rest(work).await?,
+                        Wanted::Run => self.resume(work).await?,
+                    }
+                    continue;
+                }
+                event = self.consumer.poll(wait) => event,
+            };
+            if let Some(event) = event {
+                self.handle(work, event).await?;
+            }
+            let now = Instant::now();
+            if !work.resting
+                && let Some(again) = work.redelivery.take_if(|again| again.at <= now)
+            {
+                self.deliver(work, again.batch, again.wait * 2).await?;
+            }
+            if now >= work.next_commit {
+                self.commit(work).await?;
+            }
+        }
+    }
+
+    fn wait(&self, work: &Work) -> Duration {
+        let until = |at: Instant| at.saturating_duration_since(Instant::now());
+        let mut wait = until(work.next_commit).min(MAX_POLL_WAIT);
+        if let Some(again) = work.redelivery.as_ref().filter(|_| !work.resting) {
+            wait = wait.min(until(again.at));
+        }
+        wait
+    }
+
+    async fn rest(&mut self, work: &mut Work) -> Result<()> {
+        work.resting = true;
+        self.consumer.pause(&work.positions.partitions())?;
+        self.commit(work).await?;
+        self.control.tell(UnitNews::Paused).await;
+        Ok(())
+    }
+
+    async fn resume(&mut self, work: &mut Work) -> Result<()> {
+        work.resting = false;
+        if work.redelivery.is_none() {
+            self.consumer.resume(&work.positions.partitions())?;
+        }
+        self.control.tell(UnitNews::Running).await;
+        Ok(())
+    }
+
+    async fn handle(&mut self, work: &mut Work, event: ConsumerEvent) -> Result<()> {
+        match event {
+            ConsumerEvent::Records(raw) => {
+                TaskMetrics::add(&self.metrics.polled, raw.len() as u64);
+                TaskMetrics::add(&self.metrics.batches, 1);
+                let batch = self.convert(raw).await?;
+                match &mut work.redelivery {
+                    // Read before the pause took effect: it comes after what waits.
+                    Some(again) => again.batch.append(batch),
+                    None => self.deliver(work, batch, REDELIVERY_FIRST).await?,
+                }
+                Ok(())
+            }
+            ConsumerEvent::Assigned(partitions) => self.assigned(work, &partitions).await,
+            ConsumerEvent::Revoked { partitions, lost, done } => {
+                let outcome = self.revoked(work, &partitions, lost).await;
+                // The rebalance goes on whatever came of it; nobody waits for the answer when the client is gone.
+                let _gone = done.send(());
+                outcome
+            }
+            ConsumerEvent::Error(error) => Err(crate::io::kafka_error("failed to consume", error)),
+        }
+    }
+
+    async fn assigned(&mut self, work: &mut Work, partitions: &[kafka::TopicPartition]) -> Result<()> {
+        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+        tracing::info!(connector, task, partitions = partitions.len(), "partitions were assigned");
+        let committed = self.consumer.committed(partitions).await.unwrap_or_else(|error| {
+            tracing::warn!(connector, task, trace = error.trace(), "failed to look up committed offsets");
+            partitions.iter().map(|partition| (partition.clone(), None)).collect()
+        });
+        work.positions.assign(partitions, committed);
+        if work.resting || work.redelivery.is_some() {
+            self.consumer.pause(partitions)?;
+        }
+        self.task.open(&api_partitions(partitions)).await
+    }
+
+    async fn revoked(&mut self, work: &mut Work, partitions: &[kafka::TopicPartition], lost: bool) -> Result<()> {
+        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+        tracing::info!(connector, task, partitions = partitions.len(), lost, "partitions were revoked");
+        if !lost {
+            self.commit(work).await?;
+        }
+        let closed = self.task.close(&api_partitions(partitions)).await;
+        work.positions.remove(partitions);
+        if let Some(again) = &mut work.redelivery {
+            again.batch.remove(partitions);
+            if again.batch.raw.is_empty() {
+                work.redelivery = None;
+                if !work.resting {
+                    self.consumer.resume(&work.positions.partitions())?;
+                }
+            }
+        }
+        closed
+    }
+
+    /// Converts what was read. Records that fail and are tolerated, and those that a transform drops, stay in `raw` only.
+    async fn convert(&mut self, raw: Vec<ConsumerRecord>) -> Result<Batch> {
+        self.used.refresh();
+        let mut batch =
+            Batch { records: Vec::with_capacity(raw.len()), places: Vec::with_capacity(raw.len()), raw: Vec::new() };
+        for (place, consumed) in raw.iter().enumerate() {
+            if self.used.is_new(&consumed.topic) && self.used.enabled {
+                self.control.tell(UnitNews::TopicUsed { topic: consumed.topic.to_string() }).await;
+            }
+            let decoded = match self.converters.decode(consumed) {
+                Ok(decoded) => decoded,
+                Err(failed) => self.decode_again(consumed, failed).await?,
+            };
+            if let Some(record) = decoded {
+                batch.records.push(record);
+                batch.places.push(place);
+            } else {
+                TaskMetrics::add(&self.metrics.filtered, 1);
+            }
+        }
+        batch.raw = raw;
+        Ok(batch)
+    }
+
+    /// The rare way: retries, then the report that tolerates or fails.
+    async fn decode_again(&mut self, consumed: &ConsumerRecord, mut failed: Failed) -> Result<Option<SinkRecord>> {
+        let started = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let waited = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let Some(delay) = self.reporter.retry_delay_ms(&failed.error, attempt, waited) else { break };
+            tokio::select! {
+                () = sleep(Duration::from_millis(delay.unsigned_abs())) => {}
+                () = self.control.cancel.cancelled() => break,
+            }
+            attempt += 1;
+            match self.converters.decode(consumed) {
+                Ok(record) => return Ok(record),
+                Err(again) => failed = again,
+            }
+        }
+        self.reporter.report(Subject::Sink(consumed), failed).await?;
+        Ok(None)
+    }
+
+    /// Gives a batch to the sink; `wait` is how long it rests when it must be given again.
+    async fn deliver(&mut self, work: &mut Work, batch: Batch, wait: Duration) -> Result<()> {
+        let started = Instant::now();
+        if !batch.records.is_empty() {
+            match self.task.put(&batch.records).await {
+                Ok(rejected) => self.reject(&batch, rejected).await?,
+                Err(error) if error.kind().retriable() => return self.put_off(work, batch, wait, error),
+                Err(error) => return Err(exiting(error)),
+            }
+        }
+        if work.redelivery.is_none() && wait > REDELIVERY_FIRST && !work.resting {
+            // It had to be given again, and that is over.
+            self.consumer.resume(&work.positions.partitions())?;
+        }
+        TaskMetrics::add(&self.metrics.written, batch.records.len() as u64);
+        self.metrics.last_batch_us.store(
+            u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        work.positions.passed(&batch.raw);
+        Ok(())
+    }
+
+    /// `RetriableException`: the same batch again, later.
+    fn put_off(&mut self, work: &mut Work, batch: Batch, wait: Duration, error: Error) -> Result<()> {
+        let wait = wait.min(REDELIVERY_MAX);
+        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+        tracing::warn!(
+            connector,
+            task,
+            wait_ms = wait.as_millis(),
+            trace = error.trace(),
+            "the sink asks to try again"
+        );
+        TaskMetrics::add(&self.metrics.failures, 1);
+        TaskMetrics::add(&self.metrics.retries, 1);
+        self.metrics.error_seen();
+        self.consumer.pause(&work.positions.partitions())?;
+        work.redelivery = Some(Redelivery { batch, at: Instant::now() + wait, wait });
+        Ok(())
+    }
+
+    async fn reject(&mut self, batch: &Batch, rejected: Vec<connect_api::Rejected>) -> Result<()> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let class: Arc<str> = Arc::from(SINK_TASK);
+        for connect_api::Rejected { index, error } in rejected {
+            let raw = batch.places.get(index).and_then(|place| batch.raw.get(*place)).ok_or_else(|| {
+                Error::connect(format!("the sink rejected record {index} of a batch of {}", batch.records.len()))
+            })?;
+            let failed = Failed { stage: Stage::TaskPut, class: Arc::clone(&class), error };
+            self.reporter.report(Subject::Sink(raw), failed).await.map_err(exiting)?;
+        }
+        Ok(())
+    }
+
+    /// Flushes the sink and commits what that makes durable. Under a failed flush the consumer goes back to what was
+    /// committed last, as the JVM's does.
+    async fn commit(&mut self, work: &mut Work) -> Result<()> {
+        work.next_commit = Instant::now() + self.flush_interval;
+        let offsets = work.positions.uncommitted();
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        self.reporter.settle().await?;
+        if let Err(error) = self.task.flush().await {
+            self.log_commit_failure(&error, "failed to flush the sink, rewinding to the last committed offsets");
+            return self.rewind(work).await;
+        }
+        match self.consumer.commit(offsets.clone()).await {
+            Ok(()) => {
+                work.positions.committed(&offsets);
+                self.metrics.committed();
+            }
+            Err(error) => self.log_commit_failure(&error, "failed to commit offsets, trying again later"),
+        }
+        Ok(())
+    }
+
+    fn log_commit_failure(&self, error: &Error, what: &str) {
+        TaskMetrics::add(&self.metrics.commit_failures, 1);
+        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+        tracing::error!(connector, task, trace = error.trace(), "{what}");
+    }
+
+    async fn rewind(&mut self, work: &mut Work) -> Result<()> {
+        for (partition, offset) in work.positions.rewind() {
+            self.consumer.seek(&partition, offset).await?;
+        }
+        if work.redelivery.take().is_some() && !work.resting {
+            self.consumer.resume(&work.positions.partitions())?;
+        }
+        Ok(())
+    }
+
+    /// The orderly end: what was put is flushed and committed, and the partitions are closed.
+    async fn close_all(&mut self, work: &mut Work) -> Result<()> {
+        self.commit(work).await?;
+        self.task.close(&api_partitions(&work.positions.partitions())).await
+    }
+}
+
+impl Batch {
+    fn append(&mut self, later: Batch) {
+        let base = self.raw.len();
+        self.raw.extend(later.raw);
+        self.records.extend(later.records);
+        self.places.extend(later.places.into_iter().map(|place| base + place));
+    }
+
+    /// Leaves out the records of partitions that were taken away.
+    fn remove(&mut self, partitions: &[kafka::TopicPartition]) {
+        let gone =
+            |raw: &ConsumerRecord| partitions.iter().any(|p| p.partition == raw.partition && *p.topic == *raw.topic);
+        let mut records = std::mem::take(&mut self.records).into_iter();
+        let mut places = std::mem::take(&mut self.places).into_iter().peekable();
+        for (place, raw) in std::mem::take(&mut self.raw).into_iter().enumerate() {
+            let record = places.next_if_eq(&place).and_then(|_| records.next());
+            if gone(&raw) {
+                continue;
+            }
+            if let Some(record) = record {
+                self.places.push(self.raw.len());
+                self.records.push(record);
+            }
+            self.raw.push(raw);
+        }
+    }
+}
+
+fn exiting(cause: Error) -> Error {
+    wrap("Exiting WorkerSinkTask due to unrecoverable exception.", cause)
+}
+
+fn api_partitions(partitions: &[kafka::TopicPartition]) -> Vec<connect_api::TopicPartition> {
+    partitions
+        .iter()
+        .map(|p| connect_api::TopicPartition { topic: Arc::clone(&p.topic), partition: p.partition })
+        .collect()
+}

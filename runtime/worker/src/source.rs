@@ -1,0 +1,354 @@
+//! The loop of a source task: poll, transform, convert, produce, and confirm what is durable.
+//!
+//! One task owns everything; a record goes through plain function calls from `poll` to the producer's queue. The only
+//! waits are for room in that queue, for a topic to be created, and for a retry.
+//!
+//! Order of confirmation (invariant 5): the records ahead of a checkpoint are acknowledged, then its offset is durable in
+//! the offsets topic, then `SourceTask::committed` is called with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_api::{Checkpoint, Error, Record, Result, SourceBatch, SourceTask};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
+use crate::acks::Tracker;
+use crate::control::{Control, TopicsUsed, Wanted};
+use crate::convert::{Encoded, Encoder};
+use crate::failure::{Failed, Stage, wrap};
+use crate::io::{Produce, SendError, kafka_error};
+use crate::metrics::TaskMetrics;
+use crate::offsets::OffsetStore;
+use crate::report::{Reporter, Subject};
+use crate::topic_creation::TopicCreation;
+use crate::unit::UnitNews;
+
+/// The first wait after a `poll` that failed but may be tried again; it doubles up to [`POLL_RETRY_MAX`].
+const POLL_RETRY_FIRST: Duration = Duration::from_millis(100);
+/// The longest wait between attempts to poll.
+const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Everything a source task runs with.
+pub struct SourceLoop {
+    pub task: Box<dyn SourceTask>,
+    pub control: Control,
+    pub encoder: Encoder,
+    pub producer: Arc<dyn Produce>,
+    pub tracker: Tracker,
+    pub offsets: Arc<OffsetStore>,
+    pub reporter: Reporter,
+    pub topics: TopicCreation,
+    pub used: TopicsUsed,
+    pub metrics: Arc<TaskMetrics>,
+    pub settings: SourceSettings,
+}
+
+/// Times of a source task.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceSettings {
+    /// `offset.flush.interval.ms`.
+    pub flush_interval: Duration,
+    /// `offset.flush.timeout.ms`: how long a stop or pause waits for records in flight.
+    pub flush_timeout: Duration,
+}
+
+/// A write of offsets under way, with the checkpoints it makes durable.
+type Flush = BoxFuture<'static, (Vec<Checkpoint>, Result<()>)>;
+
+/// Why a batch was left before its end.
+enum Left {
+    /// The task is to end: what was not sent is read again by the next run.
+    Ending,
+    Failed(Error),
+}
+
+impl From<Error> for Left {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl SourceLoop {
+    /// Runs until the end is wanted, or something fails. The task is stopped in both cases.
+    pub async fn run(mut self) -> Result<()> {
+        let outcome = self.work().await;
+        // What is durable is confirmed even when the task failed: it saves repetition.
+        let settled = self.settle(outcome.is_ok()).await;
+        let stopped = self.task.stop().await;
+        outcome.and(settled)?;
+        stopped
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        let mut ticks = interval_at(Instant::now() + self.settings.flush_interval, self.settings.flush_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut flush: Option<Flush> = None;
+        let mut retry = POLL_RETRY_FIRST;
+        loop {
+            self.check_delivery()?;
+            tokio::select! {
+                biased;
+                wanted = self.control.changed_from(Wanted::Run) => {
+                    if let Some(flush) = flush.take() {
+                        self.flushed(flush.await).await?;
+                    }
+                    if wanted == Wanted::End || self.rest().await? == Wanted::End {
+                        return Ok(());
+                    }
+                }
+                done = async { flush.as_mut().expect("guarded by the condition").await }, if flush.is_some() => {
+                    flush = None;
+                    self.flushed(done).await?;
+                }
+                _ = ticks.tick(), if flush.is_none() => flush = self.begin_flush(),
+                polled = self.task.poll() => match polled {
+                    Ok(batch) => {
+                        retry = POLL_RETRY_FIRST;
+                        match self.process(batch).await {
+                            Ok(()) | Err(Left::Ending) => {}
+                            Err(Left::Failed(error)) => return Err(error),
+                        }
+                        // A source that is always ready must let others run.
+                        tokio::task::consume_budget().await;
+                    }
+                    Err(error) => {
+                        self.poll_failed(error, retry).await?;
+                        retry = (retry * 2).min(POLL_RETRY_MAX);
+                    }
+                },
+            }
+        }
+    }
+
+    /// A `poll` that may succeed later is tried again without end, as the JVM does; any other error fails the task.
+    async fn poll_failed(&mut self, error: Error, wait: Duration) -> Result<()> {
+        if !error.kind().retriable() {
+            return Err(error);
+        }
+        self.metrics.error_seen();
+        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+        tracing::warn!(connector, task, trace = error.trace(), "failed to poll the source, trying again");
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = self.control.changed_from(Wanted::Run) => {}
+        }
+        Ok(())
+    }
+
+    /// Rests until something else is wanted.
+    async fn rest(&mut self) -> Result<Wanted> {
+        self.settle(true).await?;
+        self.control.tell(UnitNews::Paused).await;
+        let wanted = loop {
+            // Still resting: what became durable in the meantime is confirmed.
+            tokio::select! {
+                wanted = self.control.changed_from(Wanted::Rest) => break wanted,
+                () = sleep(self.settings.flush_interval) => self.settle(true).await?,
+            }
+        };
+        if wanted == Wanted::Run {
+            self.control.tell(UnitNews::Running).await;
+        }
+        Ok(wanted)
+    }
+
+    /// Sends a batch.
+    async fn process(&mut self, batch: SourceBatch) -> Result<(), Left> {
+        let SourceBatch { records, checkpoints } = batch;
+        if records.is_empty() && checkpoints.is_empty() {
+            return Ok(());
+        }
+        let count = records.len() as u64;
+        TaskMetrics::add(&self.metrics.polled, count);
+        TaskMetrics::add(&self.metrics.batches, 1);
+        self.used.refresh();
+        let mut checkpoints = checkpoints.into_iter().peekable();
+        let mut written = 0;
+        for (index, record) in records.into_iter().enumerate() {
+            while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
+                self.tracker.checkpoint(checkpoint);
+            }
+            if let Some(encoded) = self.encode(record).await? {
+                if self.used.is_new(&encoded.topic) {
+                    self.first_use(&encoded.topic).await?;
+                }
+                written += u64::from(self.send(&encoded).await?);
+            }
+        }
+        for checkpoint in checkpoints {
+            self.tracker.checkpoint(checkpoint);
+        }
+        TaskMetrics::add(&self.metrics.written, written);
+        self.tracker.advance();
+        Ok(())
+    }
+
+    /// Encodes a record into the buffer; `None` when it is dropped.
+    async fn encode(&mut self, record: Record) -> Result<Option<Encoded>, Left> {
+        let policy = &self.reporter.policy;
+        let original = policy.retries().then(|| record.clone());
+        let topic = policy.log.then(|| Arc::clone(&record.topic));
+        let failed = match self.encoder.encode(record) {
+            Ok(Some(encoded)) => return Ok(Some(encoded)),
+            Ok(None) => {
+                TaskMetrics::add(&self.metrics.filtered, 1);
+                return Ok(None);
+            }
+            Err(failed) => failed,
+        };
+        self.encode_again(original, topic, failed).await
+    }
+
+    /// The rare way: retries, then the report that tolerates or fails.
+    async fn encode_again(
+        &mut self,
+        original: Option<Record>,
+        topic: Option<Arc<str>>,
+        mut failed: Failed,
+    ) -> Result<Option<Encoded>, Left> {
+        let started = Instant::now();
+        let mut attempt = 1;
+        while let Some(record) = &original {
+            let waited = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let Some(delay) = self.reporter.retry_delay_ms(&failed.error, attempt, waited) else { break };
+            tokio::select! {
+                () = sleep(Duration::from_millis(delay.unsigned_abs())) => {}
+                () = self.control.cancel.cancelled() => return Err(Left::Ending),
+            }
+            attempt += 1;
+            match self.encoder.encode(record.clone()) {
+                Ok(encoded) => return Ok(encoded),
+                Err(again) => failed = again,
+            }
+        }
+        self.reporter.report(Subject::Source { topic: topic.as_deref().unwrap_or_default() }, failed).await?;
+        Ok(None)
+    }
+
+    /// The first record of a topic in this run.
+    async fn first_use(&mut self, topic: &Arc<str>) -> Result<(), Left> {
+        self.topics.ensure(topic).await?;
+        if self.used.enabled {
+            self.control.tell(UnitNews::TopicUsed { topic: topic.to_string() }).await;
+        }
+        Ok(())
+    }
+
+    /// Hands the record in the buffer to the producer; false when it was skipped.
+    async fn send(&mut self, encoded: &Encoded) -> Result<bool, Left> {
+        loop {
+            let Some(sequence) = self.tracker.next() else {
+                tokio::select! {
+                    () = self.tracker.changed() => {}
+                    () = self.control.cancel.cancelled() => return Err(Left::Ending),
+                }
+                self.check_delivery()?;
+                continue;
+            };
+            match self.offer(encoded, sequence) {
+                Ok(()) => {
+                    self.tracker.sent();
+                    return Ok(true);
+                }
+                Err(SendError::QueueFull) => {}
+                Err(SendError::Refused(error)) => {
+                    let error = kafka_error("failed to send a record", error);
+                    return self.refused(encoded, error).await.map(|()| false);
+                }
+            }
+            tokio::select! {
+                () = self.producer.room() => {}
+                () = self.control.cancel.cancelled() => return Err(Left::Ending),
+            }
+            self.check_delivery()?;
+        }
+    }
+
+    fn offer(&self, encoded: &Encoded, sequence: u64) -> Result<(), SendError> {
+        let headers = self.encoder.headers(encoded);
+        self.producer.send(self.encoder.message(encoded, &headers), sequence, self.tracker.sink())
+    }
+
+    /// A record that the producer does not take: skipped under tolerance, as a failed delivery is.
+    async fn refused(&mut self, encoded: &Encoded, error: Error) -> Result<(), Left> {
+        if !self.reporter.policy.tolerate {
+            return Err(Left::Failed(wrap("Unrecoverable exception trying to send", error)));
+        }
+        let class = Arc::from("org.apache.kafka.clients.producer.KafkaProducer");
+        let failed = Failed { stage: Stage::KafkaProduce, class, error };
+        Ok(self.reporter.report(Subject::Source { topic: &encoded.topic }, failed).await?)
+    }
+
+    /// Fails the task when a record could not be delivered.
+    fn check_delivery(&mut self) -> Result<()> {
+        if !self.tracker.has_failed() {
+            return Ok(());
+        }
+        match self.tracker.take_failure() {
+            Some(cause) => Err(wrap("Unrecoverable exception from producer send callback", cause)),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts to write the newest complete checkpoints, when there are any.
+    fn begin_flush(&mut self) -> Option<Flush> {
+        let skipped = self.tracker.take_tolerated();
+        TaskMetrics::add(&self.metrics.skipped, skipped);
+        let checkpoints = self.tracker.take_complete();
+        if checkpoints.is_empty() {
+            return None;
+        }
+        let offsets = Arc::clone(&self.offsets);
+        let connector = Arc::clone(&self.reporter.connector);
+        Some(
+            async move {
+                let entries: Vec<_> =
+                    checkpoints.iter().map(|c| (Some((*c.partition).clone()), Some(c.offset.clone()))).collect();
+                let outcome = offsets.write(&connector, &entries).await;
+                (checkpoints, outcome)
+            }
+            .boxed(),
+        )
+    }
+
+    /// The offsets are durable, or they could not be written: then the next flush tries again.
+    async fn flushed(&mut self, (checkpoints, outcome): (Vec<Checkpoint>, Result<()>)) -> Result<()> {
+        if let Err(error) = outcome {
+            TaskMetrics::add(&self.metrics.commit_failures, 1);
+            let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+            tracing::error!(connector, task, trace = error.trace(), "failed to commit offsets, trying again later");
+            self.tracker.give_back(checkpoints);
+            return Ok(());
+        }
+        self.metrics.committed();
+        for checkpoint in &checkpoints {
+            self.task.committed(checkpoint).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is in flight, within bounds, and commits what is durable. `patient` waits for records in flight.
+    async fn settle(&mut self, patient: bool) -> Result<()> {
+        if patient && tokio::time::timeout(self.settings.flush_timeout, self.tracker.idle()).await.is_err() {
+            let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+            let in_flight = self.tracker.in_flight();
+            tracing::warn!(
+                connector,
+                task,
+                in_flight,
+                "records were not acknowledged in time, they will be sent again"
+            );
+        }
+        if let Some(flush) = self.begin_flush() {
+            let done = flush.await;
+            self.flushed(done).await?;
+        }
+        if patient { self.check_delivery() } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

@@ -1,0 +1,206 @@
+//! A run of a task: everything it needs is made here, then its loop runs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use connect_api::{
+    Error, Plugin, PluginKind, PluginType, Progress, Result, SinkConnector, SinkContext, SourceConnector, SourceContext,
+};
+use connect_config::Props;
+use connect_plugins::{ConnectorSettings, ErrorTolerance, Role, TopicSelection, build_chain};
+
+use crate::acks::{MAX_IN_FLIGHT, Tracker};
+use crate::control::{Control, TopicsUsed};
+use crate::convert::{ConverterClasses, Converters, Encoder};
+use crate::dead_letters::{DeadLetterConfig, DeadLetters};
+use crate::failure::ErrorPolicy;
+use crate::io::Subscription;
+use crate::metrics::TaskMetrics;
+use crate::offsets::TaskOffsets;
+use crate::report::Reporter;
+use crate::sink::SinkLoop;
+use crate::source::{SourceLoop, SourceSettings};
+use crate::topic_creation::TopicCreation;
+use crate::unit::{TaskStart, UnitNews};
+use crate::units::{Shared, present};
+
+/// A task that is being made.
+struct Making {
+    shared: Arc<Shared>,
+    start: TaskStart,
+    /// The connector's configuration, resolved.
+    connector: Props,
+    /// The task's configuration, resolved.
+    config: Props,
+    control: Control,
+    metrics: Arc<TaskMetrics>,
+    epoch: Arc<AtomicU64>,
+}
+
+/// The connector plugin of a configuration.
+pub(crate) fn plugin_of<'a>(shared: &'a Shared, props: &Props) -> Result<&'a Plugin> {
+    let class = props.get("connector.class").and_then(Option::as_deref).map(str::trim).ok_or_else(|| {
+        Error::config("Missing required configuration \"connector.class\" which has no default value.")
+    })?;
+    shared.registry.connector(class)
+}
+
+/// Runs a task until its end is wanted or it fails.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    start: TaskStart,
+    control: Control,
+    metrics: Arc<TaskMetrics>,
+    epoch: Arc<AtomicU64>,
+) -> Result<()> {
+    let connector = (shared.resolve)(&start.connector)?;
+    let given: Props = start.config.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+    let config = (shared.resolve)(&given)?;
+    let plugin = plugin_of(&shared, &connector)?.clone();
+    let making = Making { shared, start, connector, config, control, metrics, epoch };
+    match &plugin.kind {
+        PluginKind::Source(source) => making.source(&**source).await,
+        PluginKind::Sink(sink) => making.sink(&**sink).await,
+        _ => Err(Error::connect(format!("{} is not a connector", plugin.class))),
+    }
+}
+
+impl Making {
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.start.id.connector)
+    }
+
+    fn converters(&self) -> Result<Converters> {
+        let pipeline = build_chain(&self.shared.registry, &self.shared.worker, &self.connector)?;
+        let class = |key: &str, otherwise: &str| -> Arc<str> {
+            let given = [&self.connector, &self.shared.worker].into_iter().find_map(|props| props.get(key)?.as_deref());
+            let given = given.unwrap_or(otherwise).trim();
+            Arc::from(self.shared.registry.any(given).map_or(given, |plugin| plugin.class))
+        };
+        let classes = ConverterClasses {
+            key: class("key.converter", ""),
+            value: class("value.converter", ""),
+            header: class("header.converter", "org.apache.kafka.connect.storage.SimpleHeaderConverter"),
+        };
+        Ok(Converters::new(pipeline, classes))
+    }
+
+    fn reporter(&self, settings: &ConnectorSettings, dead_letters: Option<DeadLetters>) -> Reporter {
+        let policy = ErrorPolicy {
+            tolerate: settings.tolerance() == ErrorTolerance::All,
+            retry_timeout_ms: settings.common.retry_timeout,
+            retry_delay_max_ms: settings.common.retry_delay_max,
+            log: settings.common.log_errors,
+            log_messages: settings.common.log_messages,
+        };
+        let metrics = Arc::clone(&self.metrics);
+        Reporter { policy, connector: self.name(), task: self.start.id.task, metrics, dead_letters }
+    }
+
+    fn used(&self) -> TopicsUsed {
+        TopicsUsed::new(Arc::clone(&self.epoch), self.shared.settings.topic_tracking)
+    }
+
+    async fn source(self, source: &dyn SourceConnector) -> Result<()> {
+        let (name, task) = (self.name(), self.start.id.task);
+        let settings = ConnectorSettings::parse(PluginType::Source, &self.connector)?;
+        let resolved = present(&self.connector);
+        let encoder = Encoder::new(self.converters()?);
+        let producer = self.shared.clients.source_producer(&name, task, &resolved)?;
+        let topics = match &settings.role {
+            Role::Source { topic_creation, .. }
+                if self.shared.settings.topic_creation && !topic_creation.is_empty() =>
+            {
+                let admin = self.shared.clients.source_topics(&name, task, &resolved)?;
+                TopicCreation::new(topic_creation.clone(), admin)?
+            }
+            _ => TopicCreation::off(),
+        };
+        let reporter = self.reporter(&settings, None);
+        let metrics = Arc::clone(&self.metrics);
+        let context = SourceContext {
+            connector: Arc::clone(&name),
+            task,
+            offsets: Arc::new(TaskOffsets { store: Arc::clone(&self.shared.offsets), connector: name }),
+            cancel: self.control.cancel.clone(),
+            progress: Arc::new(move |progress: Progress| metrics.set_progress(progress)),
+        };
+        let started = tokio::select! {
+            started = source.start_task(self.config.clone(), context) => started?,
+            () = self.control.cancel.cancelled() => return Ok(()),
+        };
+        self.control.tell(UnitNews::Running).await;
+        let tolerate = reporter.policy.tolerate;
+        let source_loop = SourceLoop {
+            task: started,
+            encoder,
+            producer,
+            tracker: Tracker::new(MAX_IN_FLIGHT, tolerate),
+            offsets: Arc::clone(&self.shared.offsets),
+            reporter,
+            topics,
+            used: self.used(),
+            metrics: Arc::clone(&self.metrics),
+            settings: SourceSettings {
+                flush_interval: self.shared.settings.flush_interval,
+                flush_timeout: self.shared.settings.flush_timeout,
+            },
+            control: self.control,
+        };
+        source_loop.run().await
+    }
+
+    async fn sink(self, sink: &dyn SinkConnector) -> Result<()> {
+        let (name, task) = (self.name(), self.start.id.task);
+        let settings = ConnectorSettings::parse(PluginType::Sink, &self.connector)?;
+        let resolved = present(&self.connector);
+        let converters = self.converters()?;
+        let dead_letters = self.dead_letters(&settings).await?;
+        let context = SinkContext {
+            connector: Arc::clone(&name),
+            task,
+            cancel: self.control.cancel.clone(),
+            reports_errors: dead_letters.is_some() || settings.common.log_errors,
+        };
+        let Role::Sink { topics, .. } = &settings.role else {
+            return Err(Error::connect("the settings of a sink are those of a source"));
+        };
+        let subscription = match topics {
+            TopicSelection::List(topics) => Subscription::Topics(topics.clone()),
+            TopicSelection::Regex(pattern) => Subscription::Pattern(pattern.clone()),
+        };
+        let started = tokio::select! {
+            started = sink.start_task(self.config.clone(), context) => started?,
+            () = self.control.cancel.cancelled() => return Ok(()),
+        };
+        let consumer = self.shared.clients.sink_consumer(&name, task, &resolved, subscription)?;
+        self.control.tell(UnitNews::Running).await;
+        let sink_loop = SinkLoop {
+            task: started,
+            converters,
+            consumer,
+            reporter: self.reporter(&settings, dead_letters),
+            used: self.used(),
+            metrics: Arc::clone(&self.metrics),
+            flush_interval: self.shared.settings.flush_interval,
+            control: self.control,
+        };
+        sink_loop.run().await
+    }
+
+    async fn dead_letters(&self, settings: &ConnectorSettings) -> Result<Option<DeadLetters>> {
+        let (Some(topic), Role::Sink { config, .. }) = (settings.dead_letter_topic(), &settings.role) else {
+            return Ok(None);
+        };
+        let (name, task) = (self.name(), self.start.id.task);
+        let resolved = present(&self.connector);
+        let letters = DeadLetterConfig {
+            topic: topic.to_owned(),
+            replication_factor: config.dlq_replication_factor,
+            context_headers: config.dlq_headers,
+        };
+        let producer = self.shared.clients.dead_letter_producer(&name, task, &resolved)?;
+        let topics = self.shared.clients.sink_topics(&name, task, &resolved)?;
+        DeadLetters::open(letters, producer, &*topics, name, task).await.map(Some)
+    }
+}

@@ -1,0 +1,66 @@
+//! What the tests of this crate share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use connect_api::{Converter, Datum, Error, HeaderConverter, Result, Value};
+use connect_plugins::Pipeline;
+
+use crate::convert::{ConverterClasses, Converters};
+
+/// Text as it is; the text `POISON` does not convert, in either direction.
+struct Text;
+
+impl Converter for Text {
+    fn serialize(&self, _topic: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool> {
+        match datum.value.as_str() {
+            Some("POISON") => Err(Error::data("poisoned")),
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn deserialize(&self, _topic: &str, payload: Option<Bytes>) -> Result<Datum> {
+        match payload {
+            None => Ok(Datum::null()),
+            Some(bytes) if &bytes[..] == b"POISON" => Err(Error::data("poisoned")),
+            Some(bytes) => Ok(Datum::schemaless(Value::string(&String::from_utf8_lossy(&bytes)))),
+        }
+    }
+}
+
+impl HeaderConverter for Text {
+    fn serialize(&self, topic: &str, _key: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool> {
+        Converter::serialize(self, topic, datum, out)
+    }
+
+    fn deserialize(&self, topic: &str, _key: &str, payload: Option<Bytes>) -> Result<Datum> {
+        Converter::deserialize(self, topic, payload)
+    }
+}
+
+/// Text converters without transforms.
+pub(crate) fn converters() -> Converters {
+    let pipeline = Pipeline {
+        key_converter: Box::new(Text),
+        value_converter: Box::new(Text),
+        header_converter: Box::new(Text),
+        transforms: Vec::new(),
+    };
+    let class = |name: &str| Arc::from(format!("test.{name}").as_str());
+    Converters::new(pipeline, ConverterClasses { key: class("Key"), value: class("Value"), header: class("Header") })
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    waited.await.expect("the condition holds within ten seconds");
+}

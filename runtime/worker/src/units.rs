@@ -1,0 +1,244 @@
+//! Runs connectors and tasks: each run is a task of its own, watched by a supervisor.
+//!
+//! Invariants:
+//! 1. A panic, an error or a hang of one unit is that unit's alone.
+//! 2. The last event of a run is sent after the run is out of the table, so that the herder may start the next at once.
+//! 3. A stop takes at most the graceful timeout: then the run is cancelled where it stands.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connect_api::{Error, Result};
+use connect_cluster::{HerdError, OffsetEntry, TaskId};
+use connect_config::Props;
+use connect_plugins::PluginRegistry;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::{Clients, Resolved};
+use crate::control::{Control, News, TopicResets, Wanted};
+use crate::metrics::TaskMetrics;
+use crate::offsets::OffsetStore;
+use crate::unit::{ConnectorStart, Run, TaskStart, UnitEvent, UnitId, UnitNews, Units};
+use crate::{connector, offset_changes, task};
+
+/// Resolves the variables of a configuration (`WorkerConfigTransformer`).
+pub type Resolve = Arc<dyn Fn(&Props) -> Result<Props> + Send + Sync>;
+
+/// Settings of the worker that its units need.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitSettings {
+    /// `offset.flush.interval.ms`.
+    pub flush_interval: Duration,
+    /// `offset.flush.timeout.ms`.
+    pub flush_timeout: Duration,
+    /// `task.shutdown.graceful.timeout.ms`.
+    pub graceful_timeout: Duration,
+    /// `topic.creation.enable`.
+    pub topic_creation: bool,
+    /// `topic.tracking.enable`.
+    pub topic_tracking: bool,
+}
+
+impl Default for UnitSettings {
+    /// The JVM's defaults.
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(60),
+            flush_timeout: Duration::from_secs(5),
+            graceful_timeout: Duration::from_secs(5),
+            topic_creation: true,
+            topic_tracking: true,
+        }
+    }
+}
+
+/// What all units of a worker share.
+pub struct Shared {
+    /// The worker's configuration, resolved: its converters are the defaults.
+    pub worker: Props,
+    pub registry: Arc<PluginRegistry>,
+    pub clients: Arc<dyn Clients>,
+    pub offsets: Arc<OffsetStore>,
+    pub resolve: Resolve,
+    pub settings: UnitSettings,
+    /// Where events go.
+    pub events: mpsc::Sender<UnitEvent>,
+}
+
+/// The units of a worker.
+pub struct WorkerUnits {
+    shared: Arc<Shared>,
+    running: Arc<Mutex<HashMap<UnitId, Running>>>,
+    metrics: Mutex<BTreeMap<TaskId, Arc<TaskMetrics>>>,
+    resets: TopicResets,
+}
+
+/// How a run is told what is wanted.
+struct Running {
+    run: Run,
+    wanted: watch::Sender<Wanted>,
+    cancel: CancellationToken,
+}
+
+impl WorkerUnits {
+    /// No units yet.
+    pub fn new(shared: Shared) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Arc::new(shared),
+            running: Arc::default(),
+            metrics: Mutex::default(),
+            resets: TopicResets::default(),
+        })
+    }
+
+    /// The counters of the last run of each task, by task. Those of tasks that ended stay until the next start.
+    pub fn metrics(&self) -> BTreeMap<TaskId, Arc<TaskMetrics>> {
+        self.metrics.lock().clone()
+    }
+
+    /// Starts a run with its supervisor.
+    fn launch<B, F>(&self, unit: UnitId, run: Run, body: B)
+    where
+        B: FnOnce(Control) -> F,
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (wanted, orders) = watch::channel(Wanted::Run);
+        let cancel = CancellationToken::new();
+        let news = News { unit: unit.clone(), run, events: self.shared.events.clone() };
+        let control = Control::new(orders.clone(), cancel.clone(), news.clone());
+        if self.running.lock().insert(unit, Running { run, wanted, cancel }).is_some() {
+            tracing::error!(unit = %news.unit, run, "a unit was started that runs already");
+        }
+        let handle = tokio::spawn(body(control));
+        tokio::spawn(supervise(handle, orders, news, Arc::clone(&self.running), self.shared.settings.graceful_timeout));
+    }
+
+    fn order(&self, unit: &UnitId, order: Wanted) {
+        let running = self.running.lock();
+        let Some(run) = running.get(unit) else { return };
+        run.wanted.send_if_modified(|wanted| {
+            let changes = *wanted != order && *wanted != Wanted::End;
+            if changes {
+                *wanted = order;
+            }
+            changes
+        });
+        if order == Wanted::End {
+            run.cancel.cancel();
+        }
+    }
+}
+
+/// Waits for the end of a run, or makes it, and tells of it.
+async fn supervise(
+    mut handle: JoinHandle<Result<()>>,
+    mut orders: watch::Receiver<Wanted>,
+    news: News,
+    running: Arc<Mutex<HashMap<UnitId, Running>>>,
+    graceful_timeout: Duration,
+) {
+    let ended = tokio::select! {
+        ended = &mut handle => Some(ended),
+        () = ended_wanted(&mut orders) => tokio::time::timeout(graceful_timeout, &mut handle).await.ok(),
+    };
+    let stopping = *orders.borrow() == Wanted::End;
+    let failure = match ended {
+        None => {
+            handle.abort();
+            let timeout_ms = graceful_timeout.as_millis();
+            tracing::error!(unit = %news.unit, timeout_ms, "the unit did not stop in time and was abandoned");
+            None
+        }
+        Some(Ok(Ok(()))) => None,
+        Some(Ok(Err(error))) => Some(error.trace()),
+        Some(Err(join)) => join.try_into_panic().ok().map(|panic| {
+            Error::connect(format!("the unit panicked: {}", panic_text(&*panic)))
+                .hint("this is a defect of the worker or connector, please report it")
+                .trace()
+        }),
+    };
+    if let Some(trace) = &failure {
+        tracing::error!(unit = %news.unit, trace, "the unit failed");
+    }
+    {
+        let mut running = running.lock();
+        if running.get(&news.unit).is_some_and(|current| current.run == news.run) {
+            running.remove(&news.unit);
+        }
+    }
+    match failure {
+        Some(trace) if !stopping => news.tell(UnitNews::Failed { trace }).await,
+        _ => news.tell(UnitNews::Exited).await,
+    }
+}
+
+/// Waits until the end is wanted. When nobody gives orders any more, the worker ends, and so do its units.
+async fn ended_wanted(orders: &mut watch::Receiver<Wanted>) {
+    if orders.wait_for(|wanted| *wanted == Wanted::End).await.is_err() {
+        tracing::debug!("nobody gives orders any more");
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// A configuration as clients and connectors read it: a key with a null value is one that is missing.
+pub(crate) fn present(props: &Props) -> Resolved {
+    props.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
+}
+
+#[async_trait]
+impl Units for WorkerUnits {
+    fn start_connector(&self, start: ConnectorStart) {
+        let shared = Arc::clone(&self.shared);
+        let unit = UnitId::Connector(Arc::clone(&start.name));
+        self.launch(unit, start.run, move |control| connector::run(shared, start, control));
+    }
+
+    fn start_task(&self, start: TaskStart) {
+        let shared = Arc::clone(&self.shared);
+        let metrics = TaskMetrics::shared();
+        self.metrics.lock().insert(start.id.clone(), Arc::clone(&metrics));
+        let epoch = self.resets.of(&start.id.connector);
+        let unit = UnitId::Task(start.id.clone());
+        self.launch(unit, start.run, move |control| task::run(shared, start, control, metrics, epoch));
+    }
+
+    fn pause(&self, unit: &UnitId) {
+        self.order(unit, Wanted::Rest);
+    }
+
+    fn resume(&self, unit: &UnitId) {
+        self.order(unit, Wanted::Run);
+    }
+
+    fn stop(&self, unit: &UnitId) {
+        self.order(unit, Wanted::End);
+    }
+
+    async fn offsets(&self, name: &str, config: &Props) -> Result<Vec<OffsetEntry>, HerdError> {
+        offset_changes::offsets(&self.shared, name, config).await
+    }
+
+    async fn alter_offsets(
+        &self,
+        name: &str,
+        config: &Props,
+        offsets: Option<Vec<OffsetEntry>>,
+    ) -> Result<String, HerdError> {
+        offset_changes::alter(&self.shared, name, config, offsets).await
+    }
+
+    fn forget_topics(&self, name: &str) {
+        self.resets.reset(name);
+    }
+}
