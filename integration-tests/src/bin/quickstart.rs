@@ -1,2 +1,42 @@
-//! The quickstart.
-fn main() {}
+//! `cargo quickstart`: see [`integration_tests::quickstart`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use integration_tests::quickstart::{self, Options, Outcome};
+use integration_tests::testbed::{Failure, reaper};
+
+/// What a shell reports for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failed to start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(quickstart::run(options)) {
+        Ok(Outcome::Agreed) => ExitCode::SUCCESS,
+        Ok(Outcome::Differs) => ExitCode::FAILURE,
+        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(failure) => {
+            report(&failure);
+            ExitCode::FAILURE
+        }
+    };
+    reaper::finish();
+    // Blocking calls may still be under way; the reaper has ended what they wait for.
+    runtime.shutdown_background();
+    code
+}
+
+fn report(failure: &Failure) {
+    reaper::keep_logs();
+    eprintln!("\nquickstart: {failure}");
+    if let Ok(run) = reaper::run_directory() {
+        eprintln!("  the logs of the servers and the worker stay in {}", run.join("logs").display());
+    }
+}

@@ -68,15 +68,13 @@ impl Topics {
 
     /// The records that were written to a topic: the sum of its end offsets.
     pub fn end(&self, topic: &str) -> Result<i64, Failure> {
-        let mut sum = 0;
-        for partition in self.partitions(topic)? {
-            let (_, high) = self
-                .consumer
-                .fetch_watermarks(topic, partition, REQUEST_LIMIT)
-                .or_fail(format!("failed to look up the end of {topic}"))?;
-            sum += high;
-        }
-        Ok(sum)
+        self.partitions(topic)?.into_iter().map(|partition| self.end_of(topic, partition)).sum()
+    }
+
+    /// The end offset of a partition.
+    pub fn end_of(&self, topic: &str, partition: i32) -> Result<i64, Failure> {
+        let watermarks = self.consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT);
+        watermarks.map(|(_, high)| high).or_fail(format!("failed to look up the end of {topic}"))
     }
 
     /// All records of a topic, up to the end it has now, by partition and offset.
@@ -135,6 +133,21 @@ impl Topics {
             admin.create_topics([&new], &AdminOptions::new()).await.or_fail(format!("failed to create {topic}"))?;
         for result in results {
             result.map_err(|(topic, code)| Failure::new(format!("failed to create {topic}: {code}")))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes topics; those that are not there are fine.
+    pub async fn delete(&self, topics: &[String]) -> Result<(), Failure> {
+        let admin: AdminClient<DefaultClientContext> =
+            client(&self.bootstrap).create().or_fail("failed to make a Kafka client")?;
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let results = admin.delete_topics(&names, &AdminOptions::new()).await.or_fail("failed to delete topics")?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, rdkafka::types::RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((topic, code)) => return Err(Failure::new(format!("failed to delete {topic}: {code}"))),
+            }
         }
         Ok(())
     }

@@ -1,0 +1,102 @@
+//! Shows both ends filling, until every row is a document.
+
+use std::time::{Duration, Instant};
+
+use super::ends::Ends;
+use super::pipeline::{SINK, SOURCE};
+use super::screen::Screen;
+use super::shop::TABLES;
+use crate::testbed::{Advise, Api, Failure};
+
+/// Without a new record or document for so long, the pipeline counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(200);
+/// Counting documents may cost the server time that it needs for writing: it may take this part of it.
+const COUNTING_SHARE: u32 = 20;
+
+/// Waits until topics and collections hold `rows`.
+pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Screen) -> Result<(), Failure> {
+    let total: u64 = rows.iter().sum();
+    let began = Instant::now();
+    let gauges: Vec<_> = TABLES
+        .iter()
+        .zip(rows)
+        .flat_map(|(table, count)| {
+            [screen.gauge(&format!("Kafka    {table}"), count), screen.gauge(&format!("MongoDB  {table}"), count)]
+        })
+        .collect();
+    let mut moved = (0, Instant::now());
+    let mut counted = Counting::default();
+    let mut in_kafka = None;
+    while !gauges.iter().all(super::screen::Gauge::full) {
+        let mut sum = 0;
+        for (pair, table) in gauges.chunks_exact(2).zip(TABLES) {
+            let [records, documents] = pair else { continue };
+            let count = ends.topics.end(&ends.topic(table))?.unsigned_abs();
+            records.set(count);
+            sum += count;
+            if !documents.full() && counted.due() {
+                let began = Instant::now();
+                let collection = ends.collection(table).await?;
+                let count = collection.estimated_document_count().await.unwrap_or_default();
+                counted.took(began.elapsed());
+                documents.set(count);
+                sum += count;
+            }
+        }
+        if in_kafka.is_none() && gauges.iter().step_by(2).all(super::screen::Gauge::full) {
+            in_kafka = Some(began.elapsed());
+        }
+        if sum > moved.0 {
+            moved = (sum, Instant::now());
+        }
+        check(api, moved.1).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    let rate = |time: Duration| total as f64 / time.as_secs_f64();
+    let all = began.elapsed();
+    let in_kafka = in_kafka.unwrap_or(all);
+    screen.say(&format!(
+        "Postgres to Kafka: {total} rows in {:.1} s, {:.0} rows/s; to MongoDB: {:.1} s, {:.0} documents/s",
+        in_kafka.as_secs_f64(),
+        rate(in_kafka),
+        all.as_secs_f64(),
+        rate(all)
+    ));
+    Ok(())
+}
+
+/// Fails when a connector failed or nothing moves.
+async fn check(api: &Api, moved: Instant) -> Result<(), Failure> {
+    for name in [SOURCE, SINK] {
+        let status = api.status(name).await?;
+        let failed = std::iter::once(&status["connector"])
+            .chain(status["tasks"].as_array().into_iter().flatten())
+            .find(|part| part["state"] == "FAILED");
+        if let Some(part) = failed {
+            let trace = part["trace"].as_str().unwrap_or("no trace");
+            return Err(Failure::new(format!("{name} failed: {trace}")));
+        }
+    }
+    if moved.elapsed() > STUCK_AFTER {
+        return Err(Failure::new(format!("nothing moved for {STUCK_AFTER:?}")))
+            .advise(format!("look at {}/connectors?expand=status and the worker's log", api.base()));
+    }
+    Ok(())
+}
+
+/// When to count documents again.
+#[derive(Default)]
+struct Counting {
+    next: Option<Instant>,
+}
+
+impl Counting {
+    fn due(&self) -> bool {
+        self.next.is_none_or(|next| Instant::now() >= next)
+    }
+
+    fn took(&mut self, time: Duration) {
+        self.next = Some(Instant::now() + time * COUNTING_SHARE);
+    }
+}
