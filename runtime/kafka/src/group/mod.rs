@@ -4,12 +4,23 @@
 //! event with a reply: the metadata before each join, the assignment when this member is the leader. Heartbeats go on while
 //! the owner thinks, so it may stop its work before it answers.
 
+mod driver;
+mod member;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{ClientProps, Error, Result};
+use crate::wire::{Brokers, Settings};
+use crate::{ClientProps, Error, ErrorKind, Result};
+
+use driver::{Driver, Leave, RejoinWish};
+
+/// Events that may wait for the owner.
+const EVENTS_MAX: usize = 16;
 
 /// How to be a member.
 #[derive(Clone, Debug)]
@@ -88,20 +99,36 @@ pub enum GroupEvent {
 
 /// Handle of a running membership. Dropping it ends the membership without a clean leave.
 #[derive(Debug)]
-pub struct Membership {}
+pub struct Membership {
+    leave: oneshot::Sender<Leave>,
+    rejoin: Arc<RejoinWish>,
+}
 
 impl Membership {
-    /// Starts to join. Events come through the receiver, which must be read all the time.
-    pub fn start(_config: GroupConfig, _props: &ClientProps) -> Result<(Self, mpsc::Receiver<GroupEvent>)> {
-        let (_sender, receiver) = mpsc::channel(16);
-        Ok((Self {}, receiver))
+    /// Starts to join, on the current tokio runtime. Events come through the receiver, which must be read all the time:
+    /// while it is full there are no heartbeats.
+    pub fn start(config: GroupConfig, props: &ClientProps) -> Result<(Self, mpsc::Receiver<GroupEvent>)> {
+        let mut settings = Settings::from_props(props)?;
+        settings.client_id = StrBytes::from_string(config.client_id.clone());
+        let (sender, receiver) = mpsc::channel(EVENTS_MAX);
+        let (leave, leave_receiver) = oneshot::channel();
+        let rejoin = Arc::new(RejoinWish::default());
+        let driver = Driver::new(config, Brokers::new(settings), sender, Arc::clone(&rejoin));
+        // Detached on purpose: it ends when this handle or the receiver is dropped.
+        let _task = tokio::spawn(driver.run(leave_receiver));
+        Ok((Self { leave, rejoin }, receiver))
     }
 
-    /// Asks for a new round, which brings everybody to join again.
-    pub fn rejoin(&self) {}
+    /// Asks for a new round, which brings everybody to join again. During a join it is done right after it.
+    pub fn rejoin(&self) {
+        self.rejoin.ask();
+    }
 
     /// Leaves the group (LeaveGroup is sent within `timeout`) and ends the membership.
-    pub async fn leave(self, _timeout: Duration) -> Result<()> {
-        Ok(())
+    pub async fn leave(self, timeout: Duration) -> Result<()> {
+        let (done, left) = oneshot::channel();
+        let over = || Error::new(ErrorKind::GroupState, "the membership is over already");
+        self.leave.send(Leave { timeout, done }).map_err(|_| over())?;
+        left.await.unwrap_or_else(|_| Err(over()))
     }
 }

@@ -1,0 +1,263 @@
+//! What a member of a classic group does next, and what an answer of the coordinator means: pure.
+//!
+//! The coordinator's codes are those that `AbstractCoordinator` of the Java client handles, and with the same results:
+//! an unknown member starts anew, an old generation keeps its member id, a moved coordinator is looked for again.
+//! Invariant: `Lost` is told at most once between two joins, and only when there was something to lose.
+
+use std::time::{Duration, Instant};
+
+use kafka_protocol::ResponseError;
+
+/// Where the member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Has to join; the owner is to be asked what to offer.
+    Unjoined,
+    /// What to offer is known; JoinGroup is to be sent.
+    Joining,
+    /// Elected leader; the owner is to be asked for the assignment.
+    Electing,
+    /// SyncGroup is to be sent.
+    Syncing,
+    /// Has its assignment; heartbeats only.
+    Stable,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Prepare,
+    Join,
+    Elect,
+    Sync,
+    Heartbeat,
+    WaitUntil(Instant),
+}
+
+/// What to tell the owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    Rebalancing,
+    Lost(&'static str),
+    Trouble(ResponseError),
+}
+
+/// What follows from an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) notices: Vec<Notice>,
+    /// The coordinator is elsewhere.
+    pub(super) find_coordinator: bool,
+    /// Wait before the next try.
+    pub(super) pause: bool,
+}
+
+/// A member's state.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) phase: Phase,
+    /// Empty before the coordinator gave one.
+    pub(super) member_id: String,
+    pub(super) generation: i32,
+    /// The owner has an assignment that it may work on.
+    has_assignment: bool,
+    rejoin_wanted: bool,
+    last_contact: Option<Instant>,
+    last_heartbeat: Option<Instant>,
+    session_timeout: Duration,
+    heartbeat_interval: Duration,
+}
+
+impl Member {
+    pub(super) fn new(session_timeout: Duration, heartbeat_interval: Duration) -> Self {
+        Self {
+            phase: Phase::Unjoined,
+            member_id: String::new(),
+            generation: -1,
+            has_assignment: false,
+            rejoin_wanted: false,
+            last_contact: None,
+            last_heartbeat: None,
+            session_timeout,
+            heartbeat_interval,
+        }
+    }
+
+    /// What to do at `now`.
+    pub(super) fn next(&self, now: Instant) -> Next {
+        match self.phase {
+            Phase::Unjoined => Next::Prepare,
+            Phase::Joining => Next::Join,
+            Phase::Electing => Next::Elect,
+            Phase::Syncing => Next::Sync,
+            Phase::Stable => match self.heartbeat_due() {
+                Some(due) if due > now => Next::WaitUntil(due),
+                _ => Next::Heartbeat,
+            },
+        }
+    }
+
+    /// When the next heartbeat is due; `None`: at once.
+    pub(super) fn heartbeat_due(&self) -> Option<Instant> {
+        self.last_heartbeat.map(|last| last + self.heartbeat_interval)
+    }
+
+    /// Whether the coordinator knows it as a member of a generation, so that it must hear heartbeats.
+    pub(super) const fn needs_heartbeats(&self) -> bool {
+        self.generation >= 0
+    }
+
+    /// The owner wants a new round. During a join it is remembered for afterwards.
+    pub(super) fn ask_rejoin(&mut self) {
+        match self.phase {
+            Phase::Unjoined => {}
+            Phase::Stable => self.phase = Phase::Unjoined,
+            Phase::Joining | Phase::Electing | Phase::Syncing => self.rejoin_wanted = true,
+        }
+    }
+
+    /// The owner said what to offer.
+    pub(super) fn prepared(&mut self) {
+        if self.phase == Phase::Unjoined {
+            self.phase = Phase::Joining;
+        }
+    }
+
+    /// The owner computed the assignment.
+    pub(super) fn assigned(&mut self) {
+        if self.phase == Phase::Electing {
+            self.phase = Phase::Syncing;
+        }
+    }
+
+    /// A heartbeat goes out.
+    pub(super) fn heartbeat_sent(&mut self, now: Instant) {
+        self.last_heartbeat = Some(now);
+    }
+
+    /// JoinGroup was answered without error.
+    pub(super) fn joined(&mut self, now: Instant, member_id: &str, generation: i32, leads: bool) {
+        self.contact(now);
+        member_id.clone_into(&mut self.member_id);
+        self.generation = generation;
+        self.phase = if leads { Phase::Electing } else { Phase::Syncing };
+    }
+
+    /// SyncGroup was answered without error.
+    pub(super) fn synced(&mut self, now: Instant) {
+        self.contact(now);
+        self.has_assignment = true;
+        self.phase = if std::mem::take(&mut self.rejoin_wanted) { Phase::Unjoined } else { Phase::Stable };
+    }
+
+    /// A heartbeat was answered without error.
+    pub(super) fn beat(&mut self, now: Instant) {
+        self.last_contact = Some(now);
+    }
+
+    fn contact(&mut self, now: Instant) {
+        self.last_contact = Some(now);
+        self.last_heartbeat = Some(now);
+    }
+
+    /// The coordinator answered JoinGroup with an error. `given_id` is the member id in that answer.
+    pub(super) fn join_refused(&mut self, now: Instant, error: ResponseError, given_id: &str) -> Verdict {
+        self.last_contact = Some(now);
+        if error == ResponseError::MemberIdRequired {
+            // Joins again at once, with the id and the same offer.
+            given_id.clone_into(&mut self.member_id);
+            return Verdict::default();
+        }
+        let mut verdict = self.refused(error);
+        if error == ResponseError::RebalanceInProgress {
+            verdict.notices.clear();
+            verdict.pause = true;
+        }
+        verdict
+    }
+
+    /// The coordinator answered SyncGroup with an error.
+    pub(super) fn sync_refused(&mut self, now: Instant, error: ResponseError) -> Verdict {
+        self.last_contact = Some(now);
+        let mut verdict = self.refused(error);
+        // The owner knows of the rebalance: its join is not over yet.
+        verdict.notices.retain(|notice| *notice != Notice::Rebalancing);
+        if self.phase == Phase::Syncing || self.phase == Phase::Electing {
+            self.phase = Phase::Unjoined;
+        }
+        verdict
+    }
+
+    /// The coordinator answered a heartbeat with an error.
+    pub(super) fn heartbeat_refused(&mut self, now: Instant, error: ResponseError) -> Verdict {
+        self.last_contact = Some(now);
+        let before = self.phase;
+        let mut verdict = self.refused(error);
+        // Only a stable member learns of a rebalance by its heartbeat; before that it is on its way to join anyway. A new
+        // rebalance during an election makes the election void.
+        if before != Phase::Stable {
+            verdict.notices.retain(|notice| *notice != Notice::Rebalancing);
+        }
+        verdict
+    }
+
+    /// What all answers have in common.
+    fn refused(&mut self, error: ResponseError) -> Verdict {
+        let mut verdict = Verdict::default();
+        match error {
+            ResponseError::RebalanceInProgress => {
+                if self.phase != Phase::Joining {
+                    self.phase = Phase::Unjoined;
+                }
+                verdict.notices.push(Notice::Rebalancing);
+            }
+            ResponseError::UnknownMemberId => {
+                self.member_id.clear();
+                self.reset("the coordinator does not know this member any more", &mut verdict);
+            }
+            ResponseError::IllegalGeneration => {
+                self.reset("the group has moved on to another generation", &mut verdict);
+            }
+            ResponseError::NotCoordinator | ResponseError::CoordinatorNotAvailable => {
+                verdict.find_coordinator = true;
+                verdict.pause = true;
+            }
+            ResponseError::CoordinatorLoadInProgress => verdict.pause = true,
+            other => {
+                verdict.notices.push(Notice::Trouble(other));
+                verdict.pause = true;
+            }
+        }
+        verdict
+    }
+
+    fn reset(&mut self, why: &'static str, verdict: &mut Verdict) {
+        self.generation = -1;
+        self.phase = Phase::Unjoined;
+        self.rejoin_wanted = false;
+        if std::mem::take(&mut self.has_assignment) {
+            verdict.notices.push(Notice::Lost(why));
+        }
+    }
+
+    /// A join was under way when the connection broke: until now the coordinator counted the member as present.
+    pub(super) fn join_cut_off(&mut self, now: Instant) {
+        self.last_contact = Some(now);
+    }
+
+    /// The coordinator cannot be reached. When that has lasted for the session's length, the member is out.
+    pub(super) fn out_of_reach(&mut self, now: Instant) -> Verdict {
+        let mut verdict = Verdict { pause: true, ..Verdict::default() };
+        if self.phase == Phase::Syncing || self.phase == Phase::Electing {
+            // The round may go on without us; its answer cannot be asked for again.
+            self.phase = Phase::Unjoined;
+        }
+        if self.last_contact.is_some_and(|last| now.duration_since(last) >= self.session_timeout) {
+            self.reset("the coordinator was out of reach for the length of the session", &mut verdict);
+        }
+        verdict
+    }
+}
+
+#[cfg(test)]
+mod tests;
