@@ -1,0 +1,174 @@
+//! Debezium's relational sources (`cdc.debezium.rdbms.RdbmsHandler` and its Postgres and MySQL names).
+//!
+//! Inserts, reads and updates replace the whole document, deletes remove it. The key document is the `_id`; its
+//! fields leave the body. A table without a key gets generated ids, and is later found by the whole before image.
+//! Statements are written straight from the event: nothing of it is copied into a tree.
+
+use bson::oid::ObjectId;
+use connect_api::Error;
+
+use super::wrapped;
+use crate::doc::{DocRef, Side, Writer};
+use crate::statement::{Kind, Statement, refused_in_replacement};
+
+/// Writes the statement for an event. Tombstones, empty events and schema changes ask for nothing.
+pub fn handle(key: &Side<'_>, value: &Side<'_>, w: &mut Writer) -> Result<Option<Statement>, Error> {
+    let Some(event) = value.doc()?.filter(|event| !event.is_empty()) else { return Ok(None) };
+    let operation = match event.get("op") {
+        None if event.contains("ddl") => return Ok(None),
+        operation => operation
+            .and_then(|node| node.as_str())
+            .ok_or_else(|| Error::data("Value document is missing or CDC operation is not a string"))?,
+    };
+    let deletes = match operation {
+        "c" | "r" | "u" => false,
+        "d" => true,
+        other => return Err(Error::data(format!("Unknown operation type {other}"))),
+    };
+    let key_doc = key.doc().map_err(wrapped)?.filter(|key| !key.is_empty());
+    let change = Change { key, value, key_doc, event, inserts: operation != "u" };
+    if deletes { change.delete(w).map(Some) } else { change.replace(w).map(Some) }
+}
+
+/// One event on its way.
+struct Change<'a> {
+    key: &'a Side<'a>,
+    value: &'a Side<'a>,
+    /// The key document, unless it is missing or empty.
+    key_doc: Option<DocRef<'a>>,
+    event: DocRef<'a>,
+    inserts: bool,
+}
+
+/// Where the `_id` of the filter stands in the buffer, to be written once more.
+enum FilterId {
+    Document {
+        from: usize,
+        to: usize,
+    },
+    Generated(ObjectId),
+    /// The filter is the before image: it has an `_id` only by chance.
+    Before,
+}
+
+impl Change<'_> {
+    fn delete(&self, w: &mut Writer) -> Result<Statement, Error> {
+        let open = w.open();
+        if self.key_doc.is_some() {
+            self.filter(w)?;
+        } else {
+            self.filter_by_before(w)?;
+        }
+        let at = w.literal("limit");
+        w.put_i32(at, 1);
+        w.close(open);
+        Ok(Statement::new(Kind::Delete))
+    }
+
+    fn replace(&self, w: &mut Writer) -> Result<Statement, Error> {
+        let open = w.open();
+        let id = self.filter(w)?;
+        let after = self.event.get("after").and_then(|node| node.as_doc()).filter(|after| !after.is_empty());
+        let Some(after) = after else {
+            return Err(wrapped(Error::data(
+                "Value document must contain non-empty 'after' field of type document for insert/update operation",
+            )));
+        };
+        let at = w.literal("u");
+        let document = w.begin(at);
+        let own_id = after.get("_id").filter(|_| !self.in_key("_id"));
+        match (own_id, id) {
+            (Some(own), id) if !matches!(id, FilterId::Before) => {
+                let at = w.literal("_id");
+                own.write(w, at).map_err(|error| self.value.explain(error))?;
+            }
+            (_, FilterId::Document { from, to }) => {
+                let at = w.literal("_id");
+                w.copy_document(at, from, to);
+            }
+            (_, FilterId::Generated(id)) => {
+                let at = w.literal("_id");
+                w.put_object_id(at, id);
+            }
+            (own, FilterId::Before) => {
+                let before = self.event.get("before").and_then(|node| node.as_doc());
+                if let Some(id) = before.and_then(|before| before.get("_id")) {
+                    let at = w.literal("_id");
+                    own.unwrap_or(id).write(w, at).map_err(|error| self.value.explain(error))?;
+                } else if let Some(own) = own {
+                    // Nothing from the filter: the field keeps its place, but the order of one `_id` is the server's.
+                    let at = w.literal("_id");
+                    own.write(w, at).map_err(|error| self.value.explain(error))?;
+                }
+            }
+        }
+        let mut statement = Statement::new(Kind::Replace);
+        let mut refused = None;
+        after
+            .each(|name, node| {
+                if name == "_id" || self.in_key(name) {
+                    return Ok(());
+                }
+                if refused_in_replacement(name) {
+                    refused.get_or_insert(name);
+                }
+                let at = w.name(name)?;
+                node.write(w, at)
+            })
+            .map_err(|error| self.value.explain(error))?;
+        if let Some(name) = refused {
+            statement = statement.check_name(name);
+        }
+        w.close(document);
+        let at = w.literal("upsert");
+        w.put_bool(at, true);
+        w.close(open);
+        Ok(statement)
+    }
+
+    fn in_key(&self, name: &str) -> bool {
+        self.key_doc.is_some_and(|key| key.contains(name))
+    }
+
+    /// Writes `q`.
+    fn filter(&self, w: &mut Writer) -> Result<FilterId, Error> {
+        let Some(key) = self.key_doc else {
+            if !self.inserts {
+                self.filter_by_before(w)?;
+                return Ok(FilterId::Before);
+            }
+            let id = ObjectId::new();
+            let at = w.literal("q");
+            let filter = w.begin(at);
+            let at = w.literal("_id");
+            w.put_object_id(at, id);
+            w.close(filter);
+            return Ok(FilterId::Generated(id));
+        };
+        let at = w.literal("q");
+        let filter = w.begin(at);
+        let at = w.literal("_id");
+        let from = w.len();
+        let document = w.begin(at);
+        key.write_fields(w).map_err(|error| wrapped(self.key.explain(error)))?;
+        w.close(document);
+        let to = w.len();
+        w.close(filter);
+        Ok(FilterId::Document { from, to })
+    }
+
+    fn filter_by_before(&self, w: &mut Writer) -> Result<(), Error> {
+        let before = self.event.get("before").and_then(|node| node.as_doc()).filter(|before| !before.is_empty());
+        let Some(before) = before else {
+            return Err(wrapped(Error::data(
+                "Value doc 'before' field is empty or has invalid type for update/delete operation.  \
+                 -> defensive actions taken!",
+            )));
+        };
+        let at = w.literal("q");
+        let filter = w.begin(at);
+        before.write_fields(w).map_err(|error| self.value.explain(error))?;
+        w.close(filter);
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! The connection to MongoDB and bulks of raw statements over it.
+//!
+//! The driver has no bulk of updates for servers before 8.0, so the commands are made here, as the drivers'
+//! specifications say: retryable where the deployment is a replica set or sharded, with the write concern of the
+//! connection string, tried once more after an error that allows it.
+
+use std::time::Duration;
+
+use bson::{Document, RawDocumentBuf, doc};
+use connect_api::Error;
+use mongodb::options::{ClientOptions, ServerApi, ServerApiVersion, Tls, TlsOptions};
+use mongodb::{Client, ClientSession};
+
+use crate::batch::{Batch, runs};
+use crate::doc::Writer;
+use crate::failure::{ConcernError, Failure, WriteError, driver_error, read_reply, retryable, retryable_code};
+use crate::settings::SinkConfig;
+use crate::statement::Kind;
+
+/// The largest statement that a server takes: a document of 16 MiB and what surrounds it.
+const MAX_STATEMENT: usize = 16 * 1024 * 1024 + 16 * 1024;
+
+/// The driver's options from the configuration.
+pub async fn options(config: &SinkConfig) -> Result<ClientOptions, Error> {
+    let mut options = ClientOptions::parse(config.connection_uri.expose())
+        .await
+        .map_err(|error| Error::config(format!("the connection string cannot be used: {}", error.kind)))?;
+    options.app_name.get_or_insert_with(|| "tidegate".to_owned());
+    if !config.server_api_version.is_empty() {
+        let mut api = ServerApi::builder().version(ServerApiVersion::V1).build();
+        api.strict = Some(config.server_api_strict);
+        api.deprecation_errors = Some(config.server_api_deprecation_errors);
+        options.server_api = Some(api);
+    }
+    let file = |path: &str| Some(path.trim()).filter(|path| !path.is_empty()).map(std::path::PathBuf::from);
+    let (ca, key) = (file(&config.connection_ssl_truststore), file(&config.connection_ssl_keystore));
+    if ca.is_some() || key.is_some() {
+        let mut tls = match options.tls.take() {
+            Some(Tls::Enabled(tls)) => tls,
+            _ => TlsOptions::default(),
+        };
+        for store in [&ca, &key].into_iter().flatten() {
+            refuse_java_store(store)?;
+        }
+        tls.ca_file_path = ca.or(tls.ca_file_path);
+        tls.cert_key_file_path = key.or(tls.cert_key_file_path);
+        options.tls = Some(Tls::Enabled(tls));
+    }
+    Ok(options)
+}
+
+fn refuse_java_store(path: &std::path::Path) -> Result<(), Error> {
+    let java = path
+        .extension()
+        .is_some_and(|extension| ["jks", "p12", "pfx"].iter().any(|java| extension.eq_ignore_ascii_case(java)));
+    if !java {
+        return Ok(());
+    }
+    let shown = path.display();
+    Err(Error::config(format!("{shown} is a Java keystore; PEM files are read here")).hint(format!(
+        "Convert it: keytool -importkeystore -srckeystore {shown} -destkeystore store.p12 -deststoretype PKCS12, then \
+         openssl pkcs12 -in store.p12 -nodes -out store.pem"
+    )))
+}
+
+/// A client that writes bulks.
+pub struct BulkClient {
+    client: Client,
+    session: ClientSession,
+    /// Number of the last retryable write of the session.
+    txn_number: i64,
+    retry_writes: bool,
+    /// Whether the deployment takes retryable writes; unknown until the first write.
+    retryable_deployment: Option<bool>,
+    write_concern: Option<Document>,
+    server: String,
+}
+
+impl BulkClient {
+    /// Makes the client. Nothing is connected yet.
+    pub async fn new(config: &SinkConfig) -> Result<Self, Error> {
+        let options = options(config).await?;
+        let write_concern = match &options.write_concern {
+            None => None,
+            Some(concern) => Some(
+                bson::serialize_to_document(concern)
+                    .map_err(|error| Error::config(format!("the write concern cannot be used: {error}")))?,
+            ),
+        };
+        let server = options.hosts.first().map(ToString::to_string).unwrap_or_default();
+        let retry_writes = options.retry_writes.unwrap_or(true);
+        let client = Client::with_options(options)
+            .map_err(|error| Error::config(format!("the connection string cannot be used: {}", error.kind)))?;
+        let session = client.start_session().await.map_err(|error| driver_error(error, &server).into_error(&server))?;
+        Ok(Self { client, session, txn_number: 0, retry_writes, retryable_deployment: None, write_concern, server })
+    }
+
+    /// The first host of the connection string.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The driver's client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Writes a batch: every statement is acknowledged when it returns without a failure.
+    pub async fn write(&mut self, batch: &mut Batch, buffer: &[u8], ordered: bool) -> Result<(), Failure> {
+        let mut errors: Vec<WriteError> = Vec::new();
+        let mut concern: Option<ConcernError> = None;
+        for run in runs(&batch.ops, ordered) {
+            for index in &run {
+                let op = &mut batch.ops[*index];
+                if let Some(error) = op.deferred.take() {
+                    return Err(Failure::Whole { error, transient: false });
+                }
+                if op.bytes.len() > MAX_STATEMENT {
+                    return Err(too_large(op.bytes.len()));
+                }
+            }
+            let reply = self.run(batch, buffer, &run, ordered).await?;
+            let (run_errors, run_concern) = read_reply(&reply, &run);
+            concern = run_concern.or(concern);
+            errors.extend(run_errors);
+            if ordered && !errors.is_empty() {
+                break;
+            }
+        }
+        if errors.is_empty() && concern.is_none() {
+            return Ok(());
+        }
+        errors.sort_by_key(|error| error.index);
+        Err(Failure::Bulk { errors, concern })
+    }
+
+    async fn run(&mut self, batch: &Batch, buffer: &[u8], run: &[usize], ordered: bool) -> Result<Document, Failure> {
+        let retryable_write = self.retry_writes && self.deployment_retries().await?;
+        let command = self.command(batch, buffer, run, ordered, retryable_write)?;
+        let first = self.send(batch, command.clone()).await;
+        let again = match &first {
+            Ok(reply) => reply
+                .get_document("writeConcernError")
+                .ok()
+                .and_then(|error| error.get_i32("code").ok())
+                .is_some_and(retryable_code),
+            Err(error) => retryable(error),
+        };
+        if !(again && retryable_write) {
+            return first.map_err(|error| driver_error(error, &self.server));
+        }
+        tracing::info!(server = %self.server, "trying a write once more");
+        self.send(batch, command).await.map_err(|error| driver_error(error, &self.server))
+    }
+
+    async fn send(&mut self, batch: &Batch, command: RawDocumentBuf) -> mongodb::error::Result<Document> {
+        let database = self.client.database(&batch.namespace.database);
+        database.run_raw_command(command).session(&mut self.session).await
+    }
+
+    /// Asks the deployment once whether it is a replica set or sharded.
+    async fn deployment_retries(&mut self) -> Result<bool, Failure> {
+        if let Some(known) = self.retryable_deployment {
+            return Ok(known);
+        }
+        let reply = self
+            .client
+            .database("admin")
+            .run_command(doc! { "hello": 1 })
+            .await
+            .map_err(|error| driver_error(error, &self.server))?;
+        let retries = reply.contains_key("setName") || reply.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+        self.retryable_deployment = Some(retries);
+        Ok(retries)
+    }
+
+    fn command(
+        &mut self,
+        batch: &Batch,
+        buffer: &[u8],
+        run: &[usize],
+        ordered: bool,
+        retryable_write: bool,
+    ) -> Result<RawDocumentBuf, Failure> {
+        let kind = run.first().and_then(|index| batch.ops.get(*index)).map_or(Kind::Insert, |op| op.kind);
+        let (command, statements) = match kind {
+            Kind::Insert => ("insert", "documents"),
+            Kind::Replace | Kind::Update => ("update", "updates"),
+            Kind::Delete => ("delete", "deletes"),
+        };
+        let mut w = Writer::new();
+        let open = w.open();
+        let at = w.literal(command);
+        w.put_str(at, &batch.namespace.collection);
+        let at = w.literal("ordered");
+        w.put_bool(at, ordered);
+        if let Some(concern) = self.write_concern.as_ref().filter(|concern| !concern.is_empty()) {
+            let at = w.literal("writeConcern");
+            w.put_document_at(at, concern).map_err(|error| Failure::Whole { error, transient: false })?;
+        }
+        if retryable_write {
+            self.txn_number += 1;
+            let at = w.literal("txnNumber");
+            w.put_i64(at, self.txn_number);
+        }
+        let at = w.literal(statements);
+        let array = w.begin_array(at);
+        for (place, index) in run.iter().enumerate() {
+            let bytes = batch.ops.get(*index).and_then(|op| buffer.get(op.bytes.clone())).unwrap_or_default();
+            let at = w.index(place);
+            w.put_raw_document(at, bytes);
+        }
+        w.close(array);
+        w.close(open);
+        RawDocumentBuf::from_bytes(w.into_bytes()).map_err(|error| Failure::Whole {
+            error: Error::connect(format!("a {command} command could not be encoded: {error}")),
+            transient: false,
+        })
+    }
+
+    /// Closes the connections.
+    pub async fn close(self) {
+        let Self { client, session, .. } = self;
+        drop(session);
+        client.shutdown().await;
+    }
+}
+
+fn too_large(size: usize) -> Failure {
+    Failure::Whole {
+        error: Error::data(format!(
+            "Payload document size is larger than maximum of 16793600. The statement has {size} bytes."
+        ))
+        .class("org.bson.BsonMaximumSizeExceededException"),
+        transient: false,
+    }
+}
+
+/// Reads one command's reply within a time.
+pub async fn within(
+    limit: Duration,
+    command: impl std::future::IntoFuture<Output = mongodb::error::Result<Document>>,
+) -> Option<mongodb::error::Result<Document>> {
+    tokio::time::timeout(limit, command.into_future()).await.ok()
+}

@@ -1,0 +1,228 @@
+//! Errors of the server and the connection, under the names that the JVM's driver gives them.
+
+use std::fmt::Write as _;
+
+use bson::{Bson, Document};
+use connect_api::{Error, ErrorKind};
+
+use crate::doc::render;
+
+/// Codes after which the same write may succeed on another attempt (the driver specifications' retryable writes).
+const RETRYABLE_CODES: [i32; 12] = [6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435];
+const ALSO_RETRYABLE: i32 = 13436;
+/// Codes that mean the node is on its way down or not yet up.
+const RECOVERING_CODES: [i32; 5] = [91, 189, 11600, 11602, 13436];
+/// Codes that mean the node is not the primary.
+const NOT_PRIMARY_CODES: [i32; 3] = [10107, 13435, 10058];
+/// Codes that pass by themselves without being the driver's to retry: write conflict, time-outs.
+const TRANSIENT_CODES: [i32; 3] = [50, 112, 202];
+
+/// True for codes of retryable writes.
+pub fn retryable_code(code: i32) -> bool {
+    RETRYABLE_CODES.contains(&code) || code == ALSO_RETRYABLE
+}
+
+/// An error of a single statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteError {
+    /// Place in the batch.
+    pub index: usize,
+    pub code: i32,
+    pub message: String,
+    pub details: Document,
+}
+
+impl WriteError {
+    /// For the dead letter queue (`WriteException`).
+    pub fn rejection(&self) -> Error {
+        let details = render::json(&self.details);
+        Error::data(format!("v=1, code={}, message={}, details={details}", self.code, self.message))
+            .class("com.mongodb.kafka.connect.sink.dlq.WriteException")
+    }
+}
+
+/// Writes were done, but not as far as the write concern asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConcernError {
+    pub code: i32,
+    pub code_name: String,
+    pub message: String,
+    pub details: Document,
+    pub labels: Vec<String>,
+}
+
+impl ConcernError {
+    /// For the dead letter queue (`WriteConcernException`).
+    pub fn rejection(&self) -> Error {
+        let details = render::json(&self.details);
+        Error::data(format!(
+            "v=1, code={}, codeName={}, message={}, details={details}",
+            self.code, self.code_name, self.message
+        ))
+        .class("com.mongodb.kafka.connect.sink.dlq.WriteConcernException")
+    }
+}
+
+/// The record was not tried, because one before it failed. The JVM's exception has no message.
+pub fn skipped() -> Error {
+    Error::data("").class("com.mongodb.kafka.connect.sink.dlq.WriteSkippedException")
+}
+
+/// What went wrong with a batch.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server answered for single statements, or for the write concern.
+    Bulk { errors: Vec<WriteError>, concern: Option<ConcernError> },
+    /// The command or the connection failed, or a statement could not be encoded. `transient` errors pass by
+    /// themselves.
+    Whole { error: Error, transient: bool },
+}
+
+impl Failure {
+    /// True when giving the batch again later may succeed without anyone's help.
+    pub fn transient(&self) -> bool {
+        match self {
+            Self::Whole { transient, .. } => *transient,
+            Self::Bulk { errors, concern } => {
+                errors.is_empty()
+                    && concern
+                        .as_ref()
+                        .is_some_and(|concern| retryable_code(concern.code) || TRANSIENT_CODES.contains(&concern.code))
+            }
+        }
+    }
+
+    /// The error as the JVM's driver throws it.
+    pub fn into_error(self, server: &str) -> Error {
+        match self {
+            Self::Whole { error, .. } => error,
+            Self::Bulk { errors, concern } => bulk_error(&errors, concern.as_ref(), server),
+        }
+    }
+}
+
+fn bulk_error(errors: &[WriteError], concern: Option<&ConcernError>, server: &str) -> Error {
+    let mut message = format!("Bulk write operation error on server {server}. ");
+    if !errors.is_empty() {
+        let texts: Vec<_> = errors
+            .iter()
+            .map(|error| {
+                format!(
+                    "BulkWriteError{{index={}, code={}, message='{}', details={}}}",
+                    error.index,
+                    error.code,
+                    error.message,
+                    render::json(&error.details)
+                )
+            })
+            .collect();
+        // Writing into a String cannot fail.
+        let _ = write!(message, "Write errors: [{}]. ", texts.join(", "));
+    }
+    if let Some(concern) = concern {
+        let _ = write!(
+            message,
+            "Write concern error: WriteConcernError{{code={}, codeName='{}', message='{}', details={}, errorLabels=[{}]}}. ",
+            concern.code,
+            concern.code_name,
+            concern.message,
+            render::json(&concern.details),
+            concern.labels.join(", ")
+        );
+    }
+    Error::data(message).class("com.mongodb.MongoBulkWriteException")
+}
+
+/// What a reply says of single statements.
+pub fn read_reply(reply: &Document, indexes: &[usize]) -> (Vec<WriteError>, Option<ConcernError>) {
+    let mut errors = Vec::new();
+    for error in reply.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document) {
+        let place = int(error.get("index")).and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
+        errors.push(WriteError {
+            index: indexes.get(place).copied().unwrap_or(place),
+            code: int(error.get("code")).unwrap_or(0),
+            message: error.get_str("errmsg").unwrap_or_default().to_owned(),
+            details: error.get_document("errInfo").cloned().unwrap_or_default(),
+        });
+    }
+    let concern = reply.get_document("writeConcernError").ok().map(|error| ConcernError {
+        code: int(error.get("code")).unwrap_or(0),
+        code_name: error.get_str("codeName").unwrap_or_default().to_owned(),
+        message: error.get_str("errmsg").unwrap_or_default().to_owned(),
+        details: error.get_document("errInfo").cloned().unwrap_or_default(),
+        labels: labels(reply),
+    });
+    (errors, concern)
+}
+
+fn labels(reply: &Document) -> Vec<String> {
+    let labels = reply.get_array("errorLabels").into_iter().flatten();
+    labels.filter_map(|label| label.as_str().map(str::to_owned)).collect()
+}
+
+fn int(value: Option<&Bson>) -> Option<i32> {
+    match value? {
+        Bson::Int32(n) => Some(*n),
+        Bson::Int64(n) => i32::try_from(*n).ok(),
+        // Codes are whole numbers, also where a server sends them as doubles.
+        #[allow(clippy::cast_possible_truncation)]
+        Bson::Double(n) => Some(*n as i32),
+        _ => None,
+    }
+}
+
+/// True when the driver would try the write once more.
+pub fn retryable(error: &mongodb::error::Error) -> bool {
+    use mongodb::error::ErrorKind as Kind;
+    if error.contains_label("RetryableWriteError") {
+        return true;
+    }
+    match &*error.kind {
+        Kind::Io(_) | Kind::ConnectionPoolCleared { .. } => true,
+        Kind::Command(command) => retryable_code(command.code),
+        _ => false,
+    }
+}
+
+/// An error of the driver under its JVM name.
+pub fn driver_error(error: mongodb::error::Error, server: &str) -> Failure {
+    use mongodb::error::ErrorKind as Kind;
+    let (class, transient) = match &*error.kind {
+        Kind::Command(command) => {
+            let code = command.code;
+            let class = match code {
+                code if NOT_PRIMARY_CODES.contains(&code) => "com.mongodb.MongoNotPrimaryException",
+                code if RECOVERING_CODES.contains(&code) => "com.mongodb.MongoNodeIsRecoveringException",
+                _ => "com.mongodb.MongoCommandException",
+            };
+            let full = error
+                .server_response()
+                .and_then(|raw| Document::try_from(raw).ok())
+                .map(|document| render::json(&document))
+                .unwrap_or_default();
+            let name = if command.code_name.is_empty() { String::new() } else { format!(" ({})", command.code_name) };
+            let message = format!(
+                "Command failed with error {code}{name}: '{}' on server {server}. The full response is {full}",
+                command.message
+            );
+            let transient = retryable_code(code) || TRANSIENT_CODES.contains(&code);
+            return whole(class, message, transient, error);
+        }
+        Kind::Io(_) => ("com.mongodb.MongoSocketReadException", true),
+        Kind::ConnectionPoolCleared { .. } => ("com.mongodb.MongoConnectionPoolClearedException", true),
+        Kind::ServerSelection { .. } | Kind::DnsResolve { .. } => ("com.mongodb.MongoTimeoutException", true),
+        Kind::Authentication { .. } => ("com.mongodb.MongoSecurityException", false),
+        _ => ("com.mongodb.MongoException", false),
+    };
+    let message = error.kind.to_string();
+    whole(class, message, transient, error)
+}
+
+fn whole(class: &'static str, message: String, transient: bool, source: mongodb::error::Error) -> Failure {
+    let kind = match &*source.kind {
+        mongodb::error::ErrorKind::Authentication { .. } => ErrorKind::Auth,
+        _ => ErrorKind::Data,
+    };
+    tracing::debug!(error = %source, class, "the server or the connection failed");
+    Failure::Whole { error: Error::new(kind, message).class(class), transient }
+}
