@@ -13,6 +13,7 @@ pub mod control;
 pub mod convert;
 pub mod dead_letters;
 pub mod failure;
+pub mod herd;
 pub mod io;
 pub mod memory;
 pub mod metrics;

@@ -29,7 +29,7 @@ impl Herder {
     /// Answers a join that is about to be sent, as soon as this worker is fit for it: under the eager protocol
     /// everything has to stand still, and after a mismatch the config topic has to be read.
     pub(super) fn try_offer(&mut self, out: &mut Vec<Effect>) {
-        if !self.prepare {
+        if !self.prepare || !self.started {
             return;
         }
         if self.read_before_join {

@@ -318,7 +318,10 @@ impl Herder {
         match event {
             Event::Config { offset, key, value } => self.on_config(offset, &key, value.as_deref(), out),
             Event::Status { key, value } => self.on_status(&key, value.as_deref(), out),
-            Event::Started => self.started = true,
+            Event::Started => {
+                self.started = true;
+                self.try_offer(out);
+            }
             Event::ConfigRead => self.on_config_read(out),
             Event::Prepare => {
                 self.prepare = true;

@@ -1,0 +1,171 @@
+//! Carrying out what the herder decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connect_cluster::config_record::{ConfigRecord, SessionKey};
+use connect_cluster::{Effect, Event};
+use connect_kafka::group::OfferedProtocol;
+use rand::RngCore;
+use tokio::sync::mpsc;
+
+use super::drive::{Drive, Input, respond};
+use super::log::{Entry, Log};
+use crate::unit::{ConnectorStart, TaskStart};
+
+/// The pause between attempts to read the config topic while Kafka is away.
+const READ_RETRY: Duration = Duration::from_secs(1);
+
+impl Drive {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append(records) => self.append(records),
+            Effect::Status(record) => self.statuses.put(&record),
+            Effect::ReadConfig => self.read_config(),
+            Effect::Offer(offers) => self.offer(offers),
+            Effect::Assign(assignments) => self.assign(assignments),
+            Effect::Rejoin => self.hands.group.rejoin(),
+            Effect::StartConnector { name, run, config } => {
+                tracing::info!(connector = %name, "starting connector");
+                let config = config.as_ref().clone();
+                self.hands.units.start_connector(ConnectorStart { name, run, config });
+            }
+            Effect::StartTask { id, run, config, connector, task_count } => {
+                tracing::info!(connector = %id.connector, task = id.task, "starting task");
+                let (config, connector) = (config.as_ref().clone(), connector.as_ref().clone());
+                self.hands.units.start_task(TaskStart { id, run, config, connector, task_count });
+            }
+            Effect::Pause(unit) => self.hands.units.pause(&unit),
+            Effect::Resume(unit) => self.hands.units.resume(&unit),
+            Effect::Stop(unit) => self.hands.units.stop(&unit),
+            Effect::Validate { id, config } => {
+                let validator = Arc::clone(&self.hands.validator);
+                self.beside(|inbox| async move {
+                    let outcome = validator.check(&config).await;
+                    tell(&inbox, Input::Event(Event::Validated { id, outcome })).await;
+                });
+            }
+            Effect::ReadOffsets { .. } | Effect::AlterOffsets { .. } => self.offsets(effect),
+            Effect::Reply(id, outcome) => self.answer(id, outcome),
+            Effect::SendTaskConfigs { .. } => self.send_task_configs(effect),
+            Effect::MakeSessionKey => self.make_session_key(),
+            Effect::LogLevel { logger, level } => (self.hands.log_level)(&logger, &level),
+            Effect::ForgetTopics(name) => self.hands.units.forget_topics(&name),
+            Effect::Finished => self.finished = true,
+        }
+    }
+
+    fn append(&self, records: Vec<ConfigRecord>) {
+        let log = Arc::clone(&self.hands.config_log);
+        self.beside(|inbox| async move {
+            let outcome = append(&*log, &records).await;
+            if let Err(error) = &outcome {
+                tracing::error!(error, "failed to write to the config topic");
+            }
+            tell(&inbox, Input::Event(Event::Written(outcome))).await;
+        });
+    }
+
+    fn read_config(&self) {
+        let log = Arc::clone(&self.hands.config_log);
+        self.beside(|inbox| async move {
+            while let Err(error) = log.read_to_end().await {
+                tracing::warn!(error, "failed to read the config topic to its end, trying again");
+                tokio::time::sleep(READ_RETRY).await;
+                if inbox.is_closed() {
+                    return;
+                }
+            }
+            tell(&inbox, Input::Event(Event::ConfigRead)).await;
+        });
+    }
+
+    fn offer(&mut self, offers: Vec<(connect_cluster::protocol::Protocol, Vec<u8>)>) {
+        let offers = offers
+            .into_iter()
+            .map(|(protocol, bytes)| OfferedProtocol { name: protocol.name().to_owned(), metadata: Bytes::from(bytes) })
+            .collect();
+        if let Some(reply) = self.offer.take()
+            && reply.send(offers).is_err()
+        {
+            tracing::debug!("the membership did not wait for the offer");
+        }
+    }
+
+    fn assign(&mut self, assignments: Vec<(String, Vec<u8>)>) {
+        let assignments = assignments.into_iter().map(|(id, bytes)| (id, Bytes::from(bytes))).collect();
+        if let Some(reply) = self.assign.take()
+            && reply.send(assignments).is_err()
+        {
+            tracing::debug!("the group moved on before its assignment");
+        }
+    }
+
+    /// Offsets are the units' affair: their answer goes to the client as it is.
+    fn offsets(&mut self, effect: Effect) {
+        let units = Arc::clone(&self.hands.units);
+        match effect {
+            Effect::ReadOffsets { id, name, config } => {
+                let Some(answer) = self.answers.remove(&id) else { return };
+                self.beside(|_| async move {
+                    let outcome = units.offsets(&name, &config).await;
+                    respond(answer, outcome.map(connect_cluster::Reply::Offsets));
+                });
+            }
+            Effect::AlterOffsets { id, name, config, offsets } => {
+                let answer = self.answers.remove(&id);
+                self.beside(|inbox| async move {
+                    let outcome = units.alter_offsets(&name, &config, offsets).await;
+                    if let Some(answer) = answer {
+                        respond(answer, outcome.map(connect_cluster::Reply::Message));
+                    }
+                    tell(&inbox, Input::Event(Event::OffsetsAltered)).await;
+                });
+            }
+            other => self.effect_is_done(&other),
+        }
+    }
+
+    fn send_task_configs(&mut self, effect: Effect) {
+        let Effect::SendTaskConfigs { url, connector, configs, signed } = effect else { return };
+        let peers = Arc::clone(&self.hands.peers);
+        let key = self.herder.session_key().filter(|_| signed).cloned();
+        self.beside(|inbox| async move {
+            let outcome = peers.put_task_configs(&url, &connector, &configs, key.as_ref()).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(connector = %connector, error, "failed to send task configurations to the leader, trying again");
+            }
+            tell(&inbox, Input::Event(Event::TaskConfigsSent { connector, ok: outcome.is_ok() })).await;
+        });
+    }
+
+    fn make_session_key(&mut self) {
+        let mut key = vec![0; self.hands.key_bytes];
+        rand::rng().fill_bytes(&mut key);
+        let created_ms = crate::metrics::now_ms();
+        let algorithm = self.hands.key_algorithm.clone();
+        self.step(Event::SessionKey(SessionKey { key, algorithm, created_ms }));
+    }
+}
+
+async fn append(log: &dyn Log, records: &[ConfigRecord]) -> Result<(), String> {
+    let entries: Vec<Entry> = records
+        .iter()
+        .map(|record| {
+            let (key, value) = record.encode();
+            (Some(Bytes::from(key)), value.map(Bytes::from))
+        })
+        .collect();
+    log.append(&entries).await.map_err(|error| format!("Failed to write to the config topic: {error}"))?;
+    log.read_to_end()
+        .await
+        .map_err(|error| format!("Failed to read back what was written to the config topic: {error}"))
+}
+
+/// Tells the loop, which may have ended.
+async fn tell(inbox: &mpsc::Sender<Input>, input: Input) {
+    if inbox.send(input).await.is_err() {
+        tracing::debug!("the herder has ended");
+    }
+}

@@ -1,0 +1,77 @@
+//! The logs behind the herder: topics of Kafka, or memory when the worker is alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use connect_kafka::{LogRecord, TopicLog};
+use parking_lot::Mutex;
+
+/// A record to append: key and value, no value for a tombstone.
+pub(super) type Entry = (Option<Bytes>, Option<Bytes>);
+
+/// Takes the records of a log, in order.
+pub type Sink = Box<dyn FnMut(LogRecord) + Send>;
+
+/// An append-only log that is followed by a sink.
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Appends records in order; done when all are durable.
+    async fn append(&self, records: &[Entry]) -> Result<(), String>;
+
+    /// Waits until everything written before the call has gone through the sink.
+    async fn read_to_end(&self) -> Result<(), String>;
+}
+
+/// How long one write or read to the end may take (`KafkaConfigBackingStore.READ_WRITE_TOTAL_TIMEOUT_MS`).
+pub(super) const READ_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A topic.
+pub struct KafkaLog(pub TopicLog);
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn append(&self, records: &[Entry]) -> Result<(), String> {
+        match tokio::time::timeout(READ_WRITE_TIMEOUT, self.0.append_all(records)).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer from Kafka in time".to_owned()),
+        }
+    }
+
+    async fn read_to_end(&self) -> Result<(), String> {
+        self.0.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
+    }
+}
+
+/// A log in memory, for a worker that is alone: what is appended goes through the sink at once.
+pub struct MemoryLog(Arc<Mutex<(i64, Sink)>>);
+
+impl MemoryLog {
+    /// An empty log.
+    pub fn new(sink: Sink) -> Self {
+        Self(Arc::new(Mutex::new((0, sink))))
+    }
+}
+
+#[async_trait]
+impl Log for MemoryLog {
+    async fn append(&self, records: &[Entry]) -> Result<(), String> {
+        let log = Arc::clone(&self.0);
+        let records = records.to_vec();
+        // The sink may block for back-pressure.
+        let append = move || {
+            let mut log = log.lock();
+            let (next, sink) = &mut *log;
+            for (key, value) in records {
+                sink(LogRecord { partition: 0, offset: *next, timestamp_ms: -1, key, value });
+                *next += 1;
+            }
+        };
+        tokio::task::spawn_blocking(append).await.map_err(|error| error.to_string())
+    }
+
+    async fn read_to_end(&self) -> Result<(), String> {
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! The loop that drives the herder: it feeds [`connect_cluster::Herder`] with what happens and carries out what it decides.
+//!
+//! Invariants: the loop itself never waits for Kafka, a connector or a client (what takes time runs beside it and comes
+//! back as an event); everything reaches it through one bounded channel, in order, so that the records a write made are
+//! taken in before the write is reported as done.
+
+mod carry;
+mod drive;
+mod file_log;
+mod group;
+mod java_map;
+mod log;
+mod peers;
+mod signature;
+mod start;
+mod status_writer;
+mod topics;
+mod worker;
+
+pub use drive::SetLogLevel;
+pub use file_log::FileOffsets;
+pub use group::{Alone, Group, GroupHandle, KafkaGroup};
+pub use log::{KafkaLog, Log, MemoryLog, Sink};
+pub use peers::{HttpPeers, NoPeers, Peers};
+pub use start::{Running, StartError, Startup, knows, start_distributed, start_standalone};
+pub use worker::Worker;

@@ -1,0 +1,393 @@
+//! From a worker's configuration to a running worker.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use connect_cluster::herder::Catalog;
+use connect_cluster::protocol::Protocol;
+use connect_cluster::{ClusterView, Event, Herder, HerderConfig, PluginFacts};
+use connect_config::worker::{ExactlyOnceSupport, TopicTrackingConfig, WorkerConfig};
+use connect_config::{DistributedConfig, Props, StandaloneConfig};
+use connect_kafka::client_properties::{Client, OverridePolicy, client_properties};
+use connect_kafka::group::{GroupConfig, GroupEvent};
+use connect_kafka::{Admin, ClientProps, LogRecord, Producer, TopicLog};
+use connect_plugins::{ClientOverridePolicy, ExactlyOnceSource, Lookup, PluginRegistry, ValidationContext, WorkerMode};
+use indexmap::IndexMap;
+use tokio::sync::mpsc;
+
+use super::drive::{Drive, Hands, INBOX, Input, SetLogLevel};
+use super::file_log::FileOffsets;
+use super::group::{Alone, GroupHandle, KafkaGroup};
+use super::log::{KafkaLog, Log, MemoryLog, READ_WRITE_TIMEOUT};
+use super::peers::{HttpPeers, NoPeers, Peers};
+use super::topics;
+use super::worker::{Validator, Worker};
+use crate::clients::KafkaClients;
+use crate::io::OffsetLog;
+use crate::offsets::{OffsetStore, OffsetTable};
+use crate::unit::UnitEvent;
+use crate::units::{Resolve, Shared, UnitSettings, WorkerUnits};
+
+/// Why a worker can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or what it names, has to be changed.
+    #[error("{0}")]
+    Config(String),
+    /// Kafka can't be reached, or refuses.
+    #[error("{what}: {source}")]
+    Kafka {
+        what: String,
+        #[source]
+        source: connect_kafka::Error,
+    },
+    /// The offsets file.
+    #[error(transparent)]
+    Offsets(#[from] connect_api::Error),
+    /// The client for requests to other workers.
+    #[error("failed to make the HTTP client for requests between workers")]
+    Http(#[from] reqwest::Error),
+}
+
+impl StartError {
+    pub(super) fn kafka(what: &str, source: connect_kafka::Error) -> Self {
+        Self::Kafka { what: what.to_owned(), source }
+    }
+}
+
+/// What a worker gets from its process.
+pub struct Startup {
+    pub registry: Arc<PluginRegistry>,
+    /// Resolves the variables of connector configurations.
+    pub resolve: Resolve,
+    /// Other workers' and clients' way here, with a slash at its end.
+    pub advertised_url: String,
+    /// `host:port` of it.
+    pub worker_id: String,
+    /// Sets a log level that was asked for the whole cluster.
+    pub log_level: SetLogLevel,
+}
+
+/// A worker that has started: its topics are read, and it joins its group.
+pub struct Running {
+    pub worker: Arc<Worker>,
+    pub units: Arc<WorkerUnits>,
+}
+
+/// What both kinds of workers are made of.
+struct Parts {
+    inbox: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+    events: mpsc::Sender<UnitEvent>,
+    cluster_id: String,
+}
+
+/// What the two kinds of workers have each in their own way.
+struct Kind {
+    config_log: Arc<dyn Log>,
+    status_log: Arc<dyn Log>,
+    group: GroupHandle,
+    peers: Arc<dyn Peers>,
+    offsets: Arc<OffsetStore>,
+    herder: HerderConfig,
+    mode: WorkerMode,
+    verification: Vec<String>,
+}
+
+/// Starts a member of a group. Kafka is tried for `default.api.timeout.ms` (one minute), as the JVM worker does.
+///
+/// # Errors
+/// When Kafka can't be reached in that time or refuses, or an internal topic is unfit.
+pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> Result<Running, StartError> {
+    let props = client_props(&config.originals);
+    let (admin, cluster_id) = connect(&props, &config.worker).await?;
+    let internals = topics::internal_topics(config);
+    topics::prepare(&admin, &internals).await?;
+    let parts = parts(cluster_id);
+
+    let policy = OverridePolicy::default();
+    let of = |client| {
+        client_properties(client, &props, &IndexMap::new(), &policy, &parts.cluster_id)
+            .map_err(|refused| StartError::Config(refused.message))
+    };
+    // One producer for the three topics: each costs threads and memory, and there is little to write.
+    let producer = Producer::open(&of(Client::ConfigTopicProducer)?)
+        .map_err(|error| StartError::kafka("failed to create the producer of the internal topics", error))?;
+    let producer = Arc::new(producer);
+    let table = OffsetTable::default();
+    let [configs, offsets, statuses] = internals;
+    let (to_config, to_status, to_table) = (parts.inbox.clone(), parts.inbox.clone(), table.clone());
+    let open = |name: String, consumer, sink: Box<dyn FnMut(LogRecord) + Send>| {
+        let producer = Arc::clone(&producer);
+        async move {
+            let log = TopicLog::open(&name, &consumer, producer, sink, READ_WRITE_TIMEOUT).await;
+            log.map_err(|error| StartError::kafka(&format!("failed to read the topic '{name}'"), error))
+        }
+    };
+    let (config_log, offset_log, status_log) = tokio::try_join!(
+        open(
+            configs.topic.name,
+            of(Client::ConfigTopicConsumer)?,
+            Box::new(move |r| deliver(&to_config, Input::Config(r)))
+        ),
+        open(
+            offsets.topic.name,
+            of(Client::OffsetsTopicConsumer)?,
+            Box::new(move |r| to_table.apply(r.key.as_deref(), r.value.as_deref())),
+        ),
+        open(
+            statuses.topic.name,
+            of(Client::StatusTopicConsumer)?,
+            Box::new(move |r| deliver(&to_status, Input::Status(r)))
+        ),
+    )?;
+    let offset_log: Arc<TopicLog> = Arc::new(offset_log);
+
+    let group = KafkaGroup::start(group_config(config, &startup.worker_id), &props)
+        .map_err(|error| StartError::kafka("failed to join the group", error))?;
+    let kind = Kind {
+        config_log: Arc::new(KafkaLog(config_log)),
+        status_log: Arc::new(KafkaLog(status_log)),
+        group,
+        peers: Arc::new(HttpPeers::new(config.protocol.signature_algorithm.clone())?),
+        offsets: Arc::new(OffsetStore::new(table, Arc::clone(&offset_log) as Arc<dyn OffsetLog>)),
+        herder: distributed_herder(config, &startup, &parts.cluster_id),
+        mode: WorkerMode::Distributed {
+            group_id: config.group.group_id.clone(),
+            exactly_once: match config.exactly_once() {
+                ExactlyOnceSupport::Enabled => ExactlyOnceSource::Enabled,
+                ExactlyOnceSupport::Disabled | ExactlyOnceSupport::Preparing => ExactlyOnceSource::Disabled,
+            },
+        },
+        verification: config.protocol.verification_algorithms.clone(),
+    };
+    let (config_log, status_log) = (Arc::clone(&kind.config_log), Arc::clone(&kind.status_log));
+    let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
+    let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
+    let read = async {
+        tokio::try_join!(config_log.read_to_end(), status_log.read_to_end(), async {
+            offset_log.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
+        })
+    };
+    read.await
+        .map_err(|error| StartError::Config(format!("failed to read the internal topics to their ends: {error}")))?;
+    started(&running).await;
+    Ok(running)
+}
+
+/// Starts a worker that is alone: its configurations and statuses live in memory, its offsets in a file.
+///
+/// # Errors
+/// When Kafka can't be reached, or the offsets file can't be read.
+pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Result<Running, StartError> {
+    let props = client_props(&config.originals);
+    let (_, cluster_id) = connect(&props, &config.worker).await?;
+    let parts = parts(cluster_id);
+    let table = OffsetTable::default();
+    let file = FileOffsets::open(Path::new(&config.storage.offset_file), table.clone())?;
+    let (to_config, to_status) = (parts.inbox.clone(), parts.inbox.clone());
+    let kind = Kind {
+        config_log: Arc::new(MemoryLog::new(Box::new(move |r| deliver(&to_config, Input::Config(r))))),
+        status_log: Arc::new(MemoryLog::new(Box::new(move |r| deliver(&to_status, Input::Status(r))))),
+        group: Alone::start(),
+        peers: Arc::new(NoPeers),
+        offsets: Arc::new(OffsetStore::new(table, Arc::new(file))),
+        herder: HerderConfig {
+            worker_id: startup.worker_id.clone(),
+            url: startup.advertised_url.clone(),
+            protocol: Protocol::Compatible,
+            max_delay_ms: 0,
+            key_ttl_ms: u64::MAX,
+            key_algorithm: String::new(),
+            key_bytes: 0,
+            topic_tracking: config.topic_tracking.topic_tracking,
+            kafka_cluster_id: parts.cluster_id.clone(),
+            catalog: catalog(&startup.registry),
+        },
+        mode: WorkerMode::Standalone,
+        verification: Vec::new(),
+    };
+    let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
+    let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
+    started(&running).await;
+    Ok(running)
+}
+
+async fn started(running: &Running) {
+    if running.worker.inbox.send(Input::Event(Event::Started)).await.is_err() {
+        tracing::error!("the herder ended while the worker started");
+    }
+}
+
+fn parts(cluster_id: String) -> Parts {
+    let (inbox, inputs) = mpsc::channel(INBOX);
+    let (events, mut news) = mpsc::channel(INBOX);
+    let forward = inbox.clone();
+    tokio::spawn(async move {
+        while let Some(event) = news.recv().await {
+            if forward.send(Input::Unit(event)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Parts { inbox, inputs, events, cluster_id }
+}
+
+/// Hands a record to the loop from a log's own thread, which waits when the loop is behind.
+fn deliver(inbox: &mpsc::Sender<Input>, input: Input) {
+    if inbox.blocking_send(input).is_err() {
+        tracing::trace!("a record came after the end of the herder");
+    }
+}
+
+/// Looks the cluster up: the proof that Kafka is there and lets us in.
+async fn connect(props: &ClientProps, worker: &WorkerConfig) -> Result<(Admin, String), StartError> {
+    let servers = worker.bootstrap_servers.join(",");
+    let failed = |error| {
+        let what = format!(
+            "Failed to connect to and describe Kafka cluster at {servers}. Check worker's broker connection and security \
+             properties."
+        );
+        StartError::Kafka { what, source: error }
+    };
+    let admin = client_properties(Client::WorkerAdmin, props, &IndexMap::new(), &OverridePolicy::default(), "")
+        .map_err(|refused| StartError::Config(refused.message))?;
+    let admin = Admin::open(&admin).map_err(failed)?;
+    let cluster_id = admin.cluster_id().await.map_err(failed)?;
+    Ok((admin, cluster_id))
+}
+
+fn client_props(originals: &Props) -> ClientProps {
+    originals.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
+}
+
+fn millis(ms: impl TryInto<u64>) -> Duration {
+    Duration::from_millis(ms.try_into().unwrap_or(0))
+}
+
+fn group_config(config: &DistributedConfig, worker_id: &str) -> GroupConfig {
+    let client_id = config.client.client_id.as_str();
+    GroupConfig {
+        group_id: config.group.group_id.clone(),
+        client_id: if client_id.is_empty() { format!("connect-{worker_id}") } else { client_id.to_owned() },
+        protocol_type: "connect".to_owned(),
+        session_timeout: millis(config.group.session_timeout),
+        heartbeat_interval: millis(config.group.heartbeat_interval),
+        rebalance_timeout: millis(config.group.rebalance_timeout),
+        retry_backoff: millis(config.client.retry_backoff),
+    }
+}
+
+fn distributed_herder(config: &DistributedConfig, startup: &Startup, cluster_id: &str) -> HerderConfig {
+    let protocol = &config.protocol;
+    HerderConfig {
+        worker_id: startup.worker_id.clone(),
+        url: startup.advertised_url.clone(),
+        protocol: Protocol::from_setting(&protocol.connect_protocol).unwrap_or(Protocol::Sessioned),
+        max_delay_ms: u64::try_from(protocol.rebalance_delay).unwrap_or(0),
+        key_ttl_ms: u64::try_from(protocol.key_ttl).unwrap_or(0),
+        key_algorithm: protocol.key_algorithm.clone(),
+        key_bytes: key_bytes(&protocol.key_algorithm, protocol.key_size),
+        topic_tracking: config.topic_tracking.topic_tracking,
+        kafka_cluster_id: cluster_id.to_owned(),
+        catalog: catalog(&startup.registry),
+    }
+}
+
+/// `inter.worker.key.size` in bits; without it, what Java's generator of the algorithm makes.
+fn key_bytes(algorithm: &str, bits: Option<i32>) -> usize {
+    let default = match algorithm {
+        "HmacSHA224" => 28,
+        "HmacSHA384" => 48,
+        "HmacSHA512" => 64,
+        _ => 32,
+    };
+    bits.and_then(|bits| usize::try_from(bits).ok()).map_or(default, |bits| bits.div_ceil(8))
+}
+
+fn catalog(registry: &Arc<PluginRegistry>) -> Catalog {
+    let registry = Arc::clone(registry);
+    Arc::new(move |class| {
+        let plugin = registry.connector(class).ok()?;
+        let kind = registry.connector_type(Some(class));
+        Some(PluginFacts { kind, version: plugin.version.to_owned() })
+    })
+}
+
+fn assemble(
+    parts: Parts,
+    kind: Kind,
+    config: &WorkerConfig,
+    tracking: &TopicTrackingConfig,
+    originals: &Props,
+    props: ClientProps,
+    startup: Startup,
+) -> Result<Running, StartError> {
+    let policy = ClientOverridePolicy::from_name(&config.override_policy)
+        .map_err(|error| StartError::Config(error.to_string()))?;
+    let kafka_policy = match policy {
+        ClientOverridePolicy::All => OverridePolicy::All,
+        ClientOverridePolicy::None => OverridePolicy::None,
+        ClientOverridePolicy::Principal => OverridePolicy::Principal,
+    };
+    let key_bytes = kind.herder.key_bytes;
+    let key_algorithm = kind.herder.key_algorithm.clone();
+    let units = WorkerUnits::new(Shared {
+        worker: originals.clone(),
+        registry: Arc::clone(&startup.registry),
+        clients: Arc::new(KafkaClients::new(props, kafka_policy, parts.cluster_id)),
+        offsets: kind.offsets,
+        resolve: Arc::clone(&startup.resolve),
+        settings: UnitSettings {
+            flush_interval: millis(config.offset_flush_interval),
+            flush_timeout: millis(config.offset_flush_timeout),
+            graceful_timeout: millis(config.shutdown_timeout),
+            topic_creation: config.topic_creation,
+            topic_tracking: tracking.topic_tracking,
+        },
+        events: parts.events,
+    });
+    let validator = Arc::new(Validator {
+        registry: startup.registry,
+        context: ValidationContext { worker: originals.clone(), mode: kind.mode, policy },
+        resolve: startup.resolve,
+    });
+    let view = Arc::new(ArcSwap::from_pointee(ClusterView {
+        kafka_cluster_id: kind.herder.kafka_cluster_id.clone(),
+        problem: Some("The worker is starting.".to_owned()),
+        ..ClusterView::default()
+    }));
+    let (group, group_events) = kind.group;
+    let hands = Hands {
+        config_log: kind.config_log,
+        status_log: kind.status_log,
+        group,
+        units: Arc::clone(&units) as Arc<dyn crate::unit::Units>,
+        peers: kind.peers,
+        validator: Arc::clone(&validator),
+        log_level: startup.log_level,
+        verification: kind.verification,
+        key_bytes,
+        key_algorithm,
+    };
+    let drive = Drive::new(Herder::new(kind.herder), hands, parts.inbox.clone(), Arc::clone(&view));
+    tokio::spawn(drive.run(parts.inputs));
+    tokio::spawn(forward_group(group_events, parts.inbox.clone()));
+    let worker = Arc::new(Worker { inbox: parts.inbox, view, validator });
+    Ok(Running { worker, units })
+}
+
+async fn forward_group(mut events: mpsc::Receiver<GroupEvent>, inbox: mpsc::Sender<Input>) {
+    while let Some(event) = events.recv().await {
+        if inbox.send(Input::Group(event)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// True for a class that the registry knows: for the worker's own classes.
+pub fn knows(registry: &PluginRegistry, class: &str) -> bool {
+    !matches!(registry.lookup(class), Lookup::Unknown)
+}

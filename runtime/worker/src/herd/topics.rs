@@ -1,0 +1,105 @@
+//! The three internal topics: created when missing, refused when they would lose what is written to them.
+
+use std::collections::BTreeMap;
+
+use connect_config::DistributedConfig;
+use connect_config::worker::InternalTopic;
+use connect_kafka::admin::NewTopic;
+use connect_kafka::{Admin, ErrorKind};
+
+use super::start::StartError;
+
+/// One internal topic, with the words of the JVM for it.
+pub(super) struct Internal {
+    pub topic: NewTopic,
+    setting: &'static str,
+    purpose: &'static str,
+}
+
+/// What the configuration says about the topics: config, offset, status.
+pub(super) fn internal_topics(config: &DistributedConfig) -> [Internal; 3] {
+    let storage = &config.storage;
+    let internal = |which, name: &str, partitions, replication_factor, setting, purpose| {
+        let mut configs: BTreeMap<String, String> = config.topic_settings(which);
+        configs.insert("cleanup.policy".to_owned(), "compact".to_owned());
+        let topic = NewTopic { name: name.to_owned(), partitions, replication_factor, configs };
+        Internal { topic, setting, purpose }
+    };
+    [
+        internal(
+            InternalTopic::Config,
+            &storage.config_topic,
+            1,
+            storage.config_replication,
+            "config.storage.topic",
+            "connector configurations",
+        ),
+        internal(
+            InternalTopic::Offset,
+            &storage.offset_topic,
+            storage.offset_partitions,
+            storage.offset_replication,
+            "offset.storage.topic",
+            "source connector offsets",
+        ),
+        internal(
+            InternalTopic::Status,
+            &storage.status_topic,
+            storage.status_partitions,
+            storage.status_replication,
+            "status.storage.topic",
+            "connector and task statuses",
+        ),
+    ]
+}
+
+/// Creates what is missing and checks what is there (`TopicAdmin.verifyTopicCleanupPolicyOnlyCompact`).
+pub(super) async fn prepare(admin: &Admin, internals: &[Internal; 3]) -> Result<(), StartError> {
+    let wanted: Vec<NewTopic> = internals.iter().map(|internal| internal.topic.clone()).collect();
+    let created = admin
+        .create_topics_if_missing(&wanted)
+        .await
+        .map_err(|error| StartError::kafka("failed to create the internal topics", error))?;
+    for internal in internals.iter().filter(|internal| !created.contains(&internal.topic.name)) {
+        check_policy(admin, internal).await?;
+    }
+    let config = &internals[0];
+    let name = config.topic.name.as_str();
+    let described = admin
+        .describe_topics(&[name])
+        .await
+        .map_err(|error| StartError::kafka("failed to describe the config topic", error))?;
+    let partitions = described.get(name).map_or(1, |topic| topic.leaders.len());
+    if partitions > 1 {
+        return Err(StartError::Config(format!(
+            "Topic '{name}' supplied via the '{}' property is required to have a single partition in order to guarantee \
+             consistency of connector configurations, but found {partitions} partitions.",
+            config.setting
+        )));
+    }
+    Ok(())
+}
+
+async fn check_policy(admin: &Admin, internal: &Internal) -> Result<(), StartError> {
+    let name = &internal.topic.name;
+    let found = match admin.topic_config(name).await {
+        Ok(config) => config.get("cleanup.policy").cloned(),
+        Err(error) if matches!(error.kind(), ErrorKind::Authorization | ErrorKind::Unsupported) => None,
+        Err(error) => return Err(StartError::kafka(&format!("failed to describe the topic '{name}'"), error)),
+    };
+    let Some(found) = found else {
+        tracing::info!(topic = name, "unable to verify that the topic's cleanup policy is 'compact'");
+        return Ok(());
+    };
+    if found == "compact" {
+        return Ok(());
+    }
+    let Internal { setting, purpose, .. } = internal;
+    Err(StartError::Config(format!(
+        "Topic '{name}' supplied via the '{setting}' property is required to have 'cleanup.policy=compact' to guarantee \
+         consistency and durability of {purpose}, but found the topic currently has 'cleanup.policy={found}'. Continuing \
+         would likely result in eventually losing {purpose} and problems restarting this Connect cluster in the future. \
+         Change the '{setting}' property in the Connect worker configurations to use a topic with \
+         'cleanup.policy=compact'."
+    )))
+}
