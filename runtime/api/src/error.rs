@@ -64,9 +64,7 @@ impl ErrorKind {
     pub const fn java_class(self) -> &'static str {
         match self {
             Self::Config => "org.apache.kafka.common.config.ConfigException",
-            Self::Unavailable | Self::Timeout | Self::Conflict => {
-                "org.apache.kafka.connect.errors.RetriableException"
-            }
+            Self::Unavailable | Self::Timeout | Self::Conflict => "org.apache.kafka.connect.errors.RetriableException",
             Self::Data => "org.apache.kafka.connect.errors.DataException",
             Self::Schema => "org.apache.kafka.connect.errors.SchemaBuilderException",
             Self::NotFound => "org.apache.kafka.connect.errors.NotFoundException",

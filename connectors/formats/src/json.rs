@@ -1,0 +1,170 @@
+//! `org.apache.kafka.connect.json.JsonConverter`, with and without schemas.
+//!
+//! Both directions keep what they derive from a schema: writing by the schema's address, reading by the bytes of
+//! the envelope up to its payload. Both caches hold `schemas.cache.size` entries at most and start afresh when full.
+
+mod base64;
+mod cache;
+mod config;
+mod encoding;
+mod envelope;
+mod escape;
+mod number;
+mod read;
+mod read_schema;
+mod scan;
+mod write;
+
+use connect_api::{
+    Bytes, BytesMut, Converter, Datum, Error, HeaderConverter, Plugin, PluginKind, Props, Result, SchemaRef,
+};
+
+use cache::{Plans, Prefixes};
+use config::{JsonConverterConfig, Options};
+use read::{Failure, Reader};
+use scan::Scan;
+
+use crate::settings;
+
+const NO_ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not \
+    contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your \
+    converter configuration.";
+
+/// The plugin.
+pub(crate) fn plugin() -> Plugin {
+    Plugin {
+        class: "org.apache.kafka.connect.json.JsonConverter",
+        version: crate::KAFKA_VERSION,
+        kind: PluginKind::Converter(
+            |props, is_key| Ok(Box::new(JsonConverter::new(props, settings::type_of(is_key))?)),
+            Some(|props| Ok(Box::new(JsonConverter::new(props, "header")?))),
+        ),
+        config_def: JsonConverterConfig::def,
+    }
+}
+
+/// The converter.
+pub struct JsonConverter {
+    options: Options,
+    plans: Plans,
+    prefixes: Prefixes,
+}
+
+impl JsonConverter {
+    /// A converter of keys, values or headers (`key`, `value`, `header`).
+    pub fn new(props: &Props, converter_type: &str) -> Result<Self> {
+        let options = Options::parse(props, converter_type)?;
+        Ok(Self { options, plans: Plans::new(options), prefixes: Prefixes::new(options.cache_max) })
+    }
+
+    fn write(&self, datum: &Datum, out: &mut BytesMut) -> Result<()> {
+        let Some(schema) = &datum.schema else {
+            if self.options.schemas {
+                out.extend_from_slice(b"{\"schema\":null,\"payload\":");
+            }
+            write::write_schemaless(&datum.value, out)?;
+            if self.options.schemas {
+                out.extend_from_slice(b"}");
+            }
+            return Ok(());
+        };
+        let plan = self.plans.get(schema)?;
+        out.extend_from_slice(&plan.envelope);
+        plan.write(&datum.value, out)?;
+        if self.options.schemas {
+            out.extend_from_slice(b"}");
+        }
+        Ok(())
+    }
+
+    fn read(&self, payload: &Bytes) -> std::result::Result<Datum, Failure> {
+        let mut scan = Scan::new(payload);
+        if !self.options.schemas {
+            if scan.at_end() {
+                return Ok(Datum::null());
+            }
+            let value = Reader::new(self.options.replace_null).read(None, &mut scan)?;
+            return Ok(Datum::schemaless(value));
+        }
+        if let Some((schema, length)) = self.prefixes.find(payload)
+            && let Some(datum) = self.read_known(schema, scan.part(length..payload.len()))
+        {
+            return Ok(datum);
+        }
+        self.read_envelope(scan)
+    }
+
+    /// Reads the payload behind a known beginning; nothing when anything about it is unusual.
+    fn read_known(&self, schema: Option<SchemaRef>, mut scan: Scan<'_>) -> Option<Datum> {
+        scan.enter().ok()?;
+        // `enter` steps over an opening brace, which the known beginning holds already.
+        scan.at -= 1;
+        let value = Reader::new(self.options.replace_null).read(schema.as_ref(), &mut scan).ok()?;
+        scan.take(b'}').then_some(Datum { schema, value })
+    }
+
+    fn read_envelope(&self, mut scan: Scan<'_>) -> std::result::Result<Datum, Failure> {
+        let no_envelope = || Err(Failure::Data(Error::data(NO_ENVELOPE)));
+        if scan.at_end() {
+            return no_envelope();
+        }
+        if scan.token()? != scan::Token::Object {
+            scan.skip()?;
+            return no_envelope();
+        }
+        let members = scan.members()?;
+        let find = |name: &str| members.iter().find(|(other, _)| other == name).map(|(_, range)| range.clone());
+        let (Some(schema_range), Some(payload), 2) = (find("schema"), find("payload"), members.len()) else {
+            return no_envelope();
+        };
+        let schema = match self.prefixes.schema(scan.bytes(schema_range.clone())) {
+            Some(schema) => Some(schema),
+            None => read_schema::schema(scan.part(schema_range.clone()), self.options.replace_null)?,
+        };
+        let value = Reader::new(self.options.replace_null).read(schema.as_ref(), &mut scan.part(payload.clone()))?;
+        if schema_range.end < payload.start {
+            self.prefixes.remember(scan.bytes(0..payload.start), scan.bytes(schema_range), schema.as_ref());
+        }
+        Ok(Datum { schema, value })
+    }
+}
+
+/// The JVM reads the whole text before it looks at its meaning, so a text that is no JSON says so first.
+fn describe(failure: Failure, payload: &Bytes) -> Error {
+    let mut scan = Scan::new(payload);
+    let failure = match failure {
+        Failure::Data(error) => match if scan.at_end() { Ok(()) } else { scan.skip() } {
+            Ok(()) => return error,
+            Err(syntax) => syntax,
+        },
+        Failure::Syntax(syntax) => syntax,
+    };
+    Error::data("Converting byte[] to Kafka Connect data failed due to serialization error: ").caused_by(failure)
+}
+
+impl Converter for JsonConverter {
+    fn serialize(&self, _topic: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool> {
+        if datum.schema.is_none() && datum.value.is_null() {
+            return Ok(false);
+        }
+        let start = out.len();
+        self.write(datum, out).inspect_err(|_| out.truncate(start))?;
+        Ok(true)
+    }
+
+    fn deserialize(&self, _topic: &str, payload: Option<Bytes>) -> Result<Datum> {
+        let Some(payload) = payload else { return Ok(Datum::null()) };
+        let payload = encoding::utf8(payload);
+        self.read(&payload).map_err(|failure| describe(failure, &payload))
+    }
+}
+
+impl HeaderConverter for JsonConverter {
+    fn serialize(&self, topic: &str, _key: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool> {
+        Converter::serialize(self, topic, datum, out)
+    }
+
+    fn deserialize(&self, topic: &str, _key: &str, payload: Option<Bytes>) -> Result<Datum> {
+        Converter::deserialize(self, topic, payload)
+    }
+}

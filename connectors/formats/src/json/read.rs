@@ -1,0 +1,378 @@
+//! From JSON text straight into values, with a schema or without (`JsonConverter.convertToConnect`).
+//!
+//! The schema decides what is read, and Java's leniency is kept: a text where a number is expected is 0, a number
+//! where a text is expected is null. A wrong record is reported by the first thing that is wrong in the text's order.
+
+use std::sync::Arc;
+
+use connect_api::java::hash;
+use connect_api::schema::logical;
+use connect_api::{Error, Kind, SchemaRef, Struct, Value, validate};
+
+use super::base64;
+use super::scan::{Scan, SyntaxError, Token};
+
+/// Why a value could not be read.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The text is no JSON.
+    Syntax(SyntaxError),
+    /// It is JSON, but not of this schema.
+    Data(Error),
+}
+
+impl From<SyntaxError> for Failure {
+    fn from(error: SyntaxError) -> Self {
+        Self::Syntax(error)
+    }
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+fn data<T>(message: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
+    Err(Failure::Data(Error::data(message)))
+}
+
+/// Reads values.
+pub(crate) struct Reader {
+    replace_null: bool,
+    /// Set when something that is not null was read as null: then the struct around it must be checked.
+    lenient_null: bool,
+}
+
+impl Reader {
+    /// A reader; `replace_null` puts the schema's default in the place of null.
+    pub(crate) fn new(replace_null: bool) -> Self {
+        Self { replace_null, lenient_null: false }
+    }
+
+    /// Reads the next value.
+    pub(crate) fn read(&mut self, schema: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Value> {
+        let token = scan.token()?;
+        let Some(schema) = schema else { return self.schemaless(token, scan) };
+        if token == Token::Null {
+            scan.null()?;
+            return self.null(schema);
+        }
+        match schema.name.as_deref() {
+            Some(logical::DECIMAL) => decimal(schema, token, scan),
+            Some(logical::DATE) => exact_int("Date", token, scan),
+            Some(logical::TIME) => time(token, scan),
+            Some(logical::TIMESTAMP) => timestamp(token, scan),
+            _ => self.by_kind(schema, token, scan),
+        }
+    }
+
+    fn null(&self, schema: &SchemaRef) -> Result<Value> {
+        match &schema.default {
+            Some(default) if self.replace_null => Ok(default.clone()),
+            _ if schema.optional => Ok(Value::Null),
+            _ => data(format!("Invalid null value for required {} field", schema.kind.java_name())),
+        }
+    }
+
+    fn schemaless(&mut self, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+        Ok(match token {
+            Token::Null => {
+                scan.null()?;
+                Value::Null
+            }
+            Token::Boolean => Value::Bool(scan.boolean()?),
+            Token::Number => {
+                let number = scan.number()?;
+                if number.integral { Value::Int64(number.as_long()) } else { Value::Float64(number.as_double()) }
+            }
+            Token::String => {
+                let text = scan.text()?;
+                scan.text_value(&text)
+            }
+            Token::Array => Value::Array(self.array(None, scan)?),
+            Token::Object => Value::Map(self.object(None, scan)?),
+        })
+    }
+
+    fn by_kind(&mut self, schema: &SchemaRef, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+        Ok(match &schema.kind {
+            Kind::Boolean if token == Token::Boolean => Value::Bool(scan.boolean()?),
+            Kind::Boolean => {
+                scan.skip()?;
+                Value::Bool(false)
+            }
+            Kind::Int8 | Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::Float32 | Kind::Float64 => {
+                number(&schema.kind, token, scan)?
+            }
+            Kind::String if token == Token::String => {
+                let text = scan.text()?;
+                scan.text_value(&text)
+            }
+            Kind::Bytes if token == Token::String => {
+                let text = scan.text()?;
+                match base64::decode(&scan.content(&text)) {
+                    Some(bytes) => Value::Bytes(bytes.into()),
+                    None => return data("Invalid bytes field"),
+                }
+            }
+            Kind::String | Kind::Bytes => {
+                scan.skip()?;
+                self.lenient_null = true;
+                Value::Null
+            }
+            Kind::Array(element) => match token {
+                Token::Array => Value::Array(self.array(Some(element), scan)?),
+                Token::Object => {
+                    let members = scan.members()?;
+                    let read = |(_, range)| self.read(Some(element), &mut scan.part(range));
+                    Value::Array(members.into_iter().map(read).collect::<Result<_>>()?)
+                }
+                _ => {
+                    scan.skip()?;
+                    Value::Array(Vec::new())
+                }
+            },
+            Kind::Map(keys, values) if keys.kind == Kind::String => {
+                if token != Token::Object {
+                    let found = token.name();
+                    return data(format!(
+                        "Maps with string fields should be encoded as JSON objects, but found {found}"
+                    ));
+                }
+                Value::Map(self.object(Some(values), scan)?)
+            }
+            Kind::Map(keys, values) => Value::Map(self.pairs(keys, values, token, scan)?),
+            Kind::Struct(_) => Value::Struct(self.structure(schema, token, scan)?),
+        })
+    }
+
+    fn array(&mut self, element: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Vec<Value>> {
+        let mut list = Vec::new();
+        scan.enter()?;
+        if !scan.take(b']') {
+            loop {
+                list.push(self.read(element, scan)?);
+                if !scan.another(b']')? {
+                    break;
+                }
+            }
+        }
+        scan.leave();
+        Ok(list)
+    }
+
+    /// An object as a map, in the order of Java's hash map.
+    fn object(&mut self, values: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Vec<(Value, Value)>> {
+        let mut entries = Vec::new();
+        scan.enter()?;
+        if !scan.take(b'}') {
+            loop {
+                let name = scan.name()?;
+                let key = scan.text_value(&name);
+                entries.push((key, self.read(values, scan)?));
+                if !scan.another(b'}')? {
+                    break;
+                }
+            }
+        }
+        scan.leave();
+        hash::order(&mut entries);
+        Ok(entries)
+    }
+
+    /// A map whose keys are no text: an array of pairs.
+    fn pairs(
+        &mut self,
+        keys: &SchemaRef,
+        values: &SchemaRef,
+        token: Token,
+        scan: &mut Scan<'_>,
+    ) -> Result<Vec<(Value, Value)>> {
+        if token != Token::Array {
+            let found = token.name();
+            return data(format!(
+                "Maps with non-string fields should be encoded as JSON array of tuples, but found {found}"
+            ));
+        }
+        let mut entries = Vec::new();
+        scan.enter()?;
+        if !scan.take(b']') {
+            loop {
+                entries.push(self.pair(keys, values, scan)?);
+                if !scan.another(b']')? {
+                    break;
+                }
+            }
+        }
+        scan.leave();
+        hash::order(&mut entries);
+        Ok(entries)
+    }
+
+    fn pair(&mut self, keys: &SchemaRef, values: &SchemaRef, scan: &mut Scan<'_>) -> Result<(Value, Value)> {
+        let token = scan.token()?;
+        if token != Token::Array {
+            return data(format!("Found invalid map entry instead of array tuple: {}", token.name()));
+        }
+        let elements = elements(scan)?;
+        let [key, value] = elements.as_slice() else {
+            return data(format!("Found invalid map entry, expected length 2 but found :{}", elements.len()));
+        };
+        let key = self.read(Some(keys), &mut scan.part(key.clone()))?;
+        Ok((key, self.read(Some(values), &mut scan.part(value.clone()))?))
+    }
+
+    fn structure(&mut self, schema: &SchemaRef, token: Token, scan: &mut Scan<'_>) -> Result<Struct> {
+        if token != Token::Object {
+            return data(format!("Structs should be encoded as JSON objects, but found {}", token.name()));
+        }
+        let fields = schema.fields();
+        let mut values: Vec<Option<Value>> = vec![None; fields.len()];
+        scan.enter()?;
+        if !scan.take(b'}') {
+            // Names mostly come in the order of the schema.
+            let mut next = 0;
+            loop {
+                let name = scan.name()?;
+                let name = scan.content(&name);
+                let index = match fields.get(next) {
+                    Some(field) if *field.name == *name => Some(next),
+                    _ => schema.index_of(&name),
+                };
+                match index {
+                    Some(index) => {
+                        values[index] = Some(self.field(&fields[index], scan)?);
+                        next = index + 1;
+                    }
+                    None => scan.skip()?,
+                }
+                if !scan.another(b'}')? {
+                    break;
+                }
+            }
+        }
+        scan.leave();
+        let values = values.into_iter().zip(fields).map(|(value, field)| match value {
+            Some(value) => Ok(value),
+            None => self.null(&field.schema),
+        });
+        Ok(Struct::new(Arc::clone(schema), values.collect::<Result<_>>()?))
+    }
+
+    fn field(&mut self, field: &connect_api::Field, scan: &mut Scan<'_>) -> Result<Value> {
+        let outer = std::mem::replace(&mut self.lenient_null, false);
+        let value = self.read(Some(&field.schema), scan)?;
+        if self.lenient_null {
+            validate::field(&field.name, &field.schema, &value).map_err(Failure::Data)?;
+        }
+        self.lenient_null |= outer;
+        Ok(value)
+    }
+}
+
+/// Where the elements of an array stand.
+fn elements(scan: &mut Scan<'_>) -> Result<Vec<std::ops::Range<usize>>> {
+    let mut ranges = Vec::new();
+    scan.enter()?;
+    if !scan.take(b']') {
+        loop {
+            scan.space();
+            let start = scan.at;
+            scan.skip()?;
+            ranges.push(start..scan.at);
+            if !scan.another(b']')? {
+                break;
+            }
+        }
+    }
+    scan.leave();
+    Ok(ranges)
+}
+
+fn number(kind: &Kind, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+    let number = if token == Token::Number {
+        Some(scan.number()?)
+    } else {
+        scan.skip()?;
+        None
+    };
+    let int = || number.map_or(0, |n| n.as_int());
+    Ok(match kind {
+        Kind::Int8 => Value::Int8(int() as i8),
+        Kind::Int16 => Value::Int16(int() as i16),
+        Kind::Int32 => Value::Int32(int()),
+        Kind::Int64 => Value::Int64(number.map_or(0, |n| n.as_long())),
+        Kind::Float32 => Value::Float32(number.map_or(0.0, |n| n.as_float())),
+        _ => Value::Float64(number.map_or(0.0, |n| n.as_double())),
+    })
+}
+
+/// Days of a date or milliseconds of a time: an integer of 32 bits.
+fn exact_int(name: &str, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+    if token == Token::Number
+        && let Some(value) = scan.number()?.exact_int()
+    {
+        return Ok(Value::Int32(value));
+    }
+    data(format!("Invalid type for {name}, underlying representation should be integer but was {}", token.name()))
+}
+
+fn time(token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+    const DAY_MS: i32 = 86_400_000;
+    let value = exact_int("Time", token, scan)?;
+    match value {
+        Value::Int32(millis) if !(0..=DAY_MS).contains(&millis) => {
+            data("Time values must use number of milliseconds greater than 0 and less than 86400000")
+        }
+        value => Ok(value),
+    }
+}
+
+fn timestamp(token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+    if token == Token::Number {
+        let number = scan.number()?;
+        if number.integral {
+            return Ok(Value::Int64(number.as_long()));
+        }
+    }
+    let found = token.name();
+    data(format!("Invalid type for Timestamp, underlying representation should be integral but was {found}"))
+}
+
+/// A decimal, as a number or as the bytes of its unscaled value. A number keeps its own scale: when that is not the
+/// schema's, the value is not physical.
+fn decimal(schema: &SchemaRef, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+    let scale = schema.get_parameter("scale").and_then(|text| text.parse::<i32>().ok());
+    match token {
+        Token::Number => {
+            let value = scan.number()?.as_decimal();
+            if Some(value.scale) == scale {
+                return Ok(Value::Bytes(value.unscaled.to_signed_bytes_be().into()));
+            }
+            Ok(Value::Decimal(Box::new(value)))
+        }
+        Token::String => {
+            let text = scan.text()?;
+            let bytes = base64::decode(&scan.content(&text)).filter(|bytes| !bytes.is_empty());
+            let Some(bytes) = bytes else { return data("Invalid bytes for Decimal field") };
+            match schema.get_parameter("scale") {
+                None => data("Invalid Decimal schema: scale parameter not found."),
+                Some(_) if scale.is_none() => data("Invalid scale parameter found in Decimal schema: "),
+                Some(_) => Ok(physical(&bytes)),
+            }
+        }
+        other => {
+            let found = other.name();
+            data(format!(
+                "Invalid type for Decimal, underlying representation should be numeric or bytes but was {found}"
+            ))
+        }
+    }
+}
+
+/// The shortest bytes of the same number, as `BigInteger.toByteArray` gives them.
+fn physical(bytes: &[u8]) -> Value {
+    let redundant = bytes.windows(2).take_while(|pair| {
+        let sign = pair[1] & 0x80;
+        (pair[0] == 0 && sign == 0) || (pair[0] == 0xff && sign != 0)
+    });
+    let start = redundant.count();
+    Value::Bytes(bytes[start..].to_vec().into())
+}

@@ -1,0 +1,391 @@
+//! A cursor over JSON text, with the tolerance of Connect's parser: leading zeros are fine, and what follows the first
+//! value is not looked at (only a number or a word must end there). Nothing is built that nobody asked for.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use connect_api::{ByteString, Bytes, Value};
+
+/// Deeper nesting is refused, as Jackson does.
+const DEPTH_MAX: usize = 1000;
+/// Longer numbers are refused, as Jackson does.
+const NUMBER_LENGTH_MAX: usize = 1000;
+
+/// A text that is no JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    /// Offset in bytes.
+    pub(crate) at: usize,
+    what: &'static str,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.at)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+type Result<T> = std::result::Result<T, SyntaxError>;
+
+/// What a value is, as Jackson's `JsonNodeType` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Null,
+    Boolean,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Token {
+    /// The name in messages.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Boolean => "BOOLEAN",
+            Self::Number => "NUMBER",
+            Self::String => "STRING",
+            Self::Array => "ARRAY",
+            Self::Object => "OBJECT",
+        }
+    }
+}
+
+/// A number as it stands in the text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number<'a> {
+    pub(crate) text: &'a str,
+    /// Without fraction and exponent.
+    pub(crate) integral: bool,
+}
+
+/// A text as it stands between its quotes.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    range: Range<usize>,
+    escaped: bool,
+}
+
+/// The cursor.
+#[derive(Clone)]
+pub(crate) struct Scan<'a> {
+    source: &'a Bytes,
+    pub(crate) at: usize,
+    end: usize,
+    depth: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// A cursor at the start of a text, after a byte order mark.
+    pub(crate) fn new(source: &'a Bytes) -> Self {
+        let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Self { source, at, end: source.len(), depth: 0 }
+    }
+
+    /// A cursor over a part of the same text.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        Self { source: self.source, at: range.start, end: range.end, depth: self.depth }
+    }
+
+    fn error<T>(&self, what: &'static str) -> Result<T> {
+        Err(SyntaxError { at: self.at, what })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        if self.at < self.end { self.source.get(self.at).copied() } else { None }
+    }
+
+    /// Skips white space.
+    pub(crate) fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// True when only white space is left.
+    pub(crate) fn at_end(&mut self) -> bool {
+        self.space();
+        self.peek().is_none()
+    }
+
+    /// Takes a byte after white space, when it is the next one.
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
+        self.space();
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// What the next value is.
+    pub(crate) fn token(&mut self) -> Result<Token> {
+        self.space();
+        match self.peek() {
+            Some(b'"') => Ok(Token::String),
+            Some(b'{') => Ok(Token::Object),
+            Some(b'[') => Ok(Token::Array),
+            Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
+            Some(b't' | b'f') => Ok(Token::Boolean),
+            Some(b'n') => Ok(Token::Null),
+            Some(_) => self.error("unexpected character"),
+            None => self.error("unexpected end of input"),
+        }
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<()> {
+        if !self.source[self.at..self.end].starts_with(word) {
+            return self.error("unrecognized token");
+        }
+        self.at += word.len();
+        match self.peek() {
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80..) => self.error("unrecognized token"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes `null`.
+    pub(crate) fn null(&mut self) -> Result<()> {
+        self.word(b"null")
+    }
+
+    /// Takes `true` or `false`.
+    pub(crate) fn boolean(&mut self) -> Result<bool> {
+        let value = self.peek() == Some(b't');
+        self.word(if value { b"true" } else { b"false" })?;
+        Ok(value)
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    /// Takes a number.
+    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        if self.digits() == 0 {
+            return self.error("a number without digits");
+        }
+        let mut integral = true;
+        if self.peek() == Some(b'.') {
+            integral = false;
+            self.at += 1;
+            if self.digits() == 0 {
+                return self.error("a decimal point must be followed by a digit");
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            integral = false;
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            let digits = self.digits();
+            if digits == 0 || digits > 9 {
+                return self.error("an exponent without digits, or with too many");
+            }
+        }
+        let ends = self.depth > 0 || matches!(self.peek(), None | Some(b' ' | b'\n' | b'\r' | b'\t'));
+        if !ends || self.at - start > NUMBER_LENGTH_MAX {
+            return self.error("a number that does not end, or is too long");
+        }
+        let source: &'a [u8] = self.source;
+        let text = std::str::from_utf8(&source[start..self.at]).unwrap_or_default();
+        Ok(Number { text, integral })
+    }
+
+    /// Takes a text.
+    pub(crate) fn text(&mut self) -> Result<Text> {
+        self.at += 1;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = &self.source[self.at..self.end];
+            let Some(special) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) else {
+                self.at = self.end;
+                return self.error("a text without end");
+            };
+            self.at += special;
+            match rest[special] {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return self.error("a control character in a text"),
+            }
+        }
+        let range = start..self.at;
+        if std::str::from_utf8(&self.source[range.clone()]).is_err() {
+            return self.error("text that is not UTF-8");
+        }
+        self.at += 1;
+        Ok(Text { range, escaped })
+    }
+
+    /// Skips an escape, and says which UTF-16 unit or character it stands for.
+    fn escape(&mut self) -> Result<u16> {
+        let kind = self.source[..self.end].get(self.at + 1).copied();
+        self.at += 2;
+        Ok(match kind {
+            Some(b'n') => 0x0a,
+            Some(b'r') => 0x0d,
+            Some(b't') => 0x09,
+            Some(b'b') => 0x08,
+            Some(b'f') => 0x0c,
+            Some(byte @ (b'"' | b'\\' | b'/')) => u16::from(byte),
+            Some(b'u') => {
+                let hex = self.source[..self.end].get(self.at..self.at + 4).unwrap_or_default();
+                let all_hex = hex.len() == 4 && hex.iter().all(u8::is_ascii_hexdigit);
+                let text = std::str::from_utf8(hex).unwrap_or_default();
+                let Some(unit) = u16::from_str_radix(text, 16).ok().filter(|_| all_hex) else {
+                    return self.error("an escape that is no four hexadecimal digits");
+                };
+                self.at += 4;
+                unit
+            }
+            _ => return self.error("an unrecognized escape"),
+        })
+    }
+
+    /// The content of a text. Half of a surrogate pair becomes a question mark, as it does in Java's UTF-8.
+    pub(crate) fn content(&self, text: &Text) -> Cow<'a, str> {
+        let source: &'a [u8] = self.source;
+        let raw = std::str::from_utf8(&source[text.range.clone()]).unwrap_or_default();
+        if !text.escaped {
+            return Cow::Borrowed(raw);
+        }
+        let mut out = String::with_capacity(raw.len());
+        let mut units: Vec<u16> = Vec::new();
+        let mut cursor = self.part(text.range.clone());
+        while cursor.at < cursor.end {
+            let rest = std::str::from_utf8(&source[cursor.at..cursor.end]).unwrap_or_default();
+            let plain = rest.find('\\').unwrap_or(rest.len());
+            if plain > 0 {
+                flush(&mut units, &mut out);
+                out.push_str(&rest[..plain]);
+                cursor.at += plain;
+            } else if let Ok(unit) = cursor.escape() {
+                units.push(unit);
+            }
+        }
+        flush(&mut units, &mut out);
+        Cow::Owned(out)
+    }
+
+    /// The content of a text as a value: a slice of the source when it has no escapes.
+    pub(crate) fn text_value(&self, text: &Text) -> Value {
+        if text.escaped {
+            return Value::from(self.content(text).into_owned());
+        }
+        // The bytes were checked when the text was taken; checking again costs less than a copy.
+        ByteString::try_from(self.source.slice(text.range.clone())).map_or(Value::Null, Value::String)
+    }
+
+    fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= DEPTH_MAX {
+            return self.error("nested too deep");
+        }
+        self.depth += 1;
+        let result = inside(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Enters an object or array: the caller leaves it with [`Scan::leave`].
+    pub(crate) fn enter(&mut self) -> Result<()> {
+        if self.depth >= DEPTH_MAX {
+            return self.error("nested too deep");
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Leaves what was entered.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// After an element: true when another one follows, false at the closing byte, which is taken.
+    pub(crate) fn another(&mut self, close: u8) -> Result<bool> {
+        if self.take(b',') {
+            return Ok(true);
+        }
+        if self.take(close) { Ok(false) } else { self.error("expected a comma or the end") }
+    }
+
+    /// The name of a member, with its colon.
+    pub(crate) fn name(&mut self) -> Result<Text> {
+        self.space();
+        if self.peek() != Some(b'"') {
+            return self.error("expected a name in double quotes");
+        }
+        let name = self.text()?;
+        if self.take(b':') { Ok(name) } else { self.error("expected a colon") }
+    }
+
+    /// Skips a value, checking it.
+    pub(crate) fn skip(&mut self) -> Result<()> {
+        match self.token()? {
+            Token::Null => self.null(),
+            Token::Boolean => self.boolean().map(|_| ()),
+            Token::Number => self.number().map(|_| ()),
+            Token::String => self.text().map(|_| ()),
+            Token::Array => self.nested(|scan| {
+                scan.at += 1;
+                if scan.take(b']') {
+                    return Ok(());
+                }
+                loop {
+                    scan.skip()?;
+                    if !scan.another(b']')? {
+                        return Ok(());
+                    }
+                }
+            }),
+            Token::Object => self.members().map(|_| ()),
+        }
+    }
+
+    /// Takes an object: its members and where their values stand. Of equal names the first keeps its place and the last
+    /// its value.
+    pub(crate) fn members(&mut self) -> Result<Vec<(Cow<'a, str>, Range<usize>)>> {
+        self.nested(|scan| {
+            let mut members: Vec<(Cow<'a, str>, Range<usize>)> = Vec::new();
+            scan.at += 1;
+            if scan.take(b'}') {
+                return Ok(members);
+            }
+            loop {
+                let name = scan.name()?;
+                scan.space();
+                let start = scan.at;
+                scan.skip()?;
+                let (name, range) = (scan.content(&name), start..scan.at);
+                match members.iter_mut().find(|(other, _)| *other == name) {
+                    Some(member) => member.1 = range,
+                    None => members.push((name, range)),
+                }
+                if !scan.another(b'}')? {
+                    return Ok(members);
+                }
+            }
+        })
+    }
+
+    /// The bytes between two offsets.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
+        let source: &'a [u8] = self.source;
+        &source[range]
+    }
+}
+
+fn flush(units: &mut Vec<u16>, out: &mut String) {
+    out.extend(char::decode_utf16(units.drain(..)).map(|c| c.unwrap_or('?')));
+}
