@@ -1,1 +1,51 @@
-//! The Debezium-compatible Postgres source
+//! The Postgres source: `io.debezium.connector.postgresql.PostgresConnector`, record for record.
+//!
+//! How a change travels: [`wire`] frames the replication protocol without copying, [`pgoutput`] decodes a frame into
+//! ranges of it, [`table`] turns a tuple into a struct by the plan that was made when the relation was first seen
+//! ([`catalog`], [`types`]), [`event`] wraps it into Debezium's envelope, [`stream`] and [`snapshot`] put records into
+//! batches with the offsets of [`offset`], and [`task`] hands the batches to the worker.
+//!
+//! Invariants: a position is confirmed to the server only when the worker said that its offset is stored; a transaction
+//! is replayed from its begin and what is stored already is filtered out; every queue is bounded.
+
+pub mod catalog;
+pub mod config;
+pub mod connector;
+pub mod copy;
+pub mod decode;
+pub mod defaults;
+pub mod error;
+pub mod event;
+pub mod filters;
+pub mod heartbeat;
+pub mod offset;
+pub mod pgoutput;
+pub mod session;
+pub mod settings;
+pub mod slot;
+pub mod snapshot;
+pub mod stream;
+pub mod table;
+pub mod task;
+pub mod times;
+pub mod tls;
+pub mod types;
+pub mod validate;
+pub mod wire;
+
+use std::sync::Arc;
+
+use connect_api::{Plugin, PluginKind};
+
+/// The version of Debezium that this connector stands in for, as `/connector-plugins` and the source block show it.
+pub const VERSION: &str = "3.3.1.Final";
+
+/// The plugins of this crate.
+pub fn plugins() -> Vec<Plugin> {
+    vec![Plugin {
+        class: "io.debezium.connector.postgresql.PostgresConnector",
+        version: VERSION,
+        kind: PluginKind::Source(Arc::new(connector::PostgresConnector)),
+        config_def: config::PostgresConfig::def,
+    }]
+}

@@ -1,0 +1,38 @@
+//! The connector as the worker sees it.
+
+use async_trait::async_trait;
+use connect_api::{ConfigDef, Error, Props, Result, SourceConnector, SourceContext, SourceTask};
+use connect_config::Validated;
+
+use crate::config::PostgresConfig;
+use crate::settings::Settings;
+use crate::task::PostgresTask;
+use crate::validate;
+
+/// `io.debezium.connector.postgresql.PostgresConnector`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PostgresConnector;
+
+#[async_trait]
+impl SourceConnector for PostgresConnector {
+    fn config_def(&self) -> &'static ConfigDef {
+        PostgresConfig::def()
+    }
+
+    async fn validate(&self, props: &Props) -> Result<Validated> {
+        Ok(validate::validate(props).await)
+    }
+
+    /// One slot is read by one task.
+    async fn task_configs(&self, props: &Props, max: usize) -> Result<Vec<Props>> {
+        if max == 0 {
+            return Err(Error::config("tasks.max must be at least 1"));
+        }
+        Settings::parse(props)?;
+        Ok(vec![props.clone()])
+    }
+
+    async fn start_task(&self, props: Props, context: SourceContext) -> Result<Box<dyn SourceTask>> {
+        Ok(Box::new(PostgresTask::start(&props, context).await?))
+    }
+}

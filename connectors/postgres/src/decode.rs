@@ -1,0 +1,614 @@
+//! From the text of a column to a Connect value: one [`Decoder`] per column, chosen when the table is first seen.
+//!
+//! The same decoders serve snapshot and stream, so that a row looks the same on both ways. Text and bytes that need no
+//! change stay slices of the buffer that they were read into.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bytes::Bytes;
+use bytestring::ByteString;
+use connect_api::{SchemaRef, Struct, Value};
+use num_bigint::BigInt;
+
+use crate::settings::{BinaryMode, DecimalMode};
+use crate::times::{self, Instant};
+
+/// The text of one column and the buffer that it is a slice of.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    pub buffer: &'a Bytes,
+    pub bytes: &'a [u8],
+}
+
+/// A text that is not of the column's type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a value of type {0}")]
+pub struct NotOfType(pub &'static str);
+
+/// How a point in time is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Millis,
+    Micros,
+    Nanos,
+    Iso,
+}
+
+/// How the values of a column are made.
+#[derive(Clone, Debug)]
+pub enum Decoder {
+    Bool,
+    Int16,
+    Int32,
+    /// Also oid, which has no sign.
+    Int64,
+    Float32,
+    Float64,
+    Decimal {
+        scale: i32,
+    },
+    /// A numeric without a scale: a struct of scale and unscaled value.
+    VariableDecimal(SchemaRef),
+    DecimalDouble,
+    DecimalText,
+    Money {
+        mode: DecimalMode,
+        digits: i32,
+    },
+    Text,
+    Binary(BinaryMode),
+    /// `bit(1)`.
+    Bit,
+    Bits,
+    Date {
+        iso: bool,
+    },
+    /// Time of day; `Millis` is an int32.
+    Time(Unit),
+    ZonedTime,
+    Timestamp(Unit),
+    /// With so many digits of a second's fraction.
+    ZonedTimestamp(usize),
+    IntervalMicros,
+    IntervalIso,
+    HstoreJson,
+    HstoreMap,
+    Point(SchemaRef),
+    Array(Box<Decoder>),
+    /// Elements may not be null: an array that has one becomes null as a whole.
+    ArrayOfRequired(Box<Decoder>),
+    /// Always an empty array, as the reference gives for vectors.
+    EmptyArray,
+    /// The text as bytes.
+    Raw,
+}
+
+impl<'a> Text<'a> {
+    /// A text that is its own buffer.
+    pub fn whole(buffer: &'a Bytes) -> Self {
+        Self { buffer, bytes: buffer }
+    }
+
+    fn slice(&self) -> Bytes {
+        self.buffer.slice_ref(self.bytes)
+    }
+
+    fn string(&self) -> Result<Value, NotOfType> {
+        // The check is the fast one; the conversion then can't fail, and costs a second pass only in theory.
+        if simdutf8::basic::from_utf8(self.bytes).is_err() {
+            return Err(NotOfType("text (the database's encoding was not converted to UTF-8)"));
+        }
+        ByteString::try_from(self.slice()).map(Value::String).map_err(|_| NotOfType("text"))
+    }
+
+    fn str(&self, ty: &'static str) -> Result<&'a str, NotOfType> {
+        std::str::from_utf8(self.bytes).map_err(|_| NotOfType(ty))
+    }
+}
+
+/// An integer of up to 18 digits; longer ones go through the standard parser.
+fn integer(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return std::str::from_utf8(bytes).ok()?.parse().ok();
+    }
+    let mut n = 0_i64;
+    for &b in digits {
+        if !b.is_ascii_digit() {
+            return None;
+        }
+        n = n * 10 + i64::from(b - b'0');
+    }
+    Some(if negative { -n } else { n })
+}
+
+fn float<T: std::str::FromStr>(text: &Text<'_>, ty: &'static str) -> Result<T, NotOfType> {
+    text.str(ty)?.parse().map_err(|_| NotOfType(ty))
+}
+
+/// The shortest big-endian two's complement form, as `BigInteger.toByteArray` gives it.
+pub fn two_complement(n: i128) -> Bytes {
+    let bytes = n.to_be_bytes();
+    let sign = if n < 0 { 0xff } else { 0 };
+    let mut start = 0;
+    while start < 15 && bytes[start] == sign && (bytes[start + 1] ^ sign) & 0x80 == 0 {
+        start += 1;
+    }
+    Bytes::copy_from_slice(&bytes[start..])
+}
+
+/// Unscaled value and scale of a plain decimal; `None` is NaN or an infinity.
+fn decimal(text: &[u8], scale: Option<i32>) -> Result<Option<(Bytes, i32)>, NotOfType> {
+    const ERROR: NotOfType = NotOfType("numeric");
+    if matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
+        return Ok(None);
+    }
+    let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |digits| (true, digits));
+    let point = memchr::memchr(b'.', digits);
+    let own_scale = point.map_or(0, |at| digits.len() - at - 1);
+    let own_scale = i32::try_from(own_scale).map_err(|_| ERROR)?;
+    let wanted = scale.unwrap_or(own_scale);
+    let missing = usize::try_from(wanted - own_scale).ok();
+    if let Some(missing) = missing.filter(|missing| digits.len() + missing <= 38) {
+        let mut n = 0_i128;
+        for &b in digits.iter().filter(|&&b| b != b'.') {
+            if !b.is_ascii_digit() {
+                return Err(ERROR);
+            }
+            n = n * 10 + i128::from(b - b'0');
+        }
+        n *= 10_i128.pow(u32::try_from(missing).map_err(|_| ERROR)?);
+        return Ok(Some((two_complement(if negative { -n } else { n }), wanted)));
+    }
+    let plain: Vec<u8> = text.iter().copied().filter(|&b| b != b'.').collect();
+    let mut n = BigInt::parse_bytes(&plain, 10).ok_or(ERROR)?;
+    let factor = BigInt::from(10).pow(wanted.abs_diff(own_scale));
+    if wanted >= own_scale {
+        n *= factor;
+    } else {
+        n /= factor;
+    }
+    Ok(Some((n.to_signed_bytes_be().into(), wanted)))
+}
+
+/// A struct of scale and unscaled value (`VariableScaleDecimal`).
+pub fn variable_decimal(schema: &SchemaRef, unscaled: Bytes, scale: i32) -> Value {
+    Value::Struct(Struct::new(SchemaRef::clone(schema), vec![Value::Int32(scale), Value::Bytes(unscaled)]))
+}
+
+/// A money text in any of its common looks: `$1,000.55`, `-$0.05`, `($0.05)`.
+fn money(text: &[u8], mode: DecimalMode, digits: i32) -> Result<Value, NotOfType> {
+    const ERROR: NotOfType = NotOfType("money");
+    let negative = text.iter().any(|&b| b == b'-' || b == b'(');
+    if text.iter().filter(|b| b.is_ascii_digit()).count() > 19 {
+        return Err(ERROR);
+    }
+    let mut cents = 0_i128;
+    for &b in text.iter().filter(|b| b.is_ascii_digit()) {
+        cents = cents * 10 + i128::from(b - b'0');
+    }
+    // `lc_monetary` decides on the digits after the point: those after the last mark that is not a thousand's.
+    let point = text.iter().rposition(|&b| b == b'.');
+    let own = point.map_or(0, |at| text[at..].iter().filter(|b| b.is_ascii_digit()).count());
+    let own = i32::try_from(own).map_err(|_| ERROR)?;
+    let scaled = if digits >= own {
+        cents * 10_i128.pow(digits.abs_diff(own).min(18))
+    } else {
+        // Rounds half up in magnitude.
+        let factor = 10_i128.pow(digits.abs_diff(own).min(18));
+        (cents + factor / 2) / factor
+    };
+    let scaled = if negative { -scaled } else { scaled };
+    if mode == DecimalMode::Precise {
+        return Ok(Value::Bytes(two_complement(scaled)));
+    }
+    let plain = plain_decimal(scaled, digits);
+    match mode {
+        DecimalMode::Double => plain.parse().map(Value::Float64).map_err(|_| ERROR),
+        _ => Ok(Value::from(plain)),
+    }
+}
+
+fn plain_decimal(unscaled: i128, scale: i32) -> String {
+    let digits = usize::try_from(scale).unwrap_or(0);
+    let mut text = format!("{:0>width$}", unscaled.unsigned_abs(), width = digits + 1);
+    if digits > 0 {
+        text.insert(text.len() - digits, '.');
+    }
+    if unscaled < 0 {
+        text.insert(0, '-');
+    }
+    text
+}
+
+/// Decodes `\x` followed by pairs of hexadecimal digits.
+pub fn unhex(text: &[u8]) -> Option<Bytes> {
+    let digits = text.strip_prefix(b"\\x")?;
+    let nibble = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        b'A'..=b'F' => Some(b - b'A' + 10),
+        _ => None,
+    };
+    if digits.len() % 2 == 1 {
+        return None;
+    }
+    digits
+        .chunks_exact(2)
+        .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
+        .collect::<Option<Vec<_>>>()
+        .map(Bytes::from)
+}
+
+/// Bytes in the form of `binary.handling.mode`.
+pub fn binary(bytes: Bytes, mode: BinaryMode) -> Value {
+    match mode {
+        BinaryMode::Bytes => Value::Bytes(bytes),
+        BinaryMode::Base64 => Value::from(STANDARD.encode(&bytes)),
+        BinaryMode::Base64UrlSafe => Value::from(URL_SAFE.encode(&bytes)),
+        BinaryMode::Hex => {
+            let mut text = String::with_capacity(bytes.len() * 2);
+            for byte in &bytes {
+                // Writing into a string can't fail.
+                let _ = write!(text, "{byte:02x}");
+            }
+            Value::from(text)
+        }
+    }
+}
+
+/// Bits in little-endian bytes without those that are zero at the high end (`BitSet.toByteArray`).
+fn bits(text: &[u8]) -> Result<Value, NotOfType> {
+    let mut bytes = vec![0_u8; text.len().div_ceil(8)];
+    for (i, &b) in text.iter().rev().enumerate() {
+        match b {
+            b'1' => bytes[i / 8] |= 1 << (i % 8),
+            b'0' => {}
+            _ => return Err(NotOfType("bit")),
+        }
+    }
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    Ok(Value::Bytes(bytes.into()))
+}
+
+fn timestamp(text: &[u8], unit: Unit) -> Result<Value, NotOfType> {
+    let instant = times::timestamp(text).ok_or(NotOfType("timestamp"))?;
+    Ok(match (unit, instant) {
+        (Unit::Millis, Instant::At(us)) => Value::Int64(us.div_euclid(1000)),
+        (Unit::Millis, Instant::Infinity) => Value::Int64(times::INFINITY_MS),
+        (Unit::Millis, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_MS),
+        (Unit::Micros, Instant::At(us)) => Value::Int64(us),
+        (Unit::Nanos, Instant::At(us)) => Value::Int64(us.wrapping_mul(1000)),
+        (Unit::Micros, Instant::Infinity) => Value::Int64(times::INFINITY_US),
+        (Unit::Micros, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_US),
+        (Unit::Nanos, Instant::Infinity) => Value::Int64(times::INFINITY_US.wrapping_mul(1000)),
+        (Unit::Nanos, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_US.wrapping_mul(1000)),
+        (Unit::Iso, Instant::At(us)) => Value::from(times::iso_timestamp(us, 0)),
+        (Unit::Iso, Instant::Infinity) => Value::from(times::iso_timestamp(times::INFINITY_US, 0)),
+        (Unit::Iso, Instant::NegativeInfinity) => Value::from(times::iso_timestamp(times::NEGATIVE_INFINITY_US, 0)),
+    })
+}
+
+fn date(text: &[u8], iso: bool) -> Result<Value, NotOfType> {
+    let days = match times::date(text).ok_or(NotOfType("date"))? {
+        Instant::At(days) => days,
+        // What the reference's stream gives: the infinite days of pgjdbc, cut to 32 bits.
+        Instant::Infinity => -2_147_472_692,
+        Instant::NegativeInfinity => -2_147_472_691,
+    };
+    if iso {
+        return Ok(Value::from(times::iso_date(days)));
+    }
+    i32::try_from(days).map(Value::Int32).map_err(|_| NotOfType("date"))
+}
+
+fn time(text: &[u8], unit: Unit) -> Result<Value, NotOfType> {
+    let us = times::time_of_day(text).ok_or(NotOfType("time"))?;
+    Ok(match unit {
+        Unit::Millis => Value::Int32(i32::try_from(us / 1000).map_err(|_| NotOfType("time"))?),
+        Unit::Micros => Value::Int64(us),
+        Unit::Nanos => Value::Int64(us * 1000),
+        Unit::Iso => Value::from(times::iso_time(us % times::DAY_US)),
+    })
+}
+
+/// Pairs of an hstore's text; a value may be null.
+fn hstore(text: &str) -> Option<Vec<(String, Option<String>)>> {
+    let mut chars = text.chars().peekable();
+    let mut pairs = Vec::new();
+    let quoted = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| -> Option<String> {
+        let mut out = String::new();
+        chars.next_if_eq(&'"')?;
+        loop {
+            match chars.next()? {
+                '"' => return Some(out),
+                '\\' => out.push(chars.next()?),
+                c => out.push(c),
+            }
+        }
+    };
+    loop {
+        while chars.next_if(|&c| c == ' ' || c == ',').is_some() {}
+        if chars.peek().is_none() {
+            return Some(pairs);
+        }
+        let key = quoted(&mut chars)?;
+        if (chars.next()?, chars.next()?) != ('=', '>') {
+            return None;
+        }
+        if chars.peek() == Some(&'"') {
+            let value = quoted(&mut chars)?;
+            pairs.push((key, Some(value)));
+        } else {
+            while chars.next_if(|&c| c != ',').is_some() {}
+            pairs.push((key, None));
+        }
+    }
+}
+
+fn hstore_value(text: &Text<'_>, json: bool) -> Result<Value, NotOfType> {
+    const ERROR: NotOfType = NotOfType("hstore");
+    let pairs = hstore(text.str("hstore")?).ok_or(ERROR)?;
+    if json {
+        let map: serde_json::Map<_, _> = pairs.into_iter().map(|(key, value)| (key, value.into())).collect();
+        return Ok(Value::from(serde_json::Value::Object(map).to_string()));
+    }
+    Ok(Value::Map(pairs.into_iter().map(|(key, value)| (Value::from(key), Value::from(value))).collect()))
+}
+
+fn point(text: &Text<'_>, schema: &SchemaRef) -> Result<Value, NotOfType> {
+    const ERROR: NotOfType = NotOfType("point");
+    let inner = text.str("point")?.trim_start_matches('(').trim_end_matches(')');
+    let (x, y) = inner.split_once(',').ok_or(ERROR)?;
+    let (x, y): (f64, f64) = (x.parse().map_err(|_| ERROR)?, y.parse().map_err(|_| ERROR)?);
+    let mut wkb = vec![1, 1, 0, 0, 0];
+    wkb.extend(x.to_le_bytes());
+    wkb.extend(y.to_le_bytes());
+    let fields = vec![Value::Float64(x), Value::Float64(y), Value::Bytes(wkb.into()), Value::Null];
+    Ok(Value::Struct(Struct::new(SchemaRef::clone(schema), fields)))
+}
+
+/// Elements of a one-dimensional array's text; inner arrays are nulls, as the reference gives them.
+fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
+    const ERROR: NotOfType = NotOfType("array");
+    // Bounds may stand before: `[0:2]={1,2,3}`.
+    let start = memchr::memchr(b'{', text.bytes).ok_or(ERROR)?;
+    let inner = text.bytes[start + 1..].strip_suffix(b"}").ok_or(ERROR)?;
+    let mut values = Vec::new();
+    let mut at = 0;
+    while at < inner.len() {
+        match inner[at] {
+            b',' => at += 1,
+            b'{' => {
+                at = skip_nested(inner, at).ok_or(ERROR)?;
+                values.push(Value::Null);
+            }
+            b'"' => {
+                let (unquoted, next) = unquote(inner, at).ok_or(ERROR)?;
+                values.push(element.decode(&Text::whole(&unquoted))?);
+                at = next;
+            }
+            _ => {
+                let end = memchr::memchr(b',', &inner[at..]).map_or(inner.len(), |n| at + n);
+                values.push(match &inner[at..end] {
+                    b"NULL" => Value::Null,
+                    bytes => element.decode(&Text { buffer: text.buffer, bytes })?,
+                });
+                at = end;
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The place after the array that starts at `at`.
+fn skip_nested(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        match text.get(at)? {
+            b'{' => depth += 1,
+            b'}' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            b'"' => {
+                at = unquote(text, at)?.1;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// The element whose quote is at `at`, and the place after it.
+fn unquote(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
+    let mut out = Vec::new();
+    let mut at = at + 1;
+    loop {
+        match *text.get(at)? {
+            b'"' => return Some((out.into(), at + 1)),
+            b'\\' => {
+                out.push(*text.get(at + 1)?);
+                at += 2;
+            }
+            b => {
+                out.push(b);
+                at += 1;
+            }
+        }
+    }
+}
+
+impl Decoder {
+    /// The value of a text.
+    pub fn decode(&self, text: &Text<'_>) -> Result<Value, NotOfType> {
+        let int = |ty| integer(text.bytes).ok_or(NotOfType(ty));
+        Ok(match self {
+            Self::Text => text.string()?,
+            Self::Int32 => Value::Int32(i32::try_from(int("integer")?).map_err(|_| NotOfType("integer"))?),
+            Self::Int64 => Value::Int64(int("bigint")?),
+            Self::Int16 => Value::Int16(i16::try_from(int("smallint")?).map_err(|_| NotOfType("smallint"))?),
+            Self::Bool => match text.bytes {
+                b"t" | b"true" => Value::Bool(true),
+                b"f" | b"false" => Value::Bool(false),
+                _ => return Err(NotOfType("boolean")),
+            },
+            Self::Float32 => Value::Float32(float(text, "real")?),
+            Self::Float64 => Value::Float64(float(text, "double precision")?),
+            Self::Decimal { scale } => decimal(text.bytes, Some(*scale))?.map_or(Value::Null, |(n, _)| Value::Bytes(n)),
+            Self::VariableDecimal(schema) => {
+                decimal(text.bytes, None)?.map_or(Value::Null, |(n, scale)| variable_decimal(schema, n, scale))
+            }
+            Self::DecimalDouble => Value::Float64(float(text, "numeric")?),
+            Self::DecimalText if text.bytes == b"NaN" => Value::from("NAN"),
+            Self::DecimalText => text.string()?,
+            Self::Money { mode, digits } => money(text.bytes, *mode, *digits)?,
+            Self::Binary(mode) => binary(unhex(text.bytes).ok_or(NotOfType("bytea"))?, *mode),
+            Self::Bit => Value::Bool(text.bytes == b"1"),
+            Self::Bits => bits(text.bytes)?,
+            Self::Date { iso } => date(text.bytes, *iso)?,
+            Self::Time(unit) => time(text.bytes, *unit)?,
+            Self::ZonedTime => {
+                let us = times::time_with_zone(text.bytes).ok_or(NotOfType("time with time zone"))?;
+                Value::from(times::zoned_time(us))
+            }
+            Self::Timestamp(unit) => timestamp(text.bytes, *unit)?,
+            Self::ZonedTimestamp(digits) => match times::timestamp(text.bytes) {
+                Some(Instant::At(us)) => Value::from(times::iso_timestamp(us, *digits)),
+                Some(Instant::Infinity | Instant::NegativeInfinity) => text.string()?,
+                None => return Err(NotOfType("timestamp with time zone")),
+            },
+            Self::IntervalMicros => {
+                Value::Int64(times::interval(text.bytes).ok_or(NotOfType("interval"))?.approximate_us())
+            }
+            Self::IntervalIso => Value::from(times::interval(text.bytes).ok_or(NotOfType("interval"))?.iso()),
+            Self::HstoreJson => hstore_value(text, true)?,
+            Self::HstoreMap => hstore_value(text, false)?,
+            Self::Point(schema) => point(text, schema)?,
+            Self::Array(element) => Value::Array(array(text, element)?),
+            Self::ArrayOfRequired(element) => {
+                let values = array(text, element)?;
+                if values.iter().any(Value::is_null) { Value::Null } else { Value::Array(values) }
+            }
+            Self::EmptyArray => Value::Array(Vec::new()),
+            Self::Raw => Value::Bytes(text.slice()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(decoder: &Decoder, text: &'static str) -> Value {
+        decoder.decode(&Text::whole(&Bytes::from_static(text.as_bytes()))).expect(text)
+    }
+
+    fn base64(text: &str) -> Value {
+        Value::Bytes(STANDARD.decode(text).expect("base64").into())
+    }
+
+    #[test]
+    fn numbers_follow_the_recorded_values() {
+        for (scale, text, wanted) in [
+            (2, "123.45", "MDk="),
+            (2, "-999.99", "/nlh"),
+            (0, "9999999999", "AlQL4/8="),
+            (10, "1234567890123456789012345678.0123456789", "CUmw9vACMxPESZBOzGdFFQ=="),
+            (2, "0.00", "AA=="),
+            (10, "-0.0000000001", "/w=="),
+        ] {
+            assert_eq!(decoded(&Decoder::Decimal { scale }, text), base64(wanted), "{text}");
+        }
+        assert_eq!(decoded(&Decoder::Int32, "-2147483648"), Value::Int32(i32::MIN));
+        assert_eq!(decoded(&Decoder::Int64, "-9223372036854775808"), Value::Int64(i64::MIN));
+        assert_eq!(decoded(&Decoder::DecimalText, "NaN"), Value::from("NAN"));
+        assert!(Decoder::Int16.decode(&Text::whole(&Bytes::from_static(b"32768"))).is_err());
+    }
+
+    #[test]
+    fn money_is_scaled() {
+        let precise = Decoder::Money { mode: DecimalMode::Precise, digits: 2 };
+        assert_eq!(decoded(&precise, "-$92,233,720,368,547,758.08"), base64("gAAAAAAAAAA="));
+        let text = Decoder::Money { mode: DecimalMode::String, digits: 2 };
+        assert_eq!(decoded(&text, "$12,345.68"), Value::from("12345.68"));
+        assert_eq!(decoded(&text, "-$0.05"), Value::from("-0.05"));
+    }
+
+    #[test]
+    fn bits_and_bytes_follow_the_recorded_values() {
+        assert_eq!(decoded(&Decoder::Bits, "1010101010101010101010101010101010101011"), base64("q6qqqqo="));
+        assert_eq!(decoded(&Decoder::Bits, "000"), base64(""));
+        assert_eq!(decoded(&Decoder::Binary(BinaryMode::Bytes), "\\xdeadbeef00ff"), base64("3q2+7wD/"));
+        assert_eq!(decoded(&Decoder::Binary(BinaryMode::Base64UrlSafe), "\\xdeadbeef00ff"), Value::from("3q2-7wD_"));
+    }
+
+    #[test]
+    fn arrays_are_read_with_quotes_nulls_and_nesting() {
+        let text = Decoder::Array(Box::new(Decoder::Text));
+        let wanted = Value::Array(vec!["a".into(), "b c".into(), "d\"e".into(), "".into(), Value::Null, "NULL".into()]);
+        assert_eq!(decoded(&text, r#"{a,"b c","d\"e","",NULL,"NULL"}"#), wanted);
+        let int = Decoder::Array(Box::new(Decoder::Int32));
+        assert_eq!(decoded(&int, "{}"), Value::Array(vec![]));
+        assert_eq!(decoded(&int, "[0:1]={1,2}"), Value::Array(vec![Value::Int32(1), Value::Int32(2)]));
+        assert_eq!(decoded(&int, "{{1,2},{3,4}}"), Value::Array(vec![Value::Null, Value::Null]));
+        assert_eq!(decoded(&Decoder::ArrayOfRequired(Box::new(Decoder::Text)), "{NULL,ok}"), Value::Null);
+    }
+
+    #[test]
+    fn hstore_becomes_json_or_a_map() {
+        let text = r#""a"=>"1", "b"=>NULL, "c d"=>"x\"y""#;
+        assert_eq!(decoded(&Decoder::HstoreJson, text), Value::from(r#"{"a":"1","b":null,"c d":"x\"y"}"#));
+        assert_eq!(decoded(&Decoder::HstoreMap, ""), Value::Map(vec![]));
+    }
+
+    #[test]
+    fn a_text_is_a_slice_of_its_buffer() {
+        let buffer = Bytes::from_static(b"xxtextxx");
+        let Ok(Value::String(text)) = Decoder::Text.decode(&Text { buffer: &buffer, bytes: &buffer[2..6] }) else {
+            panic!("not a text");
+        };
+        assert_eq!(text.as_ptr(), buffer[2..].as_ptr());
+    }
+
+    proptest! {
+        #[test]
+        fn two_complement_agrees_with_big_integers(n: i128) {
+            prop_assert_eq!(two_complement(n).to_vec(), BigInt::from(n).to_signed_bytes_be());
+        }
+
+        #[test]
+        fn the_fast_decimal_agrees_with_the_slow_one(n in -999_999_999_999_i64..999_999_999_999, scale in 0_usize..8) {
+            let text = plain_decimal(n.into(), i32::try_from(scale).expect("small"));
+            let (bytes, own) = decimal(text.as_bytes(), None).expect("a decimal").expect("a number");
+            prop_assert_eq!(BigInt::from_signed_bytes_be(&bytes), BigInt::from(n));
+            prop_assert_eq!(usize::try_from(own).expect("positive"), scale);
+        }
+
+        #[test]
+        fn random_text_never_panics(text: Vec<u8>) {
+            let schema = crate::types::point_schema();
+            let text = Bytes::from(text);
+            for decoder in [
+                Decoder::Bool, Decoder::Int16, Decoder::Int64, Decoder::Decimal { scale: 2 }, Decoder::Bits,
+                Decoder::Money { mode: DecimalMode::String, digits: 2 }, Decoder::Binary(BinaryMode::Hex),
+                Decoder::HstoreJson, Decoder::Point(schema), Decoder::Array(Box::new(Decoder::Text)),
+                Decoder::ZonedTimestamp(6), Decoder::Timestamp(Unit::Nanos), Decoder::IntervalIso,
+            ] {
+                let _ = decoder.decode(&Text::whole(&text));
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Include and exclude lists, as Debezium reads them: comma-separated regular expressions that must match the whole
+//! name, without regard to case; a comma inside an expression is written `\,`.
+
+use regex::{Regex, RegexBuilder};
+
+/// A list of expressions.
+#[derive(Clone, Debug)]
+pub struct Patterns(Vec<Regex>);
+
+/// Splits a list at its commas; `\,` is a comma that belongs to the expression.
+pub fn split_list(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut escaped = false;
+    for c in text.chars() {
+        let last = parts.last_mut().expect("a list of parts starts with one");
+        match c {
+            ',' if escaped => {
+                last.pop();
+                last.push(',');
+            }
+            ',' => parts.push(String::new()),
+            c => last.push(c),
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    parts.into_iter().map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+impl Patterns {
+    /// Compiles a list; the error names the expression.
+    pub fn parse(text: &str) -> Result<Self, regex::Error> {
+        split_list(text).iter().map(|part| anchored(part)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// True when one of them matches the whole name.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|regex| regex.is_match(name))
+    }
+
+    /// The place of the first one that matches.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|regex| regex.is_match(name))
+    }
+}
+
+/// One expression that has to match a whole name.
+pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(true).build()
+}
+
+/// Which of the lists is given.
+#[derive(Clone, Debug, Default)]
+pub enum Filter {
+    #[default]
+    All,
+    Include(Patterns),
+    Exclude(Patterns),
+}
+
+impl Filter {
+    /// The include list wins, as in Debezium (validation refuses both).
+    pub fn parse(include: Option<&str>, exclude: Option<&str>) -> Result<Self, regex::Error> {
+        let given = |list: Option<&str>| list.filter(|text| !text.trim().is_empty()).map(str::to_owned);
+        Ok(match (given(include), given(exclude)) {
+            (Some(list), _) => Self::Include(Patterns::parse(&list)?),
+            (None, Some(list)) => Self::Exclude(Patterns::parse(&list)?),
+            (None, None) => Self::All,
+        })
+    }
+
+    /// True when the name passes.
+    pub fn accepts(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Include(patterns) => patterns.matches(name),
+            Self::Exclude(patterns) => !patterns.matches(name),
+        }
+    }
+}
+
+/// Which tables and columns are captured.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    pub schemas: Filter,
+    pub tables: Filter,
+    pub columns: Filter,
+    /// Whether system schemas are captured.
+    pub builtin: bool,
+}
+
+impl Filters {
+    /// True when a table is captured.
+    pub fn table(&self, schema: &str, table: &str) -> bool {
+        let system = schema.eq_ignore_ascii_case("pg_catalog")
+            || schema.eq_ignore_ascii_case("information_schema")
+            || schema.starts_with("pg_toast")
+            || schema.starts_with("pg_temp");
+        (self.builtin || !system) && self.schemas.accepts(schema) && self.tables.accepts(&format!("{schema}.{table}"))
+    }
+
+    /// True when a column of a captured table is captured.
+    pub fn column(&self, schema: &str, table: &str, column: &str) -> bool {
+        matches!(self.columns, Filter::All) || self.columns.accepts(&format!("{schema}.{table}.{column}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(tables: &str) -> Filters {
+        Filters { tables: Filter::parse(Some(tables), None).expect("valid patterns"), ..Filters::default() }
+    }
+
+    #[test]
+    fn names_match_whole_and_without_case() {
+        let filters = filters("s2\\.(t|other), S1.T");
+        for (schema, table, wanted) in
+            [("s2", "t", true), ("s2", "other", true), ("s1", "t", true), ("s2", "tt", false), ("public", "t", false)]
+        {
+            assert_eq!(filters.table(schema, table), wanted, "{schema}.{table}");
+        }
+        assert!(!Filters::default().table("pg_catalog", "pg_class"));
+    }
+
+    #[test]
+    fn a_comma_may_belong_to_an_expression() {
+        assert_eq!(split_list("a{1\\,2},b , ,c"), vec!["a{1,2}", "b", "c"]);
+    }
+
+    #[test]
+    fn an_exclude_list_counts_without_an_include_list() {
+        let filter = Filter::parse(Some(" "), Some("s2.*")).expect("valid patterns");
+        assert!(filter.accepts("s1.t"));
+        assert!(!filter.accepts("s2.t"));
+    }
+}

@@ -1,0 +1,210 @@
+//! Positions, as Debezium stores them (`PostgresOffsetContext`), so that either implementation continues the other's.
+//!
+//! `lsn` and `lsn_proc` are where the last delivered event stands, `lsn_commit` is the end of the last transaction
+//! before it. On a restart the stream begins anew at the transaction after `lsn_commit`; of that one, events up to
+//! `lsn_proc` are there already ([`Resume`]).
+
+use connect_api::{Error, OffsetMap};
+use serde_json::Value;
+
+/// The kind of the last message, as the offset names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageType {
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+    Message,
+    Commit,
+}
+
+impl MessageType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Truncate => "TRUNCATE",
+            Self::Message => "MESSAGE",
+            Self::Commit => "COMMIT",
+        }
+    }
+}
+
+/// A snapshot's mark in an offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotMark {
+    /// The whole snapshot is delivered with this offset.
+    pub completed: bool,
+}
+
+/// A position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    pub lsn: Option<u64>,
+    pub lsn_proc: Option<u64>,
+    pub lsn_commit: Option<u64>,
+    pub tx_id: Option<i64>,
+    /// Microseconds since the epoch.
+    pub ts_us: Option<i64>,
+    pub message: Option<MessageType>,
+    pub snapshot: Option<SnapshotMark>,
+}
+
+/// The partition of a source.
+pub fn partition(prefix: &str) -> OffsetMap {
+    let mut map = OffsetMap::new();
+    map.insert("server".to_owned(), Value::from(prefix));
+    map
+}
+
+fn lsn(value: u64) -> Value {
+    Value::from(value.cast_signed())
+}
+
+impl Position {
+    /// The stored form.
+    pub fn to_offset(&self) -> OffsetMap {
+        let mut map = OffsetMap::new();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                map.insert(key.to_owned(), value);
+            }
+        };
+        put("last_snapshot_record", self.snapshot.map(|mark| mark.completed.into()));
+        put("lsn_proc", self.lsn_proc.map(lsn));
+        put("messageType", self.message.map(|message| message.name().into()));
+        put("lsn_commit", self.lsn_commit.map(lsn));
+        put("lsn", self.lsn.map(lsn));
+        put("txId", self.tx_id.map(Value::from));
+        put("ts_usec", self.ts_us.map(Value::from));
+        put("snapshot", self.snapshot.map(|_| "INITIAL".into()));
+        put("snapshot_completed", self.snapshot.map(|mark| mark.completed.into()));
+        map
+    }
+
+    /// Reads a stored offset; what is not a number where one belongs is an error.
+    pub fn from_offset(offset: &OffsetMap) -> Result<Self, Error> {
+        let number = |key: &str| match offset.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_i64().map(Some).ok_or_else(|| {
+                Error::data(format!("the stored offset has {value} as '{key}', which is no number")).hint(
+                    "correct it with PATCH /connectors/{name}/offsets, or delete the offsets to start with a snapshot",
+                )
+            }),
+        };
+        let lsn = |key: &str| number(key).map(|value| value.map(i64::cast_unsigned));
+        let flag = |key: &str| match offset.get(key) {
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            _ => false,
+        };
+        let in_snapshot =
+            offset.get("snapshot").is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+        Ok(Self {
+            lsn: lsn("lsn")?,
+            lsn_proc: lsn("lsn_proc")?,
+            lsn_commit: lsn("lsn_commit")?,
+            tx_id: number("txId")?,
+            ts_us: number("ts_usec")?,
+            message: None,
+            snapshot: in_snapshot
+                .then(|| SnapshotMark { completed: flag("snapshot_completed") || flag("last_snapshot_record") }),
+        })
+    }
+
+    /// True when a snapshot was begun and not finished.
+    pub fn in_unfinished_snapshot(&self) -> bool {
+        self.snapshot.is_some_and(|mark| !mark.completed)
+    }
+
+    /// The highest place in the log that this position speaks of.
+    pub fn furthest(&self) -> u64 {
+        [self.lsn, self.lsn_proc, self.lsn_commit].into_iter().flatten().max().unwrap_or(0)
+    }
+}
+
+/// What of a replayed stream is delivered already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Transactions whose commit record starts before this are done.
+    commit: u64,
+    /// In the first transaction after them, events up to here are done.
+    event: Option<u64>,
+}
+
+impl Resume {
+    /// What the stored position says.
+    pub fn from(position: &Position) -> Self {
+        if position.snapshot.is_some() {
+            return Self { commit: 0, event: None };
+        }
+        let commit = position.lsn_commit.unwrap_or(0);
+        // At a commit, or at a place between transactions, the next transaction is whole. Its events may well
+        // stand before that place in the log.
+        let event = position.lsn_proc.or(position.lsn).filter(|&event| event > commit);
+        Self { commit, event }
+    }
+
+    /// True when a whole transaction is delivered already.
+    pub fn skips_transaction(&self, commit_record: u64) -> bool {
+        commit_record < self.commit
+    }
+
+    /// In the transaction that begins now: up to which event it is delivered. Later ones are whole.
+    pub fn take_event(&mut self) -> Option<u64> {
+        self.event.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_survives_its_stored_form() {
+        let position = Position {
+            lsn: Some(100),
+            lsn_proc: Some(100),
+            lsn_commit: Some(90),
+            tx_id: Some(7),
+            ts_us: Some(1_700_000_000_000_000),
+            message: Some(MessageType::Insert),
+            snapshot: None,
+        };
+        let offset = position.to_offset();
+        assert_eq!(
+            serde_json::to_string(&offset).expect("serializable"),
+            r#"{"lsn_proc":100,"messageType":"INSERT","lsn_commit":90,"lsn":100,"txId":7,"ts_usec":1700000000000000}"#
+        );
+        let read = Position::from_offset(&offset).expect("readable");
+        assert_eq!(Position { message: position.message, ..read }, position);
+    }
+
+    #[test]
+    fn an_unfinished_snapshot_is_seen() {
+        let begun = Position { snapshot: Some(SnapshotMark { completed: false }), ..Position::default() };
+        assert!(Position::from_offset(&begun.to_offset()).expect("readable").in_unfinished_snapshot());
+        let done = Position { snapshot: Some(SnapshotMark { completed: true }), ..Position::default() };
+        assert!(!Position::from_offset(&done.to_offset()).expect("readable").in_unfinished_snapshot());
+    }
+
+    #[test]
+    fn text_for_a_number_is_refused() {
+        let offset = serde_json::from_str(r#"{"lsn":"text"}"#).expect("valid");
+        assert!(Position::from_offset(&offset).is_err());
+    }
+
+    #[test]
+    fn a_resumed_stream_skips_what_is_done() {
+        let position = Position { lsn: Some(120), lsn_proc: Some(120), lsn_commit: Some(100), ..Position::default() };
+        let mut resume = Resume::from(&position);
+        assert!(resume.skips_transaction(95));
+        assert!(!resume.skips_transaction(130));
+        assert_eq!(resume.take_event(), Some(120));
+        assert_eq!(resume.take_event(), None);
+        // Between transactions nothing of the next one is done, although its events may stand earlier.
+        let between = Position { lsn: Some(100), lsn_proc: Some(100), lsn_commit: Some(100), ..Position::default() };
+        assert_eq!(Resume::from(&between).take_event(), None);
+    }
+}

@@ -1,0 +1,521 @@
+//! What the configuration means to the code: modes as enums, lists compiled, durations as such.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connect_api::{Error, Props, Secret};
+
+use crate::config::PostgresConfig;
+use crate::error::PgError;
+use crate::filters::{Filter, Filters, Patterns, split_list};
+
+/// Declares a mode with the names that the configuration uses.
+macro_rules! mode {
+    ($(#[doc = $doc:literal])* $Name:ident { $($Variant:ident = $text:literal),* $(,)? }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $Name { $($Variant),* }
+
+        impl $Name {
+            /// The mode of a name, without regard to case.
+            pub fn parse(text: &str) -> Option<Self> {
+                let text = text.trim();
+                $(if text.eq_ignore_ascii_case($text) { return Some(Self::$Variant); })*
+                None
+            }
+        }
+    };
+}
+
+mode! {
+    /// `database.sslmode`.
+    SslMode {
+        Disable = "disable", Allow = "allow", Prefer = "prefer", Require = "require", VerifyCa = "verify-ca",
+        VerifyFull = "verify-full",
+    }
+}
+mode! {
+    /// `snapshot.mode`.
+    SnapshotMode {
+        Always = "always", Initial = "initial", InitialOnly = "initial_only", NoData = "no_data",
+        WhenNeeded = "when_needed", ConfigurationBased = "configuration_based",
+    }
+}
+mode! {
+    /// `publication.autocreate.mode`.
+    PublicationMode { AllTables = "all_tables", Filtered = "filtered", Disabled = "disabled", NoTables = "no_tables" }
+}
+mode! {
+    /// `decimal.handling.mode`.
+    DecimalMode { Precise = "precise", Double = "double", String = "string" }
+}
+mode! {
+    /// `time.precision.mode`.
+    TimeMode {
+        Adaptive = "adaptive", AdaptiveTimeMicroseconds = "adaptive_time_microseconds", Connect = "connect",
+        IsoString = "isostring", Microseconds = "microseconds", Nanoseconds = "nanoseconds",
+    }
+}
+mode! {
+    /// `binary.handling.mode`.
+    BinaryMode { Bytes = "bytes", Base64 = "base64", Base64UrlSafe = "base64-url-safe", Hex = "hex" }
+}
+mode! {
+    /// `interval.handling.mode`.
+    IntervalMode { Numeric = "numeric", String = "string" }
+}
+mode! {
+    /// `hstore.handling.mode`.
+    HstoreMode { Json = "json", Map = "map" }
+}
+mode! {
+    /// `schema.name.adjustment.mode` and `field.name.adjustment.mode`.
+    NameAdjustment { None = "none", Avro = "avro", AvroUnicode = "avro_unicode" }
+}
+mode! {
+    /// `snapshot.isolation.mode`.
+    Isolation {
+        Serializable = "serializable", RepeatableRead = "repeatable_read", ReadCommitted = "read_committed",
+        ReadUncommitted = "read_uncommitted",
+    }
+}
+mode! {
+    /// `snapshot.tables.order.by.row.count`.
+    RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
+}
+
+/// TLS settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    pub mode: SslMode,
+    pub root_cert: Option<String>,
+    pub cert: Option<String>,
+    pub key: Option<String>,
+}
+
+/// Where the database is and who we are there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<Secret>,
+    pub database: String,
+    pub tls: Tls,
+    pub tcp_keep_alive: bool,
+    pub initial_statements: Vec<String>,
+    pub application: String,
+}
+
+impl Server {
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The password, or why there is none.
+    pub fn password(&self) -> Result<&str, PgError> {
+        self.password.as_ref().map(Secret::expose).ok_or_else(|| {
+            PgError::Setup(
+                "The server requested password-based authentication, but no password was provided by database.password"
+                    .to_owned(),
+            )
+        })
+    }
+}
+
+/// How values appear.
+#[derive(Clone, Debug)]
+pub struct ValueModes {
+    pub decimal: DecimalMode,
+    pub time: TimeMode,
+    pub binary: BinaryMode,
+    pub interval: IntervalMode,
+    pub hstore: HstoreMode,
+    /// `money.fraction.digits`.
+    pub money_digits: i32,
+    /// `include.unknown.datatypes`.
+    pub unknown: bool,
+    /// `unavailable.value.placeholder`, as text and as bytes.
+    pub placeholder: Arc<str>,
+    pub placeholder_bytes: Bytes,
+}
+
+/// `skipped.operations`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    pub create: bool,
+    pub update: bool,
+    pub delete: bool,
+    pub truncate: bool,
+}
+
+/// Everything that the code reads.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub prefix: Arc<str>,
+    pub server: Server,
+    pub slot: String,
+    pub slot_drop_on_stop: bool,
+    pub slot_failover: bool,
+    pub slot_max_retries: u32,
+    pub slot_retry_delay: Duration,
+    pub stream_params: Vec<(String, String)>,
+    pub publication: String,
+    pub publication_mode: PublicationMode,
+    pub publish_via_root: bool,
+    pub snapshot_mode: SnapshotMode,
+    /// With `configuration_based`: rows, stream, and a snapshot after a lost position.
+    pub configured: (bool, bool, bool),
+    pub snapshot_delay: Duration,
+    pub streaming_delay: Duration,
+    pub snapshot_isolation: Isolation,
+    pub snapshot_include: Option<Patterns>,
+    /// `schema.table` → statement.
+    pub snapshot_overrides: Vec<(String, String)>,
+    pub snapshot_order: RowCountOrder,
+    pub filters: Filters,
+    pub values: ValueModes,
+    pub names: NameAdjustment,
+    pub field_names: NameAdjustment,
+    pub topic_delimiter: String,
+    pub tombstones: bool,
+    pub headers: bool,
+    pub skipped: Skipped,
+    pub key_columns: Vec<(regex::Regex, Vec<String>)>,
+    pub status_interval: Duration,
+    pub flush_lsn: bool,
+    pub batch_size: usize,
+    /// Batches read ahead.
+    pub queue_batches: usize,
+    pub retry_wait: Duration,
+    /// `None` is without limit.
+    pub retries: Option<u32>,
+    pub heartbeat_interval: Option<Duration>,
+    pub heartbeat_topic: Arc<str>,
+    pub heartbeat_query: Option<String>,
+    pub check_position: bool,
+    pub validation_timeout: Duration,
+}
+
+/// Keys whose effect belongs to later work: a value other than the default is reported, never ignored in silence.
+pub const LATER: &[&str] = &[
+    "replica.identity.autoset.values",
+    "database.sslpassword",
+    "database.sslfactory",
+    "lsn.flush.timeout.action",
+    "xmin.fetch.interval.ms",
+    "event.processing.failure.handling.mode",
+    "provide.transaction.metadata",
+    "snapshot.max.threads",
+    "snapshot.mode.custom.name",
+    "snapshot.query.mode",
+    "snapshot.locking.mode",
+    "openlineage.integration.enabled",
+    "guardrail.collections.max",
+    "message.prefix.include.list",
+    "message.prefix.exclude.list",
+    "converters",
+    "post.processors",
+    "signal.data.collection",
+    "notification.enabled.channels",
+    "transaction.metadata.factory",
+    "column.mask.hash.([^.]+).with.salt.(.+)",
+    "column.mask.with.(d+).chars",
+    "column.truncate.to.(d+).chars",
+    "include.schema.comments",
+    "column.propagate.source.type",
+    "datatype.propagate.source.type",
+    "internal.snapshot.scan.all.columns.force",
+    "sourceinfo.struct.maker",
+    "skip.messages.without.change",
+];
+
+/// The keys of [`LATER`] that are set to something of their own, families by their first part.
+pub fn later_keys(props: &Props) -> Vec<String> {
+    let def = PostgresConfig::def();
+    let differs = |key: &str, value: &str| match def.key(key).map(|key| &key.default) {
+        Some(connect_config::def::Default::Value(default)) => {
+            let ty = def.key(key).map_or(connect_config::Type::String, |key| key.ty);
+            connect_config::parse_type(key, Some(value), ty).map_or(true, |value| value != *default)
+        }
+        _ => value.trim() != "false",
+    };
+    let families = ["column.mask.", "column.truncate."];
+    props
+        .iter()
+        .filter_map(|(key, value)| Some((key, value.as_deref()?)))
+        .filter(|(key, value)| {
+            families.iter().any(|family| key.starts_with(family))
+                || (LATER.contains(&key.as_str()) && !value.trim().is_empty() && differs(key, value))
+        })
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+fn positive_ms(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+impl Settings {
+    /// Reads everything; the error names all problems.
+    pub fn parse(props: &Props) -> Result<Self, Error> {
+        let config = PostgresConfig::parse(props).map_err(|problems| {
+            let texts: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+            Error::config(texts.join("\n"))
+        })?;
+        Self::from_config(&config, props)
+    }
+
+    fn from_config(config: &PostgresConfig, props: &Props) -> Result<Self, Error> {
+        let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
+        let prefix = required(config.topic_prefix.as_ref(), "topic.prefix")?;
+        let placeholder = config.unavailable_value_placeholder.as_str();
+        let heartbeat_prefix =
+            raw("topic.heartbeat.prefix").unwrap_or(&config.heartbeat_topics_prefix).trim().to_owned();
+        let batch_size = usize::try_from(config.max_batch_size).unwrap_or(2048).max(1);
+        let queue_size = usize::try_from(config.max_queue_size).unwrap_or(8192);
+        Ok(Self {
+            server: server(config)?,
+            slot: config.slot_name.clone(),
+            slot_drop_on_stop: config.slot_drop_on_stop,
+            slot_failover: config.slot_failover,
+            slot_max_retries: u32::try_from(config.slot_max_retries).unwrap_or(0),
+            slot_retry_delay: positive_ms(config.slot_retry_delay_ms),
+            stream_params: stream_params(config.slot_stream_params.as_deref().unwrap_or_default()),
+            publication: config.publication_name.clone(),
+            publication_mode: named(
+                PublicationMode::parse,
+                "publication.autocreate.mode",
+                &config.publication_autocreate_mode,
+            )?,
+            publish_via_root: config.publish_via_partition_root,
+            snapshot_mode: named(SnapshotMode::parse, "snapshot.mode", &config.snapshot_mode)?,
+            configured: (
+                config.snapshot_mode_configuration_based_snapshot_data,
+                config.snapshot_mode_configuration_based_start_stream,
+                config.snapshot_mode_configuration_based_snapshot_on_data_error,
+            ),
+            snapshot_delay: positive_ms(config.snapshot_delay_ms),
+            streaming_delay: positive_ms(config.streaming_delay_ms),
+            snapshot_isolation: named(Isolation::parse, "snapshot.isolation.mode", &config.snapshot_isolation_mode)?,
+            snapshot_include: raw("snapshot.include.collection.list")
+                .filter(|list| !list.trim().is_empty())
+                .map(|list| Patterns::parse(list).map_err(|e| bad_pattern("snapshot.include.collection.list", &e)))
+                .transpose()?,
+            snapshot_overrides: overrides(config, props),
+            snapshot_order: named(
+                RowCountOrder::parse,
+                "snapshot.tables.order.by.row.count",
+                &config.snapshot_tables_order_by_row_count,
+            )?,
+            filters: filters(config, props)?,
+            values: ValueModes {
+                decimal: named(DecimalMode::parse, "decimal.handling.mode", &config.decimal_handling_mode)?,
+                time: named(TimeMode::parse, "time.precision.mode", &config.time_precision_mode)?,
+                binary: named(BinaryMode::parse, "binary.handling.mode", &config.binary_handling_mode)?,
+                interval: named(IntervalMode::parse, "interval.handling.mode", &config.interval_handling_mode)?,
+                hstore: named(HstoreMode::parse, "hstore.handling.mode", &config.hstore_handling_mode)?,
+                money_digits: raw("money.fraction.digits").and_then(|text| text.trim().parse().ok()).unwrap_or(2),
+                unknown: config.include_unknown_datatypes,
+                placeholder: placeholder.into(),
+                placeholder_bytes: placeholder_bytes(placeholder),
+            },
+            names: named(NameAdjustment::parse, "schema.name.adjustment.mode", &config.schema_name_adjustment_mode)?,
+            field_names: named(
+                NameAdjustment::parse,
+                "field.name.adjustment.mode",
+                raw("field.name.adjustment.mode").unwrap_or("none"),
+            )?,
+            topic_delimiter: raw("topic.delimiter").unwrap_or(".").trim().to_owned(),
+            tombstones: config.tombstones_on_delete,
+            headers: config.extended_headers_enabled,
+            skipped: skipped(&config.skipped_operations),
+            key_columns: key_columns(config.message_key_columns.as_deref().unwrap_or_default())?,
+            status_interval: positive_ms(config.status_update_interval_ms.into()).max(Duration::from_millis(10)),
+            flush_lsn: config.flush_lsn_source,
+            batch_size,
+            queue_batches: (queue_size / batch_size).clamp(1, 64),
+            retry_wait: positive_ms(config.retriable_restart_connector_wait_ms),
+            retries: u32::try_from(config.errors_max_retries).ok(),
+            heartbeat_interval: Some(positive_ms(config.heartbeat_interval_ms.into())).filter(|d| !d.is_zero()),
+            heartbeat_topic: format!("{heartbeat_prefix}.{prefix}").into(),
+            heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),
+            check_position: config.internal_log_position_check_enable,
+            validation_timeout: positive_ms(config.connection_validation_timeout_ms),
+            prefix: prefix.into(),
+        })
+    }
+
+    /// Whether this configuration streams at all.
+    pub fn streams(&self) -> bool {
+        match self.snapshot_mode {
+            SnapshotMode::InitialOnly => false,
+            SnapshotMode::ConfigurationBased => self.configured.1,
+            _ => true,
+        }
+    }
+}
+
+fn required<'a>(value: Option<&'a String>, key: &str) -> Result<&'a str, Error> {
+    value
+        .map(String::as_str)
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| Error::config(format!("The '{key}' value is invalid: A value is required")))
+}
+
+fn named<T>(parse: fn(&str) -> Option<T>, key: &str, text: &str) -> Result<T, Error> {
+    parse(text).ok_or_else(|| Error::config(format!("The '{key}' value is invalid: {text} is not one of its values")))
+}
+
+fn bad_pattern(key: &str, error: &regex::Error) -> Error {
+    Error::config(format!(
+        "The '{key}' value is invalid: A comma-separated list of valid regular expressions is expected, but {error}"
+    ))
+}
+
+/// Where the database is, out of the configuration.
+pub fn server(config: &PostgresConfig) -> Result<Server, Error> {
+    let port = u16::try_from(config.database_port).map_err(|_| {
+        Error::config(format!("The 'database.port' value is invalid: {} is no port", config.database_port))
+    })?;
+    let file = |path: &Option<String>| path.clone().filter(|path| !path.trim().is_empty());
+    Ok(Server {
+        host: required(config.database_hostname.as_ref(), "database.hostname")?.to_owned(),
+        port,
+        user: required(config.database_user.as_ref(), "database.user")?.to_owned(),
+        password: config.database_password.clone(),
+        database: required(config.database_dbname.as_ref(), "database.dbname")?.to_owned(),
+        tls: Tls {
+            mode: named(SslMode::parse, "database.sslmode", &config.database_sslmode)?,
+            root_cert: file(&config.database_sslrootcert),
+            cert: file(&config.database_sslcert),
+            key: file(&config.database_sslkey),
+        },
+        tcp_keep_alive: config.database_tcp_keep_alive,
+        initial_statements: statements(config.database_initial_statements.as_deref().unwrap_or_default()),
+        application: "tidegate".to_owned(),
+    })
+}
+
+/// Splits at single semicolons; a doubled one is a character.
+fn statements(text: &str) -> Vec<String> {
+    text.replace(";;", "\0")
+        .split(';')
+        .map(|part| part.replace('\0', ";").trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+fn stream_params(text: &str) -> Vec<(String, String)> {
+    text.split(';')
+        .filter_map(|part| part.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+fn filters(config: &PostgresConfig, props: &Props) -> Result<Filters, Error> {
+    let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
+    let filter =
+        |include: &str, exclude: &str| Filter::parse(raw(include), raw(exclude)).map_err(|e| bad_pattern(include, &e));
+    Ok(Filters {
+        schemas: filter("schema.include.list", "schema.exclude.list")?,
+        tables: filter("table.include.list", "table.exclude.list")?,
+        columns: filter("column.include.list", "column.exclude.list")?,
+        builtin: !config.table_ignore_builtin,
+    })
+}
+
+fn overrides(config: &PostgresConfig, props: &Props) -> Vec<(String, String)> {
+    split_list(config.snapshot_select_statement_overrides.as_deref().unwrap_or_default())
+        .into_iter()
+        .filter_map(|table| {
+            let key = format!("snapshot.select.statement.overrides.{table}");
+            let statement = props.get(&key)?.clone()?;
+            Some((table, statement.trim().trim_end_matches(';').to_owned()))
+        })
+        .collect()
+}
+
+fn skipped(operations: &[String]) -> Skipped {
+    let has = |code: &str| operations.iter().any(|operation| operation.trim().eq_ignore_ascii_case(code));
+    if has("none") {
+        return Skipped::default();
+    }
+    Skipped { create: has("c"), update: has("u"), delete: has("d"), truncate: has("t") }
+}
+
+fn key_columns(text: &str) -> Result<Vec<(regex::Regex, Vec<String>)>, Error> {
+    text.split(';')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (table, columns) = part.split_once(':').ok_or_else(|| {
+                Error::config(format!("The 'message.key.columns' value is invalid: {part} has an invalid format"))
+            })?;
+            let table = crate::filters::anchored(table.trim()).map_err(|e| bad_pattern("message.key.columns", &e))?;
+            Ok((table, columns.split(',').map(|column| column.trim().to_owned()).collect()))
+        })
+        .collect()
+}
+
+fn placeholder_bytes(text: &str) -> Bytes {
+    let hex = text.strip_prefix("hex:").or_else(|| text.strip_prefix("HEX:"));
+    let decoded = hex.and_then(|digits| {
+        let pairs = digits.as_bytes().chunks(2);
+        pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect::<Option<Vec<u8>>>()
+    });
+    decoded.map_or_else(|| Bytes::copy_from_slice(text.as_bytes()), Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn props(extra: &[(&str, &str)]) -> Props {
+        [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")]
+            .iter()
+            .chain(extra)
+            .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())))
+            .collect()
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let settings = Settings::parse(&props(&[
+            ("message.key.columns", "public.a:x,y; (.*).b:z"),
+            ("slot.stream.params", "messages=true;x = y"),
+            ("skipped.operations", "c, d"),
+            ("max.batch.size", "100"),
+        ]))
+        .expect("valid settings");
+        assert_eq!(settings.key_columns.len(), 2);
+        assert_eq!(settings.key_columns[0].1, vec!["x", "y"]);
+        assert_eq!(settings.stream_params[1], ("x".to_owned(), "y".to_owned()));
+        assert!(settings.skipped.create && settings.skipped.delete && !settings.skipped.truncate);
+        assert_eq!(settings.queue_batches, 64);
+        assert_eq!(&*settings.heartbeat_topic, "__debezium-heartbeat.p");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = Settings::parse(&Props::new()).expect_err("nothing given");
+        assert_eq!(error.message(), "The 'topic.prefix' value is invalid: A value is required");
+    }
+
+    #[test]
+    fn keys_for_later_are_reported_only_when_they_differ() {
+        let quiet = props(&[("provide.transaction.metadata", "false"), ("snapshot.max.threads", "1")]);
+        assert!(later_keys(&quiet).is_empty());
+        let loud = props(&[("provide.transaction.metadata", "true"), ("column.mask.with.5.chars", "a.b.c")]);
+        assert_eq!(later_keys(&loud), vec!["provide.transaction.metadata", "column.mask.with.5.chars"]);
+    }
+
+    #[test]
+    fn statements_and_placeholders_follow_their_syntax() {
+        assert_eq!(statements("SET a = 1; SELECT ';;'"), vec!["SET a = 1", "SELECT ';'"]);
+        assert_eq!(&placeholder_bytes("hex:DEADBEEF")[..], [0xde, 0xad, 0xbe, 0xef]);
+        assert_eq!(&placeholder_bytes("gone")[..], b"gone");
+    }
+}

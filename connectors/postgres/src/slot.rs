@@ -1,0 +1,192 @@
+//! The publication and the replication slot: found, made, checked.
+
+use std::fmt::Write;
+
+use connect_api::{Error, ErrorKind};
+
+use crate::catalog::{self, Listed};
+use crate::error::PgError;
+use crate::settings::{PublicationMode, Settings};
+use crate::wire::{Wire, identifier, literal};
+
+/// What the server says about a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotState {
+    pub plugin: String,
+    pub database: String,
+    pub active: bool,
+    /// The oldest place that the server keeps for it; `None` when it keeps nothing any more.
+    pub restart_lsn: Option<u64>,
+    pub confirmed_lsn: Option<u64>,
+}
+
+/// A slot that was made just now, with the snapshot that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    pub lsn: u64,
+    pub snapshot: String,
+}
+
+/// Reads `16/B374D848`.
+pub fn parse_lsn(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    let (high, low) = (u32::from_str_radix(high, 16).ok()?, u32::from_str_radix(low, 16).ok()?);
+    Some(u64::from(high) << 32 | u64::from(low))
+}
+
+/// Writes `16/B374D848`.
+pub fn lsn_text(lsn: u64) -> String {
+    format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff)
+}
+
+/// The slot of a name, if there is one.
+pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgError> {
+    let rows = sql
+        .query(&format!(
+            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn \
+             FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+            literal(name)
+        ))
+        .await?;
+    Ok(rows.first().map(|row| {
+        let text = |at: usize| row.get(at).cloned().flatten();
+        SlotState {
+            plugin: text(0).unwrap_or_default(),
+            database: text(1).unwrap_or_default(),
+            active: text(2).as_deref() == Some("t"),
+            restart_lsn: text(3).as_deref().and_then(parse_lsn),
+            confirmed_lsn: text(4).as_deref().and_then(parse_lsn),
+        }
+    }))
+}
+
+/// Refuses a slot that belongs to something else.
+pub fn check(state: &SlotState, settings: &Settings) -> Result<(), Error> {
+    let name = &settings.slot;
+    if state.plugin != "pgoutput" || state.database != settings.server.database {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "replication slot \"{name}\" already exists for database \"{}\" with plugin \"{}\"; this connector needs \
+                 one for \"{}\" with \"pgoutput\"",
+                state.database, state.plugin, settings.server.database
+            ),
+        )
+        .class("io.debezium.DebeziumException")
+        .hint("give this connector a slot.name of its own"));
+    }
+    Ok(())
+}
+
+/// Makes the slot on a replication session, whose next command ends the exported snapshot.
+pub async fn create(replication: &mut Wire, settings: &Settings) -> Result<Created, Error> {
+    let name = identifier(&settings.slot);
+    let options = if replication.server_version >= 150_000 {
+        let failover = if settings.slot_failover && replication.server_version >= 170_000 { ", FAILOVER" } else { "" };
+        format!("(SNAPSHOT 'export'{failover})")
+    } else {
+        "EXPORT_SNAPSHOT".to_owned()
+    };
+    let rows = replication
+        .query(&format!("CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput {options}"))
+        .await
+        .map_err(|e| e.failed_to(&format!("create replication slot {name}")))?;
+    let text = |at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
+    let lsn =
+        parse_lsn(&text(1)).ok_or_else(|| Error::connect("the server made a slot without saying where it stands"))?;
+    tracing::info!(slot = %settings.slot, lsn = %lsn_text(lsn), "replication slot created");
+    Ok(Created { lsn, snapshot: text(2) })
+}
+
+/// Drops the slot, when it is there.
+pub async fn drop_slot(sql: &mut Wire, name: &str) -> Result<(), PgError> {
+    let name = literal(name);
+    sql.query(&format!(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = {name}"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// The tables that are captured, in order of their names.
+pub async fn captured(sql: &mut Wire, settings: &Settings) -> Result<Vec<Listed>, Error> {
+    let mut tables = catalog::tables(sql).await.map_err(|e| e.failed_to("list the tables"))?;
+    tables.retain(|table| settings.filters.table(&table.name.schema, &table.name.table));
+    Ok(tables)
+}
+
+/// Makes or adapts the publication, as `publication.autocreate.mode` says.
+pub async fn ensure_publication(sql: &mut Wire, settings: &Settings) -> Result<(), Error> {
+    let name = &settings.publication;
+    let rows = sql
+        .query(&format!("SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = {}", literal(name)))
+        .await
+        .map_err(|e| e.failed_to("look for the publication"))?;
+    let existing = rows.first().map(|row| row.first().and_then(Option::as_deref) == Some("t"));
+    let via_root = if settings.publish_via_root { " WITH (publish_via_partition_root = true)" } else { "" };
+    let quoted = identifier(name);
+    let statement = match (settings.publication_mode, existing) {
+        (PublicationMode::Disabled, None) => {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "Publication autocreation is disabled, please create one and restart the connector.",
+            )
+            .class("org.apache.kafka.connect.errors.ConnectException")
+            .hint(format!("CREATE PUBLICATION {quoted} FOR TABLE ...; or change publication.autocreate.mode")));
+        }
+        (PublicationMode::Disabled | PublicationMode::NoTables, Some(_)) | (PublicationMode::AllTables, Some(_)) => {
+            return Ok(());
+        }
+        (PublicationMode::Filtered, Some(true)) => {
+            return Err(Error::config(format!(
+                "Publication {quoted} is of all tables, so that it can't be narrowed to the captured ones"
+            ))
+            .class("org.apache.kafka.connect.errors.ConnectException")
+            .hint("use another publication.name, or publication.autocreate.mode=disabled"));
+        }
+        (PublicationMode::AllTables, None) => format!("CREATE PUBLICATION {quoted} FOR ALL TABLES{via_root}"),
+        (PublicationMode::NoTables, None) => format!("CREATE PUBLICATION {quoted}{via_root}"),
+        (PublicationMode::Filtered, existing) => {
+            let tables = filtered_tables(sql, settings).await?;
+            match existing {
+                None => format!("CREATE PUBLICATION {quoted} FOR TABLE {tables}{via_root}"),
+                Some(_) => format!("ALTER PUBLICATION {quoted} SET TABLE {tables}"),
+            }
+        }
+    };
+    sql.query(&statement).await.map_err(|e| e.failed_to(&format!("create or alter publication {quoted}")))?;
+    tracing::info!(publication = %name, "publication is in place");
+    Ok(())
+}
+
+/// The list of tables of a filtered publication: leaves, or roots when those publish for their partitions.
+async fn filtered_tables(sql: &mut Wire, settings: &Settings) -> Result<String, Error> {
+    let tables = captured(sql, settings).await?;
+    let mut list = String::new();
+    let wanted =
+        tables.iter().filter(|table| if settings.publish_via_root { !table.partition } else { !table.partitioned });
+    for table in wanted {
+        let separator = if list.is_empty() { "" } else { ", " };
+        // Writing into a string can't fail.
+        let _ = write!(list, "{separator}{}.{}", identifier(&table.name.schema), identifier(&table.name.table));
+    }
+    if list.is_empty() {
+        let name = &settings.publication;
+        return Err(Error::config(format!("Unable to create filtered publication {name} for : no table is captured"))
+            .class("org.apache.kafka.connect.errors.ConnectException")
+            .hint("check table.include.list, schema.include.list and their counterparts"));
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_have_a_text_form() {
+        assert_eq!(parse_lsn("16/B374D848"), Some(0x16_B374_D848));
+        assert_eq!(lsn_text(0x16_B374_D848), "16/B374D848");
+        assert_eq!(parse_lsn("x"), None);
+    }
+}

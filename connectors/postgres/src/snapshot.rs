@@ -1,0 +1,228 @@
+//! The consistent snapshot: every captured table by COPY, in one transaction that sees what the slot's begin saw.
+//!
+//! The marker of a record depends on whether another one follows, so one row is always held back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connect_api::{Error, Progress, Value};
+
+use crate::catalog::{self, Listed, TableMeta};
+use crate::copy;
+use crate::error::{DbError, PgError};
+use crate::event::{Marker, Source, now_us};
+use crate::offset::{Position, SnapshotMark};
+use crate::session::{End, Session};
+use crate::settings::{Isolation, RowCountOrder};
+use crate::slot::{self, Created, parse_lsn};
+use crate::table::Table;
+use crate::types::Types;
+use crate::wire::{Wire, identifier, literal};
+
+/// How often progress is reported.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// The row that waits for its successor.
+struct Held {
+    table: Arc<Table>,
+    row: Vec<Value>,
+    first_of_table: bool,
+    first_table: bool,
+}
+
+/// A running snapshot.
+struct Snapshot<'a> {
+    session: &'a mut Session,
+    position: Position,
+    held: Option<Held>,
+    progress: Progress,
+    reported: Instant,
+}
+
+/// Reads all captured tables. Gives the position after it, `None` when there was no row.
+pub async fn run(
+    session: &mut Session,
+    sql: &mut Wire,
+    created: Option<&Created>,
+    known_lsn: Option<u64>,
+) -> Result<Option<Position>, End> {
+    begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
+    let (lsn, tx_id) = place(sql, known_lsn).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+    let tables = tables(session, sql).await?;
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let metas = catalog::describe(sql, &oids).await.map_err(|e| e.failed_to("read the columns"))?;
+    let wanted = metas.iter().flat_map(|meta| &meta.columns).map(|column| column.type_oid);
+    let types = catalog::types(sql, wanted).await.map_err(|e| e.failed_to("read the types"))?;
+    tracing::info!(source = %session.settings.prefix, tables = tables.len(), lsn = %slot::lsn_text(lsn), "snapshot begins");
+    let position = Position {
+        lsn: Some(lsn),
+        tx_id: Some(tx_id),
+        ts_us: Some(now_us()),
+        snapshot: Some(SnapshotMark::default()),
+        ..Position::default()
+    };
+    let progress = Progress {
+        phase: "SNAPSHOT",
+        tables: tables.iter().map(|table| (table.name.to_string(), 0, table.rows, false)).collect(),
+        position: Some(slot::lsn_text(lsn)),
+    };
+    let mut snapshot = Snapshot { session, position, held: None, progress, reported: Instant::now() };
+    for (index, listed) in tables.iter().enumerate() {
+        let Some(meta) = metas.iter().find(|meta| meta.oid == listed.oid) else { continue };
+        snapshot.table(sql, index, meta, &types).await?;
+    }
+    let position = snapshot.finish().await?;
+    sql.query("COMMIT").await.map_err(|e| e.failed_to("end the snapshot"))?;
+    Ok(position)
+}
+
+async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
+    let settings = &session.settings;
+    let level = match (created, settings.snapshot_isolation) {
+        (None, Isolation::ReadCommitted | Isolation::ReadUncommitted) => "READ COMMITTED",
+        // A transaction that only reads sees the same under both of the stricter levels.
+        _ => "REPEATABLE READ",
+    };
+    // The rows are sent as fast as they can be: no statement of a snapshot may run into a limit meant for others.
+    sql.query("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").await?;
+    sql.query(&format!("BEGIN TRANSACTION ISOLATION LEVEL {level}")).await?;
+    if let Some(created) = created {
+        sql.query(&format!("SET TRANSACTION SNAPSHOT {}", literal(&created.snapshot))).await?;
+    }
+    Ok(())
+}
+
+/// The log position and the transaction id that the snapshot's records show.
+async fn place(sql: &mut Wire, known: Option<u64>) -> Result<(u64, i64), PgError> {
+    let rows = sql
+        .query(
+            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, \
+             CASE WHEN pg_is_in_recovery() THEN 0 ELSE txid_current() END",
+        )
+        .await?;
+    let text = |at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
+    Ok((known.or_else(|| parse_lsn(&text(0))).unwrap_or(0), text(1).parse().unwrap_or(0)))
+}
+
+/// The tables to read, in order.
+async fn tables(session: &Session, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
+    let settings = &session.settings;
+    let mut tables = slot::captured(sql, settings).await?;
+    // Rows of a partitioned table are read through its partitions, as the reference's stream names them, unless the
+    // publication sends them as the root's.
+    tables.retain(|table| if settings.publish_via_root { !table.partition } else { !table.partitioned });
+    if let Some(include) = &settings.snapshot_include {
+        tables.retain(|table| include.matches(&table.name.to_string()));
+        tables.sort_by_key(|table| include.position(&table.name.to_string()));
+    }
+    match settings.snapshot_order {
+        RowCountOrder::Disabled => {}
+        RowCountOrder::Ascending => tables.sort_by_key(|table| table.rows.unwrap_or(0)),
+        RowCountOrder::Descending => tables.sort_by_key(|table| std::cmp::Reverse(table.rows.unwrap_or(0))),
+    }
+    Ok(tables)
+}
+
+impl Snapshot<'_> {
+    async fn table(&mut self, sql: &mut Wire, index: usize, meta: &TableMeta, types: &Types) -> Result<(), End> {
+        let settings = Arc::clone(&self.session.settings);
+        let table = Arc::new(Table::from_catalog(meta, types, &settings));
+        let name = meta.name.to_string();
+        let override_sql = settings.snapshot_overrides.iter().find(|(table, _)| table.eq_ignore_ascii_case(&name));
+        let columns: Vec<String> = table.snapshot_columns().map(identifier).collect();
+        let columns = columns.join(", ");
+        let from = match override_sql {
+            Some((_, statement)) => format!("({statement}) AS overridden"),
+            None => format!("{}.{}", identifier(&meta.name.schema), identifier(&meta.name.table)),
+        };
+        let failed = |e: PgError| e.failed_to(&format!("snapshot table {name}"));
+        sql.start_copy(&format!("COPY (SELECT {columns} FROM {from}) TO STDOUT")).await.map_err(failed)?;
+        let mut cells = Vec::new();
+        let mut rows = 0_u64;
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = self.session.cancel.cancelled() => return Err(End::Closed),
+                frame = sql.read_frame() => frame.map_err(failed)?,
+            };
+            match frame.tag {
+                b'd' => {
+                    copy::split(&frame.body, &mut cells);
+                    let row = table.copied_row(&frame.body, &cells)?;
+                    let held =
+                        Held { table: Arc::clone(&table), row, first_of_table: rows == 0, first_table: index == 0 };
+                    rows += 1;
+                    self.push(held).await?;
+                    if rows % 1024 == 0 {
+                        self.report(index, rows, false);
+                    }
+                }
+                b'c' => {
+                    sql.finish_query().await.map_err(failed)?;
+                    break;
+                }
+                b'E' => {
+                    let error = PgError::Db(DbError::parse(&frame.body));
+                    return Err(failed(error).into());
+                }
+                _ => {}
+            }
+        }
+        self.report(index, rows, true);
+        tracing::info!(source = %settings.prefix, table = %name, rows, "table read");
+        Ok(())
+    }
+
+    /// Holds a row back and releases the one before it, whose marker is certain now.
+    async fn push(&mut self, next: Held) -> Result<(), End> {
+        let starts_table = next.first_of_table;
+        let Some(held) = self.held.replace(next) else { return Ok(()) };
+        let marker = match (held.first_of_table, held.first_table, starts_table) {
+            (true, true, _) => Marker::First,
+            (_, _, true) => Marker::LastInTable,
+            (true, false, false) => Marker::FirstInTable,
+            (false, _, false) => Marker::Inner,
+        };
+        self.emit(held, marker);
+        if self.session.outlet.is_full() {
+            self.session.outlet.mark(self.position, 0);
+            self.session.outlet.flush(&self.session.cancel).await?;
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, held: Held, marker: Marker) {
+        let ts_us = now_us();
+        let source = Source {
+            marker,
+            lsn: self.position.lsn.unwrap_or(0),
+            last_commit: None,
+            tx_id: self.position.tx_id,
+            ts_us,
+        };
+        self.position.ts_us = Some(ts_us);
+        let record = self.session.events.read(&held.table, held.row, &source);
+        self.session.outlet.records().push(record);
+    }
+
+    /// Releases the last row, with the position that says that the snapshot is complete.
+    async fn finish(mut self) -> Result<Option<Position>, End> {
+        let Some(held) = self.held.take() else { return Ok(None) };
+        self.emit(held, Marker::Last);
+        self.position.snapshot = Some(SnapshotMark { completed: true });
+        self.session.outlet.mark(self.position, 0);
+        self.session.outlet.flush(&self.session.cancel).await?;
+        (self.session.report)(self.progress);
+        Ok(Some(self.position))
+    }
+
+    fn report(&mut self, index: usize, rows: u64, done: bool) {
+        if let Some(table) = self.progress.tables.get_mut(index) {
+            (table.1, table.3) = (rows, done);
+        }
+        if done || self.reported.elapsed() >= REPORT_EVERY {
+            self.reported = Instant::now();
+            (self.session.report)(self.progress.clone());
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! Streaming: messages of the slot become records, in order, and positions go back to the server.
+//!
+//! A position is marked only where the next event has another place in the log, because events that share one can't be
+//! told apart on a restart. What is confirmed to the server is what the worker said is stored, never more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connect_api::{Error, ErrorKind, Progress};
+use tokio::time::MissedTickBehavior;
+
+use crate::catalog;
+use crate::error::{DbError, PgError};
+use crate::event::{Marker, Source};
+use crate::heartbeat;
+use crate::offset::{MessageType, Position, Resume};
+use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
+use crate::session::{End, Session};
+use crate::slot::{self, lsn_text};
+use crate::table::Table;
+use crate::wire::{Frame, Purpose, Wire, identifier, literal};
+
+/// The transaction that is being read.
+struct Transaction {
+    begin: Begin,
+    /// Delivered as a whole before.
+    skipped: bool,
+    /// Events up to here were delivered before.
+    done_until: Option<u64>,
+    /// Events at exactly that place: one is known to be delivered, of several it is not known which.
+    doubtful: Vec<Message>,
+}
+
+/// A running stream.
+pub struct Stream<'a> {
+    session: &'a mut Session,
+    sql: Option<Wire>,
+    wire: Wire,
+    position: &'a mut Position,
+    resume: Resume,
+    /// `None` for tables that are not captured.
+    tables: HashMap<u32, Option<Arc<Table>>>,
+    transaction: Option<Transaction>,
+    /// The position has moved since it was marked.
+    unmarked: bool,
+    /// Everything before this place is delivered or not wanted.
+    resolved: u64,
+    /// The last place that a mark spoke of, and when.
+    marked: (u64, Instant),
+    received: u64,
+    answer: bool,
+}
+
+fn malformed(error: Malformed) -> Error {
+    Error::new(ErrorKind::Bug, error.to_string()).hint("report this with the server's version")
+}
+
+impl<'a> Stream<'a> {
+    /// A stream from a position on, over sessions that are open.
+    pub fn new(session: &'a mut Session, sql: Wire, wire: Wire, position: &'a mut Position) -> Self {
+        let resume = Resume::from(position);
+        Self {
+            session,
+            sql: Some(sql),
+            wire,
+            position,
+            resume,
+            tables: HashMap::new(),
+            transaction: None,
+            unmarked: false,
+            resolved: 0,
+            marked: (0, Instant::now()),
+            received: 0,
+            answer: false,
+        }
+    }
+
+    /// Streams until the task stops or the connection fails.
+    pub async fn run(mut self) -> Result<(), End> {
+        self.start().await?;
+        let ended = self.serve().await;
+        if let Err(End::Closed) = &ended {
+            self.close().await;
+        }
+        ended
+    }
+
+    async fn start(&mut self) -> Result<(), End> {
+        let settings = Arc::clone(&self.session.settings);
+        let from = self.position.lsn_commit.unwrap_or(0);
+        let mut options =
+            format!("\"proto_version\" '1', \"publication_names\" {}", literal(&identifier(&settings.publication)));
+        for (name, value) in &settings.stream_params {
+            options.push_str(&format!(", {} {}", identifier(name), literal(value)));
+        }
+        let command =
+            format!("START_REPLICATION SLOT {} LOGICAL {} ({options})", identifier(&settings.slot), lsn_text(from));
+        let mut retries = 0;
+        loop {
+            match self.wire.start_copy(&command).await {
+                Ok(()) => break,
+                Err(error) if error.sqlstate() == Some("55006") && retries < settings.slot_max_retries => {
+                    retries += 1;
+                    tracing::warn!(slot = %settings.slot, %error, retries, "the slot is in use; trying again");
+                    tokio::select! {
+                        () = self.session.cancel.cancelled() => return Err(End::Closed),
+                        () = tokio::time::sleep(settings.slot_retry_delay) => {}
+                    }
+                }
+                Err(error) => return Err(start_error(error, from, &settings.slot).into()),
+            }
+        }
+        tracing::info!(source = %settings.prefix, slot = %settings.slot, from = %lsn_text(from), "streaming");
+        self.report();
+        Ok(())
+    }
+
+    fn report(&self) {
+        let position = Some(lsn_text(self.received.max(self.position.furthest())));
+        (self.session.report)(Progress { phase: "STREAMING", tables: Vec::new(), position });
+    }
+
+    async fn serve(&mut self) -> Result<(), End> {
+        let mut status = tokio::time::interval(self.session.settings.status_interval);
+        status.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let beat = self.session.settings.heartbeat_interval;
+        let mut heartbeat = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heartbeat.tick().await;
+        loop {
+            while let Some(frame) = self.wire.buffered_frame().map_err(|e| e.failed_to("read the stream"))? {
+                self.frame(frame).await?;
+                if self.session.outlet.is_full() {
+                    break;
+                }
+            }
+            if std::mem::take(&mut self.answer) {
+                self.confirm().await?;
+            }
+            let session = &mut *self.session;
+            let full = session.outlet.is_full();
+            let content = session.outlet.has_content();
+            tokio::select! {
+                biased;
+                () = session.cancel.cancelled() => return Err(End::Closed),
+                permit = session.outlet.room(), if content => session.outlet.send(permit?),
+                changed = session.confirmed.changed() => {
+                    if changed.is_err() {
+                        return Err(End::Closed);
+                    }
+                    self.confirm().await?;
+                }
+                _ = status.tick() => {
+                    self.confirm().await?;
+                    self.mark_idle();
+                    self.report();
+                }
+                _ = heartbeat.tick(), if beat.is_some() => self.beat().await?,
+                filled = self.wire.fill(), if !full => filled.map_err(|e| e.failed_to("read the stream"))?,
+            }
+        }
+    }
+
+    async fn close(mut self) {
+        if let Err(End::Failed(error)) = self.confirm().await {
+            tracing::debug!(%error, "the last position was not confirmed");
+        }
+        let settings = Arc::clone(&self.session.settings);
+        self.wire.close(true).await;
+        if let Some(mut sql) = self.sql {
+            if settings.slot_drop_on_stop
+                && let Err(error) = slot::drop_slot(&mut sql, &settings.slot).await
+            {
+                tracing::warn!(slot = %settings.slot, %error, "the slot was not dropped");
+            }
+            sql.close(false).await;
+        }
+    }
+
+    /// Tells the server what is stored.
+    async fn confirm(&mut self) -> Result<(), End> {
+        let stored = *self.session.confirmed.borrow_and_update();
+        let stored = if self.session.settings.flush_lsn { stored } else { 0 };
+        let mut message = [0; 34];
+        message[0] = b'r';
+        message[1..9].copy_from_slice(&self.received.max(stored).to_be_bytes());
+        message[9..17].copy_from_slice(&stored.to_be_bytes());
+        message[17..25].copy_from_slice(&stored.to_be_bytes());
+        let clock = crate::event::now_us() - POSTGRES_EPOCH_US;
+        message[25..33].copy_from_slice(&clock.to_be_bytes());
+        self.wire.send_copy_data(&message).await.map_err(|e| e.failed_to("confirm the position"))?;
+        Ok(())
+    }
+
+    /// Lets the stored position follow the log when nothing that is captured changes, so that the server can free it.
+    fn mark_idle(&mut self) {
+        let (place, at) = self.marked;
+        let quiet = at.elapsed() >= 2 * self.session.settings.status_interval;
+        if !quiet || self.transaction.is_some() || self.session.outlet.has_content() || self.resolved <= place {
+            return;
+        }
+        self.position.lsn = Some(self.resolved);
+        self.position.lsn_proc = Some(self.resolved);
+        self.position.lsn_commit = Some(self.resolved);
+        self.position.message = Some(MessageType::Commit);
+        self.position.snapshot = None;
+        self.position.ts_us = Some(crate::event::now_us());
+        self.mark();
+    }
+
+    fn mark(&mut self) {
+        let confirm = self.position.lsn_commit.or(self.position.lsn_proc).unwrap_or(0);
+        self.session.outlet.mark(*self.position, confirm);
+        self.unmarked = false;
+        self.marked = (self.position.furthest().max(self.resolved), Instant::now());
+    }
+
+    async fn beat(&mut self) -> Result<(), End> {
+        let settings = Arc::clone(&self.session.settings);
+        if let Some(query) = &settings.heartbeat_query
+            && let Err(error) = self.sql().await?.query(query).await
+        {
+            tracing::warn!(source = %settings.prefix, %error, "heartbeat.action.query failed");
+        }
+        let record = heartbeat::record(&settings.heartbeat_topic, &settings.prefix);
+        self.session.outlet.records().push(record);
+        if *self.position != Position::default() && !self.unmarked {
+            self.mark();
+        }
+        Ok(())
+    }
+
+    /// The SQL session, opened again when it was lost.
+    async fn sql(&mut self) -> Result<&mut Wire, Error> {
+        let wire = match self.sql.take() {
+            Some(wire) => wire,
+            None => Wire::connect(&self.session.settings.server, Purpose::Sql)
+                .await
+                .map_err(|e| e.failed_to("open a session for the catalogue"))?,
+        };
+        Ok(self.sql.insert(wire))
+    }
+
+    async fn frame(&mut self, frame: Frame) -> Result<(), End> {
+        match frame.tag {
+            b'd' => match pgoutput::replicated(&frame.body).map_err(malformed)? {
+                Replicated::Data { lsn, payload } => {
+                    self.received = self.received.max(lsn);
+                    let message = pgoutput::decode(&payload).map_err(malformed)?;
+                    self.message(lsn, message).await
+                }
+                Replicated::KeepAlive { wal_end, reply } => {
+                    self.received = self.received.max(wal_end);
+                    if self.transaction.is_none() {
+                        self.resolved = self.resolved.max(wal_end);
+                    }
+                    self.answer |= reply;
+                    Ok(())
+                }
+            },
+            b'E' => Err(PgError::Db(DbError::parse(&frame.body)).failed_to("read the stream").into()),
+            b'c' | b'C' | b'Z' => Err(Error::new(ErrorKind::Unavailable, "the server ended the stream").into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn message(&mut self, lsn: u64, message: Message) -> Result<(), End> {
+        match message {
+            Message::Begin(begin) => {
+                let skipped = self.resume.skips_transaction(begin.final_lsn);
+                let done_until = if skipped { None } else { self.resume.take_event() };
+                self.transaction = Some(Transaction { begin, skipped, done_until, doubtful: Vec::new() });
+                Ok(())
+            }
+            Message::Commit(commit) => self.commit(commit),
+            Message::Relation(relation) => self.relation(relation).await,
+            Message::Other | Message::Logical { .. } => Ok(()),
+            change => self.change(lsn, change),
+        }
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), End> {
+        self.settle_doubt()?;
+        if self.unmarked {
+            self.mark();
+        }
+        self.transaction = None;
+        self.position.lsn_commit = Some(commit.end_lsn.max(self.position.lsn_commit.unwrap_or(0)));
+        self.resolved = self.resolved.max(commit.end_lsn);
+        Ok(())
+    }
+
+    async fn relation(&mut self, relation: Relation) -> Result<(), End> {
+        let settings = Arc::clone(&self.session.settings);
+        if !settings.filters.table(&relation.schema, &relation.table) {
+            self.tables.insert(relation.oid, None);
+            return Ok(());
+        }
+        let read = async {
+            let sql = self.sql().await?;
+            let failed =
+                |e: PgError| e.failed_to(&format!("read the columns of {}.{}", relation.schema, relation.table));
+            let metas = catalog::describe(sql, &[relation.oid]).await.map_err(failed)?;
+            let types = catalog::types(sql, relation.columns.iter().map(|column| column.type_oid)).await;
+            Ok::<_, Error>((metas, types.map_err(failed)?))
+        };
+        let (metas, types) = match read.await {
+            Ok(read) => read,
+            Err(error) => {
+                // The session may be what failed: the next attempt opens another one.
+                self.sql = None;
+                return Err(error.into());
+            }
+        };
+        let table = Table::from_relation(&relation, metas.first(), &types, &settings);
+        tracing::debug!(table = %table.name, columns = relation.columns.len(), "table described by the stream");
+        self.tables.insert(relation.oid, Some(Arc::new(table)));
+        Ok(())
+    }
+
+    /// A change: delivered, unless it was before.
+    fn change(&mut self, lsn: u64, message: Message) -> Result<(), End> {
+        let Some(transaction) = &mut self.transaction else {
+            return Err(Error::new(ErrorKind::Bug, "the server sent a change outside of a transaction").into());
+        };
+        if transaction.skipped {
+            return Ok(());
+        }
+        if let Some(done) = transaction.done_until {
+            if lsn < done {
+                return Ok(());
+            }
+            if lsn == done {
+                transaction.doubtful.push(message);
+                return Ok(());
+            }
+            self.settle_doubt()?;
+        }
+        self.deliver(lsn, message)
+    }
+
+    /// Of several events at one place, all are delivered again: better twice than never.
+    fn settle_doubt(&mut self) -> Result<(), End> {
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        let doubtful = std::mem::take(&mut transaction.doubtful);
+        let Some(lsn) = transaction.done_until.take() else { return Ok(()) };
+        if doubtful.len() > 1 {
+            for message in doubtful {
+                self.deliver(lsn, message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, lsn: u64, message: Message) -> Result<(), End> {
+        if self.unmarked && self.position.lsn_proc != Some(lsn) {
+            self.mark();
+        }
+        let before = self.session.outlet.records().len();
+        let kind = match message {
+            Message::Insert { relation, new } => self.insert(lsn, relation, &new)?,
+            Message::Update { relation, old, new } => self.update(lsn, relation, old.as_ref(), &new)?,
+            Message::Delete { relation, old } => self.delete(lsn, relation, &old)?,
+            Message::Truncate { relations } => self.truncate(lsn, &relations)?,
+            _ => return Ok(()),
+        };
+        if self.session.outlet.records().len() > before {
+            let begin = self.transaction.as_ref().map(|transaction| transaction.begin);
+            *self.position = Position {
+                lsn: Some(lsn),
+                lsn_proc: Some(lsn),
+                lsn_commit: self.position.lsn_commit,
+                tx_id: begin.map(|begin| begin.xid.into()),
+                ts_us: begin.map(|begin| begin.commit_us),
+                message: Some(kind),
+                snapshot: None,
+            };
+            self.unmarked = true;
+        }
+        Ok(())
+    }
+
+    fn source(&self, lsn: u64) -> Source {
+        let begin = self.transaction.as_ref().map(|transaction| transaction.begin);
+        Source {
+            marker: Marker::Stream,
+            lsn,
+            last_commit: self.position.lsn_commit,
+            tx_id: begin.map(|begin| begin.xid.into()),
+            ts_us: begin.map_or(0, |begin| begin.commit_us),
+        }
+    }
+
+    fn table(&self, relation: u32) -> Result<Option<Arc<Table>>, Error> {
+        self.tables.get(&relation).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::Bug, format!("the server sent a change of relation {relation} before describing it"))
+        })
+    }
+
+    fn insert(&mut self, lsn: u64, relation: u32, new: &Tuple) -> Result<MessageType, Error> {
+        if let Some(table) = self.table(relation)?.filter(|_| !self.session.settings.skipped.create) {
+            let record = self.session.events.create(&table, table.streamed_row(new, None)?, &self.source(lsn));
+            self.session.outlet.records().push(record);
+        }
+        Ok(MessageType::Insert)
+    }
+
+    fn update(&mut self, lsn: u64, relation: u32, old: Option<&Old>, new: &Tuple) -> Result<MessageType, Error> {
+        if let Some(table) = self.table(relation)?.filter(|_| !self.session.settings.skipped.update) {
+            let old = match old {
+                Some(old) => Some((table.streamed_row(old.tuple(), None)?, matches!(old, Old::Full(_)))),
+                None => None,
+            };
+            let whole = old.as_ref().filter(|(_, whole)| *whole).map(|(row, _)| row.as_slice());
+            let new = table.streamed_row(new, whole)?;
+            let source = self.source(lsn);
+            let Session { events, outlet, .. } = &mut *self.session;
+            events.update(&table, old, new, &source, outlet.records());
+        }
+        Ok(MessageType::Update)
+    }
+
+    fn delete(&mut self, lsn: u64, relation: u32, old: &Old) -> Result<MessageType, Error> {
+        if let Some(table) = self.table(relation)?.filter(|_| !self.session.settings.skipped.delete) {
+            let row = table.streamed_row(old.tuple(), None)?;
+            let source = self.source(lsn);
+            let Session { events, outlet, .. } = &mut *self.session;
+            events.delete(&table, row, &source, outlet.records());
+        }
+        Ok(MessageType::Delete)
+    }
+
+    fn truncate(&mut self, lsn: u64, relations: &[u32]) -> Result<MessageType, Error> {
+        if !self.session.settings.skipped.truncate {
+            for &relation in relations {
+                if let Some(table) = self.table(relation)? {
+                    let record = self.session.events.truncate(&table, &self.source(lsn));
+                    self.session.outlet.records().push(record);
+                }
+            }
+        }
+        Ok(MessageType::Truncate)
+    }
+}
+
+/// Why the stream did not start.
+fn start_error(error: PgError, from: u64, slot: &str) -> Error {
+    let what = format!(
+        "start the replication stream at {} with slot \"{slot}\"; when setting up multiple connectors for the same \
+         database host, please make sure to use a distinct replication slot name for each",
+        lsn_text(from)
+    );
+    if error.sqlstate() != Some("55006") {
+        return error.failed_to(&what);
+    }
+    // The retries that are configured for this case are used up.
+    Error::new(ErrorKind::Config, format!("failed to {what}: {error}"))
+        .class("io.debezium.DebeziumException")
+        .hint("give each connector its own slot.name, or stop what uses this slot")
+        .caused_by(error)
+}

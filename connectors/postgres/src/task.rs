@@ -1,0 +1,105 @@
+//! The task that the worker polls: the near end of the reader's channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connect_api::{Checkpoint, Error, Props, Result, SourceBatch, SourceContext, SourceTask};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::Events;
+use crate::offset::{Position, partition};
+use crate::session::{Outlet, Session};
+use crate::settings::{Settings, later_keys};
+
+/// Longest time that a stopping task waits for its reader to say goodbye to the server.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A running task.
+pub struct PostgresTask {
+    batches: mpsc::Receiver<Result<SourceBatch>>,
+    confirmed: watch::Sender<u64>,
+    cancel: CancellationToken,
+    reader: JoinHandle<()>,
+    failed: bool,
+}
+
+impl PostgresTask {
+    /// Starts the reader where the stored offset says. The server is reached in the background: a failure comes out of
+    /// the first poll.
+    pub async fn start(props: &Props, context: SourceContext) -> Result<Self> {
+        let settings = Arc::new(Settings::parse(props)?);
+        if !props.get("plugin.name").is_some_and(|name| name.as_deref().is_some_and(is_pgoutput)) {
+            return Err(Error::config(crate::validate::ONLY_PGOUTPUT).hint("set plugin.name=pgoutput"));
+        }
+        for key in later_keys(props) {
+            tracing::warn!(connector = %context.connector, task = context.task, key, "this key has no effect yet");
+        }
+        let partition = partition(&settings.prefix);
+        let stored = context.offsets.offset(&partition).await?;
+        let position = stored.as_ref().map(Position::from_offset).transpose()?;
+        let cancel = context.cancel.child_token();
+        let (sender, batches) = mpsc::channel(settings.queue_batches);
+        let (confirmed, confirmations) = watch::channel(0);
+        let session = Session {
+            events: Events::new(&settings, context.task),
+            outlet: Outlet::new(sender, partition, settings.batch_size),
+            settings,
+            position,
+            snapshot_done: false,
+            confirmed: confirmations,
+            cancel: cancel.clone(),
+            report: context.progress,
+        };
+        let reader = tokio::spawn(session.run());
+        Ok(Self { batches, confirmed, cancel, reader, failed: false })
+    }
+}
+
+fn is_pgoutput(name: &str) -> bool {
+    name.trim().eq_ignore_ascii_case("pgoutput")
+}
+
+#[async_trait]
+impl SourceTask for PostgresTask {
+    async fn poll(&mut self) -> Result<SourceBatch> {
+        match self.batches.recv().await {
+            Some(Err(error)) => {
+                self.failed = true;
+                Err(error)
+            }
+            Some(batch) => batch,
+            None if self.cancel.is_cancelled() => Ok(SourceBatch::default()),
+            None => Err(Error::connect("the reader of the database ended unexpectedly").hint("restart the task")),
+        }
+    }
+
+    async fn committed(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let lsn = checkpoint.tag;
+        self.confirmed.send_if_modified(|confirmed| {
+            let later = lsn > *confirmed;
+            if later {
+                *confirmed = lsn;
+            }
+            later
+        });
+        Ok(())
+    }
+
+    async fn stop(mut self: Box<Self>) -> Result<()> {
+        self.cancel.cancel();
+        self.batches.close();
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.reader).await.is_err() {
+            self.reader.abort();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PostgresTask {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
