@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -139,6 +140,7 @@ impl MemoryBroker {
             paused: false,
             events: VecDeque::new(),
             batch: 500,
+            polls: Arc::default(),
         }
     }
 }
@@ -228,9 +230,15 @@ pub struct MemoryConsumer {
     pub events: VecDeque<ConsumerEvent>,
     /// Records of one poll.
     pub batch: usize,
+    polls: Arc<AtomicUsize>,
 }
 
 impl MemoryConsumer {
+    /// Counts the polls.
+    pub fn polls(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.polls)
+    }
+
     fn read(&mut self) -> Option<ConsumerEvent> {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
@@ -268,6 +276,7 @@ impl MemoryConsumer {
 #[async_trait]
 impl Consume for MemoryConsumer {
     async fn poll(&mut self, wait: Duration) -> Option<ConsumerEvent> {
+        self.polls.fetch_add(1, Ordering::Relaxed);
         if let Some(event) = self.read() {
             return Some(event);
         }

@@ -8,10 +8,11 @@
 //! 3. While a batch waits to be given again, or the task rests, partitions are paused and the consumer is polled on, which
 //!    keeps the membership in the group.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Error, Result, SinkRecord, SinkTask};
+use connect_api::{Error, Rejected, Result, SinkRecord, SinkTask};
 use connect_kafka as kafka;
 use tokio::time::{Instant, sleep};
 
@@ -30,6 +31,8 @@ const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
 const REDELIVERY_FIRST: Duration = Duration::from_millis(300);
 /// The longest wait before a batch is given again.
 const REDELIVERY_MAX: Duration = Duration::from_secs(30);
+/// A `put` that takes longer than this is accompanied by polls of the consumer, which keep the membership in the group.
+pub const SLOW_PUT: Duration = Duration::from_secs(10);
 /// How long leaving the group may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The class that the JVM names for errors of a sink.
@@ -46,6 +49,8 @@ pub struct SinkLoop {
     pub metrics: Arc<TaskMetrics>,
     /// `offset.flush.interval.ms`.
     pub flush_interval: Duration,
+    /// After so long a `put` counts as slow; [`SLOW_PUT`] but in tests.
+    pub slow_put: Duration,
 }
 
 /// Records that were read and not put yet.
@@ -69,6 +74,8 @@ struct Redelivery {
 struct Work {
     positions: Positions,
     redelivery: Option<Redelivery>,
+    /// Events that came while a slow `put` was under way. Partitions are paused then, so that they are few.
+    backlog: VecDeque<ConsumerEvent>,
     resting: bool,
     next_commit: Instant,
 }
@@ -79,6 +86,7 @@ impl SinkLoop {
         let mut work = Work {
             positions: Positions::default(),
             redelivery: None,
+            backlog: VecDeque::new(),
             resting: false,
             next_commit: Instant::now() + self.flush_interval,
         };
@@ -109,7 +117,7 @@ impl SinkLoop {
                     }
                     continue;
                 }
-                event = self.consumer.poll(wait) => event,
+                event = next_event(&mut *self.consumer, &mut work.backlog, wait) => event,
             };
             if let Some(event) = event {
                 self.handle(work, event).await?;
@@ -259,7 +267,7 @@ impl SinkLoop {
     async fn deliver(&mut self, work: &mut Work, batch: Batch, wait: Duration) -> Result<()> {
         let started = Instant::now();
         if !batch.records.is_empty() {
-            match self.task.put(&batch.records).await {
+            match self.put(work, &batch.records).await? {
                 Ok(rejected) => self.reject(&batch, rejected).await?,
                 Err(error) if error.kind().retriable() => return self.put_off(work, batch, wait, error),
                 Err(error) => return Err(exiting(error)),
@@ -276,6 +284,28 @@ impl SinkLoop {
         );
         work.positions.passed(&batch.raw);
         Ok(())
+    }
+
+    /// Calls `put`. The outer error is one of Kafka's.
+    async fn put(&mut self, work: &mut Work, records: &[SinkRecord]) -> Result<Result<Vec<Rejected>>> {
+        let Self { task, consumer, slow_put, .. } = self;
+        let mut put = task.put(records);
+        tokio::select! {
+            biased;
+            done = &mut put => return Ok(done),
+            () = sleep(*slow_put) => consumer.pause(&work.positions.partitions())?,
+        }
+        let done = loop {
+            tokio::select! {
+                biased;
+                done = &mut put => break done,
+                event = consumer.poll(MAX_POLL_WAIT) => work.backlog.extend(event),
+            }
+        };
+        if work.redelivery.is_none() && !work.resting {
+            consumer.resume(&work.positions.partitions())?;
+        }
+        Ok(done)
     }
 
     /// `RetriableException`: the same batch again, later.
@@ -297,12 +327,12 @@ impl SinkLoop {
         Ok(())
     }
 
-    async fn reject(&mut self, batch: &Batch, rejected: Vec<connect_api::Rejected>) -> Result<()> {
+    async fn reject(&mut self, batch: &Batch, rejected: Vec<Rejected>) -> Result<()> {
         if rejected.is_empty() {
             return Ok(());
         }
         let class: Arc<str> = Arc::from(SINK_TASK);
-        for connect_api::Rejected { index, error } in rejected {
+        for Rejected { index, error } in rejected {
             let raw = batch.places.get(index).and_then(|place| batch.raw.get(*place)).ok_or_else(|| {
                 Error::connect(format!("the sink rejected record {index} of a batch of {}", batch.records.len()))
             })?;
@@ -386,6 +416,18 @@ impl Batch {
     }
 }
 
+/// The next event: what came during a slow `put` first.
+async fn next_event(
+    consumer: &mut dyn Consume,
+    backlog: &mut VecDeque<ConsumerEvent>,
+    wait: Duration,
+) -> Option<ConsumerEvent> {
+    match backlog.pop_front() {
+        Some(event) => Some(event),
+        None => consumer.poll(wait).await,
+    }
+}
+
 fn exiting(cause: Error) -> Error {
     wrap("Exiting WorkerSinkTask due to unrecoverable exception.", cause)
 }
@@ -396,3 +438,7 @@ fn api_partitions(partitions: &[kafka::TopicPartition]) -> Vec<connect_api::Topi
         .map(|p| connect_api::TopicPartition { topic: Arc::clone(&p.topic), partition: p.partition })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "sink_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use crate::io::Subscription;
 use crate::metrics::TaskMetrics;
 use crate::offsets::TaskOffsets;
 use crate::report::Reporter;
-use crate::sink::SinkLoop;
+use crate::sink::{SLOW_PUT, SinkLoop};
 use crate::source::{SourceLoop, SourceSettings};
 use crate::topic_creation::TopicCreation;
 use crate::unit::{TaskStart, UnitNews};
@@ -183,6 +183,7 @@ impl Making {
             used: self.used(),
             metrics: Arc::clone(&self.metrics),
             flush_interval: self.shared.settings.flush_interval,
+            slow_put: SLOW_PUT,
             control: self.control,
         };
         sink_loop.run().await

@@ -10,7 +10,7 @@ use connect_plugins::Pipeline;
 use crate::convert::{ConverterClasses, Converters};
 
 /// Text as it is; the text `POISON` does not convert, in either direction.
-struct Text;
+pub(crate) struct Text;
 
 impl Converter for Text {
     fn serialize(&self, _topic: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool> {

@@ -242,3 +242,7 @@ impl Units for WorkerUnits {
         self.resets.reset(name);
     }
 }
+
+#[cfg(test)]
+#[path = "units_tests.rs"]
+mod tests;
