@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::changes::{changes_in_kafka, mark};
+use super::changes::{changes_in_kafka, mark, settled};
 use super::ends::Ends;
 use super::pipeline::{SINK, SOURCE};
 use super::screen::Screen;
@@ -57,6 +57,7 @@ pub(super) async fn run(ends: &Ends, api: &Api, screen: &Screen) -> Result<(), F
 
     api.change(SINK, "resume").await?;
     mark(ends, &customers, "after the pause").await?;
+    settled(ends).await?;
     let moved = count().await? - documents;
     screen.say(&format!("sink resumed: {moved} new documents in MongoDB"));
     Ok(())

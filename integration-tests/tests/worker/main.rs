@@ -1,0 +1,12 @@
+//! Integration tests with the real worker and real servers, which this process starts once.
+//!
+//! One binary, so that all of them share the servers. `TIDEGATE_BIN` runs another worker than the one of this
+//! checkout: what is expected here is what Apache Kafka's worker does, except where a test says so.
+
+mod crash;
+mod mongodb;
+mod pause;
+mod postgres;
+mod rest;
+mod support;
+mod testbed;
