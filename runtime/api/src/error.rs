@@ -133,7 +133,7 @@ impl Error {
         self.kind
     }
 
-    /// What happened, without the cause.
+    /// What happened, without the cause. Empty stands for a Java exception without a message.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -150,7 +150,11 @@ impl Error {
 
     /// The trace as status records and logs carry it: a Java-like first line, then the causes.
     pub fn trace(&self) -> String {
-        let mut text = format!("{}: {}", self.java_class(), self.message);
+        let mut text = self.java_class().to_owned();
+        if !self.message.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.message);
+        }
         if let Some(hint) = &self.hint {
             text.push_str("\n\tremedy: ");
             text.push_str(hint);

@@ -83,7 +83,8 @@ impl DeadLetters {
                 ("__connect.errors.exception.message", &message),
                 ("__connect.errors.exception.stacktrace", &trace),
             ];
-            headers.extend(context.map(|(name, value)| (name, Some(value.as_bytes()))));
+            // An exception without a message has a null header, as `WriteSkippedException` of the MongoDB sink.
+            headers.extend(context.map(|(name, value)| (name, Some(value.as_bytes()).filter(|value| !value.is_empty()))));
         }
         let letter = Message {
             topic: &self.config.topic,
