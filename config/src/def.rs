@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::parse::{ConfigValue, Props};
+use crate::parse::{ConfigError, ConfigValue, Props};
 use crate::validators::Validator;
 
 /// The type of a key, named as the REST API names it.
@@ -173,12 +173,18 @@ impl ConfigKey {
     /// When the text does not parse: a declaration is code, and a test of each definition builds it.
     #[must_use]
     pub fn default(mut self, default: impl IntoDefault) -> Self {
-        self.default = Default::Value(match default.into_default() {
-            None => ConfigValue::Null,
-            Some(text) => crate::parse::parse_type(&self.name, Some(&text), self.ty)
+        let text = default.into_default();
+        self.default = Default::Value(
+            crate::parse::parse_type(&self.name, text.as_deref(), self.ty)
                 .expect("the default of a declared key parses as the key's type"),
-        });
+        );
         self
+    }
+
+    /// The default, for definitions that are not code.
+    pub fn try_default(mut self, text: Option<&str>) -> Result<Self, ConfigError> {
+        self.default = Default::Value(crate::parse::parse_type(&self.name, text, self.ty)?);
+        Ok(self)
     }
 
     #[must_use]
@@ -268,8 +274,13 @@ impl ConfigDef {
     /// When the key's own default does not pass its validator: a declaration is code, and a test of each definition
     /// builds it.
     pub fn define(&mut self, key: ConfigKey) -> &mut Self {
+        self.try_define(key).expect("the default of a declared key passes its validator")
+    }
+
+    /// The same for definitions that are not code: the error is that of the key's default.
+    pub fn try_define(&mut self, key: ConfigKey) -> Result<&mut Self, ConfigError> {
         if let (Default::Value(default), Some(validator)) = (&key.default, &key.validator) {
-            validator.ensure_valid(&key.name, default).expect("the default of a declared key passes its validator");
+            validator.ensure_valid(&key.name, default)?;
         }
         if let Some(group) = &key.group
             && !self.groups.contains(group)
@@ -277,7 +288,7 @@ impl ConfigDef {
             self.groups.push(group.clone());
         }
         self.keys.insert(key.name.clone(), key);
-        self
+        Ok(self)
     }
 
     /// Adds every key of another definition.

@@ -1,14 +1,14 @@
 //! What the registry adds to the keys of every connector: classes to choose from, versions, the keys of transforms
 //! and predicates (`ConnectorConfig.enrich`, `PluginsRecommenders`).
 
-use connect_api::{Plugin, PluginType};
+use connect_api::{Plugin, PluginKind, PluginType};
 use connect_config::validators::check;
 use connect_config::{
     ConfigDef, ConfigError, ConfigKey, ConfigValue, Importance, NULL, Props, Recommendation, Type, Validator, Width,
     without_prefix,
 };
 
-use crate::connector::transformation_keys;
+use crate::connector::{SinkConnectorConfig, SourceConnectorConfig, transformation_keys};
 use crate::registry::{Lookup, PluginRegistry};
 
 /// The three converters of a connector: key and what they must be.
@@ -58,10 +58,28 @@ fn versions(registry: &PluginRegistry, class: Option<&str>) -> Vec<ConfigValue> 
     plugin.map(|plugin| vec![text(plugin.version)]).unwrap_or_default()
 }
 
-/// Classes, versions and defaults that depend on the worker's plugins and its own converters.
-pub(crate) fn plugin_defaults(
+/// All keys of a plugin, as `GET /connector-plugins/{plugin}/config` lists them: its own, and behind those of a
+/// connector the ones that every connector has, as far as it does not define them itself.
+pub fn plugin_config(registry: &PluginRegistry, plugin: &Plugin) -> ConfigDef {
+    let (own, base) = match &plugin.kind {
+        PluginKind::Source(connector) => (connector.config_def(), SourceConnectorConfig::full_def()),
+        PluginKind::Sink(connector) => (connector.config_def(), SinkConnectorConfig::full_def()),
+        _ => return (plugin.config_def)().clone(),
+    };
+    let mut def = own.clone();
+    for key in connector_keys(registry, None, plugin, base).keys() {
+        if def.key(&key.name).is_none() {
+            def.define(key.clone());
+        }
+    }
+    def
+}
+
+/// The keys of every connector with classes, versions and defaults that depend on the worker's plugins and, when it
+/// is given, its own converters.
+pub(crate) fn connector_keys(
     registry: &PluginRegistry,
-    worker: &Props,
+    worker: Option<&Props>,
     connector: &Plugin,
     mut def: ConfigDef,
 ) -> ConfigDef {
@@ -70,9 +88,9 @@ pub(crate) fn plugin_defaults(
         key.default(version).recommender(move |_, _| Recommendation { values: vec![text(version)], visible: true })
     });
     for (name, kind) in CONVERTERS {
-        let default = worker.get(name).and_then(Option::as_deref).map(str::trim);
-        let default = default
-            .or((name == "header.converter").then_some("org.apache.kafka.connect.storage.SimpleHeaderConverter"));
+        let default = worker.and_then(|worker| worker.get(name)).and_then(Option::as_deref).map(str::trim);
+        let default = default.or((worker.is_some() && name == "header.converter")
+            .then_some("org.apache.kafka.connect.storage.SimpleHeaderConverter"));
         // The worker may name it by an alias; the connector sees the class.
         let default = default.map(|class| registry.any(class).map_or(class, |plugin| plugin.class).to_owned());
         let choices = choose_class(registry, kind);

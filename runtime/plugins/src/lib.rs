@@ -15,6 +15,7 @@ pub mod validate;
 
 pub use chain::{Pipeline, Stage, build_chain};
 pub use connector::{ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig};
+pub use enrich::plugin_config;
 pub use overrides::{ClientOverridePolicy, ClientType};
 pub use registry::{Lookup, PluginListing, PluginRegistry};
 pub use settings::{ConnectorSettings, ErrorTolerance, Role, TopicCreationGroup, TopicSelection};

@@ -1,6 +1,8 @@
 //! Which client settings a connector may override (`ConnectorClientConfigOverridePolicy`).
 
-use connect_config::{ConfigError, Props, without_prefix};
+use connect_config::{ConfigError, ConfigKey, Props, without_prefix};
+
+use crate::clients;
 
 /// The clients that the worker makes for a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +29,11 @@ impl ClientType {
             Self::Consumer => "consumer.",
             Self::Admin => "admin.",
         }
+    }
+
+    /// The definition of one of the client's settings; `None` when Kafka has none of this name.
+    pub fn key(self, name: &str) -> Option<ConfigKey> {
+        clients::key(self, name)
     }
 
     /// What a connector overrides for this client, prefix removed.

@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use connect_api::{Error, ErrorKind, ExactlyOnce, Plugin, PluginKind, Result, SinkConnector, SourceConnector};
-use connect_config::{ConfigDef, ConfigEntry, ConfigValue, Props, Validated, without_prefix};
+use connect_config::{ConfigDef, ConfigEntry, Props, Validated, without_prefix};
 
-use crate::clients;
-use crate::enrich::{enrich, plugin_defaults};
+use crate::enrich::{connector_keys, enrich};
 use crate::overrides::{ClientOverridePolicy, ClientType};
 use crate::registry::{Lookup, PluginRegistry};
 use crate::{SinkConnectorConfig, SourceConnectorConfig};
@@ -122,7 +121,7 @@ fn common_part(
     base: ConfigDef,
     props: &Props,
 ) -> Validated {
-    let mut def = plugin_defaults(registry, &context.worker, plugin, base);
+    let mut def = connector_keys(registry, Some(&context.worker), plugin, base);
     enrich(registry, &mut def, props);
     def.validate_with(props, &|name| registry.is_known_class(name))
 }
@@ -250,11 +249,15 @@ fn merge_own(mut common: Validated, own_def: &ConfigDef, own: Validated) -> Vali
             entry.key = own_def.key(&entry.name).cloned();
         }
         match common.entries.iter_mut().find(|known| known.name == entry.name) {
-            Some(known) => {
+            Some(known) if known.key.is_some() => {
                 let key = entry.key.take().or_else(|| known.key.take());
                 *known = ConfigEntry { key, ..entry };
             }
-            None => common.entries.push(entry),
+            _ => {
+                // Only the connector defines it: what the worker found, a null, the connector's entry overrides.
+                common.entries.retain(|known| known.name != entry.name);
+                common.entries.push(entry);
+            }
         }
     }
     // Undefined keys come first; the order is kept otherwise.
@@ -299,7 +302,7 @@ fn override_part(policy: ClientOverridePolicy, client: ClientType, props: &Props
     let mut part = Validated::default();
     for (name, given) in client.overrides(props) {
         let full = format!("{prefix}{name}");
-        let mut entry = match clients::key(client, &name) {
+        let mut entry = match client.key(&name) {
             None => ConfigEntry::undefined(&full, given.as_deref()),
             Some(mut key) => {
                 let value = connect_config::parse_type(&name, given.as_deref(), key.ty)?;
@@ -354,9 +357,6 @@ fn converter_part(
         entry.name = format!("{prefix}{}", entry.name);
         if let Some(definition) = &mut entry.key {
             definition.name.clone_from(&entry.name);
-        }
-        if matches!(entry.value, ConfigValue::Null) && entry.errors.is_empty() {
-            entry.recommended.clear();
         }
     }
     Some(part)
