@@ -4,3 +4,4 @@ pub mod class;
 pub mod display;
 pub mod hash;
 pub mod text;
+pub mod utf8;
