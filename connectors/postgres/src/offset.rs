@@ -19,6 +19,17 @@ pub enum MessageType {
 }
 
 impl MessageType {
+    const ALL: [Self; 6] = [Self::Insert, Self::Update, Self::Delete, Self::Truncate, Self::Message, Self::Commit];
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// True for what happens inside a transaction.
+    fn is_change(self) -> bool {
+        self != Self::Commit
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Insert => "INSERT",
@@ -107,7 +118,7 @@ impl Position {
             lsn_commit: lsn("lsn_commit")?,
             tx_id: number("txId")?,
             ts_us: number("ts_usec")?,
-            message: None,
+            message: offset.get("messageType").and_then(Value::as_str).and_then(MessageType::parse),
             snapshot: in_snapshot
                 .then(|| SnapshotMark { completed: flag("snapshot_completed") || flag("last_snapshot_record") }),
         })
@@ -140,10 +151,10 @@ impl Resume {
             return Self { commit: 0, event: None };
         }
         let commit = position.lsn_commit.unwrap_or(0);
-        // At a commit, or at a place between transactions, the next transaction is whole. Its events may well
-        // stand before that place in the log.
-        let event = position.lsn_proc.or(position.lsn).filter(|&event| event > commit);
-        Self { commit, event }
+        // After a commit the next transaction is whole. The place alone does not tell: events of a transaction may
+        // stand before the end of the one that was committed earlier, or exactly there.
+        let change = position.message.is_some_and(MessageType::is_change);
+        Self { commit, event: position.lsn_proc.or(position.lsn).filter(|_| change) }
     }
 
     /// True when a whole transaction is delivered already.
@@ -177,8 +188,7 @@ mod tests {
             serde_json::to_string(&offset).expect("serializable"),
             r#"{"lsn_proc":100,"messageType":"INSERT","lsn_commit":90,"lsn":100,"txId":7,"ts_usec":1700000000000000}"#
         );
-        let read = Position::from_offset(&offset).expect("readable");
-        assert_eq!(Position { message: position.message, ..read }, position);
+        assert_eq!(Position::from_offset(&offset).expect("readable"), position);
     }
 
     #[test]
@@ -197,14 +207,25 @@ mod tests {
 
     #[test]
     fn a_resumed_stream_skips_what_is_done() {
-        let position = Position { lsn: Some(120), lsn_proc: Some(120), lsn_commit: Some(100), ..Position::default() };
+        let insert = Some(MessageType::Insert);
+        let at = |lsn, commit, message| Position {
+            lsn: Some(lsn),
+            lsn_proc: Some(lsn),
+            lsn_commit: Some(commit),
+            message,
+            ..Position::default()
+        };
+        let position = at(120, 100, insert);
         let mut resume = Resume::from(&position);
         assert!(resume.skips_transaction(95));
         assert!(!resume.skips_transaction(130));
         assert_eq!(resume.take_event(), Some(120));
         assert_eq!(resume.take_event(), None);
-        // Between transactions nothing of the next one is done, although its events may stand earlier.
-        let between = Position { lsn: Some(100), lsn_proc: Some(100), lsn_commit: Some(100), ..Position::default() };
+        // An event may stand before the end of the transaction that was committed earlier, or exactly there.
+        assert_eq!(Resume::from(&at(90, 100, insert)).take_event(), Some(90));
+        assert_eq!(Resume::from(&at(100, 100, insert)).take_event(), Some(100));
+        // After a commit nothing of the next transaction is done.
+        let between = at(100, 100, Some(MessageType::Commit));
         assert_eq!(Resume::from(&between).take_event(), None);
     }
 }
