@@ -40,7 +40,7 @@ fn description(key: &ConfigKey) -> String {
     }
 }
 
-/// A bar would end the cell.
+/// A bar would end the cell, an angle bracket begin an HTML tag.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+    text.replace('|', "\\|").replace('<', "&lt;")
 }
