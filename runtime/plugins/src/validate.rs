@@ -333,10 +333,7 @@ fn converter_part(
 ) -> Option<Validated> {
     let class = props.get(key)?.as_deref()?.trim();
     let interface = if kind == "header" { "HeaderConverter" } else { "Converter" };
-    let plugin = match registry.lookup(class) {
-        Lookup::Found(plugin) => plugin,
-        _ => return None,
-    };
+    let Lookup::Found(plugin) = registry.lookup(class) else { return None };
     let fits = match plugin.kind {
         PluginKind::Converter(_, header) => kind != "header" || header.is_some(),
         PluginKind::HeaderConverter(_) => kind == "header",
