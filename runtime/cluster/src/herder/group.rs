@@ -104,7 +104,7 @@ impl Herder {
         out: &mut Vec<Effect>,
     ) {
         let protocol = Protocol::from_name(protocol).unwrap_or(Protocol::Eager);
-        let members: Vec<Member> = members.iter().map(|(id, bytes)| member(id, bytes)).collect();
+        let members: Vec<Member> = members.iter().map(|(id, bytes)| member(protocol, id, bytes)).collect();
         let newest = members.iter().map(|member| member.config_offset).max().unwrap_or(-1);
         let leader_url =
             members.iter().find(|m| m.id == leader_id).map_or_else(|| self.config.url.clone(), |m| m.url.clone());
@@ -162,18 +162,20 @@ impl Herder {
     ) {
         self.rejoining = false;
         self.completed_generation = generation;
-        let assignment = protocol::decode_assignment(bytes).unwrap_or_else(|_| Assignment {
-            // A leader that says nothing that can be read has told us nothing: the next round may.
-            error: CONFIG_MISMATCH,
-            leader: leader_id.clone(),
-            ..Assignment::default()
-        });
+        let chosen = Protocol::from_name(protocol);
+        let assignment =
+            protocol::decode_assignment(chosen.unwrap_or(Protocol::Eager), bytes).unwrap_or_else(|_| Assignment {
+                // A leader that says nothing that can be read has told us nothing: the next round may.
+                error: CONFIG_MISMATCH,
+                leader: leader_id.clone(),
+                ..Assignment::default()
+            });
         let seat = Seat {
             generation,
             member_id,
             leader_id,
             leader_url: assignment.leader_url.clone(),
-            protocol: Protocol::from_name(protocol),
+            protocol: chosen,
             config_offset: assignment.config_offset,
             settled: true,
         };
@@ -323,8 +325,8 @@ impl Herder {
     }
 }
 
-fn member(id: &str, bytes: &[u8]) -> Member {
-    match protocol::decode_metadata(bytes) {
+fn member(protocol: Protocol, id: &str, bytes: &[u8]) -> Member {
+    match protocol::decode_metadata(protocol, bytes) {
         Ok(metadata) => Member {
             id: id.to_owned(),
             url: metadata.url,
