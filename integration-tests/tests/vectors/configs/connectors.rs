@@ -1,6 +1,6 @@
 //! Validation of whole connector configurations, with the plugins that we have.
 
-use connect_api::Error;
+use connect_api::{Error, PluginType};
 use connect_config::{ConfigEntry, Validated};
 use connect_plugins::{ClientOverridePolicy, PluginRegistry, ValidationContext, WorkerMode, validate_connector};
 use serde_json::Value as Json;
@@ -14,6 +14,8 @@ pub(crate) fn registry() -> PluginRegistry {
     let mut plugins = connect_formats::plugins();
     plugins.extend(connect_transforms::plugins());
     plugins.extend(connect_file::plugins());
+    plugins.extend(connect_postgres::plugins());
+    plugins.extend(connect_mongodb::plugins());
     PluginRegistry::new(plugins)
 }
 
