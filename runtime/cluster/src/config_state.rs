@@ -245,12 +245,15 @@ impl ConfigState {
             return Err(Refusal::Why("a commit of tasks is never removed"));
         };
         let count = integer(object(&value)?.get("tasks"), key)?;
+        let had_any = entry.deferred.is_some();
         let deferred = entry.deferred.as_mut().map(std::mem::take).unwrap_or_default();
         let complete = (0..count).all(|task| u32::try_from(task).is_ok_and(|task| deferred.contains_key(&task)));
         let mut updated = Vec::new();
         if complete {
             entry.applied = entry.config.clone();
-            entry.task_generation = Some(entry.task_generation.map_or(0, |generation| generation.saturating_add(1)));
+            if had_any {
+                entry.task_generation = Some(entry.task_generation.map_or(0, |last| last.saturating_add(1)));
+            }
             let connector = ConnectorId::from(name);
             updated.extend(deferred.keys().map(|task| TaskId { connector: Arc::clone(&connector), task: *task }));
             entry.tasks.extend(deferred);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connect_cluster::config_record::{ConfigRecord, SessionKey};
-use connect_cluster::{Effect, Event};
+use connect_cluster::{Effect, Event, HerdError};
 use connect_kafka::group::OfferedProtocol;
 use rand::RngCore;
 use tokio::sync::mpsc;
@@ -42,7 +42,8 @@ impl Drive {
             Effect::Validate { id, config } => {
                 let validator = Arc::clone(&self.hands.validator);
                 self.beside(|inbox| async move {
-                    let outcome = validator.check(&config).await;
+                    let check = tokio::spawn(async move { validator.check(&config).await });
+                    let outcome = check.await.unwrap_or_else(|error| Err(broke_off("validation", &error)));
                     tell(&inbox, Input::Event(Event::Validated { id, outcome })).await;
                 });
             }
@@ -109,14 +110,16 @@ impl Drive {
             Effect::ReadOffsets { id, name, config } => {
                 let Some(answer) = self.answers.remove(&id) else { return };
                 self.beside(|_| async move {
-                    let outcome = units.offsets(&name, &config).await;
+                    let read = tokio::spawn(async move { units.offsets(&name, &config).await });
+                    let outcome = read.await.unwrap_or_else(|error| Err(broke_off("the reading of offsets", &error)));
                     respond(answer, outcome.map(connect_cluster::Reply::Offsets));
                 });
             }
             Effect::AlterOffsets { id, name, config, offsets } => {
                 let answer = self.answers.remove(&id);
                 self.beside(|inbox| async move {
-                    let outcome = units.alter_offsets(&name, &config, offsets).await;
+                    let alter = tokio::spawn(async move { units.alter_offsets(&name, &config, offsets).await });
+                    let outcome = alter.await.unwrap_or_else(|error| Err(broke_off("the change of offsets", &error)));
                     if let Some(answer) = answer {
                         respond(answer, outcome.map(connect_cluster::Reply::Message));
                     }
@@ -161,6 +164,12 @@ async fn append(log: &dyn Log, records: &[ConfigRecord]) -> Result<(), String> {
     log.read_to_end()
         .await
         .map_err(|error| format!("Failed to read back what was written to the config topic: {error}"))
+}
+
+/// A connector's code panicked: its request fails, and nothing else.
+fn broke_off(what: &str, error: &tokio::task::JoinError) -> HerdError {
+    tracing::error!(%error, what, "a connector broke off");
+    HerdError::internal(format!("The connector broke off during {what}; see the worker's log"))
 }
 
 /// Tells the loop, which may have ended.
