@@ -202,7 +202,8 @@ impl SinkLoop {
         let (connector, task) = (&*self.reporter.connector, self.reporter.task);
         tracing::info!(connector, task, partitions = partitions.len(), lost, "partitions were revoked");
         if !lost {
-            self.commit(work).await?;
+            // What could not be flushed is read again by whoever gets the partitions; a seek would wait for the rebalance.
+            self.flush_and_commit(work).await?;
         }
         let closed = self.task.close(&api_partitions(partitions)).await;
         work.positions.remove(partitions);
@@ -342,18 +343,23 @@ impl SinkLoop {
         Ok(())
     }
 
-    /// Flushes the sink and commits what that makes durable. Under a failed flush the consumer goes back to what was
-    /// committed last, as the JVM's does.
+    /// Commits what is durable. When the sink can't flush, the consumer goes back to what was committed last, as the JVM's
+    /// does.
     async fn commit(&mut self, work: &mut Work) -> Result<()> {
+        if self.flush_and_commit(work).await? { Ok(()) } else { self.rewind(work).await }
+    }
+
+    /// Flushes the sink and commits what that makes durable; false when the sink can't flush.
+    async fn flush_and_commit(&mut self, work: &mut Work) -> Result<bool> {
         work.next_commit = Instant::now() + self.flush_interval;
         let offsets = work.positions.uncommitted();
         if offsets.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         self.reporter.settle().await?;
         if let Err(error) = self.task.flush().await {
-            self.log_commit_failure(&error, "failed to flush the sink, rewinding to the last committed offsets");
-            return self.rewind(work).await;
+            self.log_commit_failure(&error, "failed to flush the sink, its records will be given again");
+            return Ok(false);
         }
         match self.consumer.commit(offsets.clone()).await {
             Ok(()) => {
@@ -362,7 +368,7 @@ impl SinkLoop {
             }
             Err(error) => self.log_commit_failure(&error, "failed to commit offsets, trying again later"),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn log_commit_failure(&self, error: &Error, what: &str) {
@@ -383,7 +389,7 @@ impl SinkLoop {
 
     /// The orderly end: what was put is flushed and committed, and the partitions are closed.
     async fn close_all(&mut self, work: &mut Work) -> Result<()> {
-        self.commit(work).await?;
+        self.flush_and_commit(work).await?;
         self.task.close(&api_partitions(&work.positions.partitions())).await
     }
 }
