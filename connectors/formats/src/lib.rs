@@ -4,6 +4,7 @@ mod bytes;
 mod json;
 mod numbers;
 mod settings;
+mod simple_header;
 mod string;
 
 pub use json::JsonConverter;
@@ -15,7 +16,7 @@ const KAFKA_VERSION: &str = "4.1.1";
 
 /// What this crate offers to the worker.
 pub fn plugins() -> Vec<Plugin> {
-    let mut plugins = vec![json::plugin(), string::plugin()];
+    let mut plugins = vec![json::plugin(), string::plugin(), simple_header::plugin()];
     plugins.extend(bytes::plugins());
     plugins.extend(numbers::plugins());
     plugins

@@ -13,6 +13,7 @@ pub mod source;
 pub mod transform;
 pub mod validate;
 pub mod value;
+pub mod values;
 
 pub use bytes::{Bytes, BytesMut};
 pub use bytestring::ByteString;
