@@ -30,6 +30,8 @@ const POLL_WAIT: Duration = Duration::from_millis(50);
 /// How long a broker may hold a fetch without data. Short, because partitions that become ready while a fetch is out have to
 /// wait for its end at the start.
 const FETCH_WAIT_MS: &str = "100";
+/// How often an open transaction is looked at again.
+const OPEN_TRANSACTION_PAUSE: Duration = Duration::from_millis(10);
 /// Read-ahead of one log.
 const READ_AHEAD_KBYTES: &str = "2048";
 
@@ -159,9 +161,7 @@ impl TopicLog {
                 let positions = self.shared.positions.lock();
                 positions.keys().map(|partition| TopicPartition::new(topic.as_str(), *partition)).collect()
             };
-            let spec = if self.committed_only { OffsetSpec::LatestCommitted } else { OffsetSpec::Latest };
-            let ends = self.admin.list_offsets(&partitions, spec).await?;
-            let ends = ends.into_iter().map(|(partition, end)| (partition.partition, end)).collect();
+            let ends = self.ends(&partitions).await?;
             match self.shared.wait_for(ends) {
                 None => Ok(()),
                 Some(reached) => reached.await.unwrap_or_else(|_| {
@@ -173,6 +173,24 @@ impl TopicLog {
             let text = format!("the end of topic {topic} was not reached within {} ms", timeout.as_millis());
             Err(Error::new(ErrorKind::Timeout, text))
         })
+    }
+
+    /// The ends of the partitions, once a reader like this one can get there: a reader of committed records waits for the
+    /// transactions that are open at the time of the call, as the JVM's does. (A commit is answered before the broker has
+    /// marked the records as committed.)
+    async fn ends(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<i32, i64>> {
+        let numbered = |ends: BTreeMap<TopicPartition, i64>| -> BTreeMap<i32, i64> {
+            ends.into_iter().map(|(partition, end)| (partition.partition, end)).collect()
+        };
+        let ends = numbered(self.admin.list_offsets(partitions, OffsetSpec::Latest).await?);
+        while self.committed_only {
+            let committed = numbered(self.admin.list_offsets(partitions, OffsetSpec::LatestCommitted).await?);
+            if reached(&committed, &ends) {
+                break;
+            }
+            tokio::time::sleep(OPEN_TRANSACTION_PAUSE).await;
+        }
+        Ok(ends)
     }
 
     /// Appends a record (partition by key) and waits until it is durable. A value of `None` is a tombstone.
