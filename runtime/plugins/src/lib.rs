@@ -12,6 +12,7 @@ pub mod overrides;
 pub mod registry;
 pub mod settings;
 pub mod validate;
+mod versions;
 
 pub use chain::{Pipeline, Stage, build_chain};
 pub use connector::{ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig};

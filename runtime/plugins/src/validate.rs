@@ -12,7 +12,8 @@ use connect_config::{ConfigDef, ConfigEntry, Props, Validated, without_prefix};
 use crate::enrich::{connector_keys, enrich};
 use crate::overrides::{ClientOverridePolicy, ClientType};
 use crate::registry::{Lookup, PluginRegistry};
-use crate::{SinkConnectorConfig, SourceConnectorConfig};
+use crate::versions;
+use crate::{ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig};
 
 /// The worker's `exactly.once.source.support`, as far as validation asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +92,17 @@ pub async fn validate_connector(
         Error::new(ErrorKind::Bug, format!("{} is registered as a connector, but is none", plugin.class))
     })?;
 
+    let asked = props.get("connector.plugin.version").and_then(Option::as_deref);
+    if let Err(problem) = versions::require(plugin.class, asked, plugin.version) {
+        return Ok(wrong_version(registry, context, plugin, props, &problem));
+    }
     let base = match connector {
         Connector::Source(_) => SourceConnectorConfig::full_def(),
         Connector::Sink(_) => SinkConnectorConfig::full_def(),
     };
     let common = common_part(registry, context, plugin, base, props);
     let mut common = checked(common, context, &connector, props);
-    let converters = converter_parts(registry, &common, props);
+    let converters = converter_parts(registry, &mut common, props);
     let overrides = override_parts(context, &connector, props)?;
     add_null_errors(&mut common, props);
     let own = connector.validate(props).await?;
@@ -106,6 +111,23 @@ pub async fn validate_connector(
         append(&mut result, part);
     }
     Ok(result)
+}
+
+/// Without the right version of the connector nothing but the keys of every connector can be validated.
+fn wrong_version(
+    registry: &PluginRegistry,
+    context: &ValidationContext,
+    plugin: &Plugin,
+    props: &Props,
+    problem: &str,
+) -> Validated {
+    let def = connector_keys(registry, Some(&context.worker), plugin, ConnectorConfig::def().clone());
+    let mut common = def.validate_with(props, &|name| registry.is_known_class(name));
+    common.add_error("connector.class", problem);
+    common.add_error("connector.plugin.version", problem);
+    add_null_errors(&mut common, props);
+    common.entries.sort_by_key(|entry| entry.key.is_some());
+    common
 }
 
 fn bad_request(message: String) -> Error {
@@ -319,14 +341,14 @@ fn override_part(policy: ClientOverridePolicy, client: ClientType, props: &Props
 }
 
 /// The keys of the converters that the connector itself names, in the order header, key, value.
-fn converter_parts(registry: &PluginRegistry, common: &Validated, props: &Props) -> Vec<Validated> {
+fn converter_parts(registry: &PluginRegistry, common: &mut Validated, props: &Props) -> Vec<Validated> {
     let kinds = [("header.converter", "header"), ("key.converter", "key"), ("value.converter", "value")];
     kinds.into_iter().filter_map(|(key, kind)| converter_part(registry, common, props, key, kind)).collect()
 }
 
 fn converter_part(
     registry: &PluginRegistry,
-    common: &Validated,
+    common: &mut Validated,
     props: &Props,
     key: &str,
     kind: &str,
@@ -344,6 +366,13 @@ fn converter_part(
         return None;
     }
     let prefix = format!("{key}.");
+    let version_key = format!("{prefix}plugin.version");
+    let asked = props.get(&version_key).and_then(Option::as_deref);
+    if let Err(problem) = versions::require(plugin.class, asked, plugin.version) {
+        common.add_error(key, problem.clone());
+        common.add_error(&version_key, problem);
+        return None;
+    }
     let mut own = without_prefix(props, &prefix);
     own.entry("converter.type".to_owned()).or_insert_with(|| Some(kind.to_owned()));
     let mut part = (plugin.config_def)().validate_with(&own, &|name| registry.is_known_class(name));

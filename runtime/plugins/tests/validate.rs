@@ -103,6 +103,24 @@ async fn the_connector_type_must_be_there_and_known() {
     assert!(validate_connector(&registry, &context, &props(&[("connector.class", "Nope")])).await.is_err());
 }
 
+#[tokio::test]
+async fn a_version_that_is_not_there_is_refused_at_both_keys() {
+    let validated = validate(&with(&SOURCE, &[("connector.plugin.version", "9.9")])).await;
+    let problem =
+        "Plugin org.apache.kafka.connect.file.FileStreamSourceConnector not found that matches the version range \
+                   [9.9,9.9], available versions: [4.1.1]"
+            .to_owned();
+    assert_eq!(
+        errors(&validated),
+        [("connector.class".to_owned(), vec![problem.clone()]), ("connector.plugin.version".to_owned(), vec![problem])]
+    );
+    assert!(validated.entry("topic").is_none());
+    let more = [("value.converter", JSON), ("value.converter.plugin.version", "[1,2)")];
+    let wrong = errors(&validate(&with(&SOURCE, &more)).await);
+    let keys: Vec<&str> = wrong.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["value.converter", "value.converter.plugin.version"]);
+}
+
 #[test]
 fn the_listed_keys_of_a_connector_begin_with_its_own() {
     let registry = PluginRegistry::new(stubs::plugins());
