@@ -10,6 +10,8 @@ pub mod checks;
 pub mod classes;
 pub mod client;
 pub mod connector;
+#[cfg(test)]
+mod connector_tests;
 pub mod doc;
 pub mod failure;
 pub mod ids;
@@ -19,6 +21,8 @@ pub mod namespace;
 pub mod process;
 pub mod project;
 pub mod record;
+#[cfg(test)]
+mod record_tests;
 pub mod rename;
 pub mod settings;
 pub mod statement;

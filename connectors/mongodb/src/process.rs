@@ -89,6 +89,12 @@ impl<'a> Working<'a> {
 }
 
 impl Processor {
+    /// True for processors that look into every document of the value: they meet the error of an `_id` that is a key
+    /// which cannot be converted, before the bulk is encoded.
+    fn reads_every_value(&self) -> bool {
+        matches!(self, Self::NullFieldValueRemover | Self::Rename(_) | Self::ProjectValue(Projection::Allow(_)))
+    }
+
     /// Applies it.
     pub fn apply(
         &self,
@@ -97,6 +103,11 @@ impl Processor {
         ids: &IdStrategy,
         overwrite: bool,
     ) -> Result<(), Error> {
+        if self.reads_every_value()
+            && let Some(error) = working.deferred.take()
+        {
+            return Err(error);
+        }
         match self {
             Self::DocumentIdAdder => add_id(working, record, ids, overwrite)?,
             Self::KafkaMetaAdder => {

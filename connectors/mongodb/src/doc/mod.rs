@@ -5,6 +5,8 @@ pub mod extjson;
 mod extjson_lex;
 mod extjson_types;
 pub mod render;
+#[cfg(test)]
+mod tests;
 pub mod value;
 pub mod view;
 pub mod write;

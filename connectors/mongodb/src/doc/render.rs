@@ -12,6 +12,8 @@ use super::decimal::plain;
 
 /// Texts in messages are cut here: a message is for reading.
 const MAX_TEXT: usize = 2000;
+/// The last millisecond of the year 9999.
+const LAST_SPELLED_DATE: i64 = 253_402_300_799_999;
 
 /// Relaxed Extended JSON with the JVM's spacing.
 pub fn json(document: &Document) -> String {
@@ -59,8 +61,11 @@ fn json_value(value: &Bson, out: &mut String) {
         Bson::ObjectId(v) => write!(out, r#"{{"$oid": "{v}"}}"#),
         Bson::Decimal128(v) => write!(out, r#"{{"$numberDecimal": "{v}"}}"#),
         Bson::DateTime(v) => match v.try_to_rfc3339_string() {
-            Ok(text) => write!(out, r#"{{"$date": "{text}"}}"#),
-            Err(_) => write!(out, r#"{{"$date": {{"$numberLong": "{}"}}}}"#, v.timestamp_millis()),
+            // Relaxed JSON spells only the years from 1970 to 9999.
+            Ok(text) if (0..=LAST_SPELLED_DATE).contains(&v.timestamp_millis()) => {
+                write!(out, r#"{{"$date": "{text}"}}"#)
+            }
+            _ => write!(out, r#"{{"$date": {{"$numberLong": "{}"}}}}"#, v.timestamp_millis()),
         },
         Bson::Binary(v) => {
             let text = base64::engine::general_purpose::STANDARD.encode(&v.bytes);
