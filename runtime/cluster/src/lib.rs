@@ -8,6 +8,7 @@ pub mod config_record;
 pub mod config_state;
 pub mod herd;
 pub mod herder;
+pub mod invariants;
 pub mod json;
 pub mod offset_record;
 pub mod protocol;

@@ -1,0 +1,61 @@
+//! What must hold of a cluster, as named functions: the simulation calls them, and so may tests of anything larger.
+//!
+//! Each answers with the violation, when there is one.
+
+use std::collections::BTreeMap;
+
+use crate::herd::Target;
+use crate::herder::Herder;
+use crate::unit::UnitId;
+
+/// No unit is given to two members of one generation.
+pub fn no_unit_owned_twice(herders: &[&Herder]) -> Result<(), String> {
+    let mut owners: BTreeMap<(i32, &UnitId), usize> = BTreeMap::new();
+    for (index, herder) in herders.iter().enumerate().filter(|(_, herder)| herder.generation() >= 0) {
+        for unit in herder.assigned() {
+            if let Some(other) = owners.insert((herder.generation(), unit), index) {
+                return Err(format!("{unit} is owned by workers {other} and {index}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What runs is what the group gave: nothing is live that is not assigned.
+pub fn live_units_are_assigned(herder: &Herder) -> Result<(), String> {
+    let stray = herder.units().find(|(id, unit)| unit.life.live() && !herder.assigned().contains(*id));
+    stray.map_or(Ok(()), |(id, unit)| Err(format!("{id} is {:?} but not assigned", unit.life)))
+}
+
+/// Once quiet, every unit that a worker has exists in the config topic.
+pub fn assigned_units_exist_in_config(herder: &Herder) -> Result<(), String> {
+    let unknown = herder.assigned().iter().find(|unit| {
+        herder
+            .state()
+            .connector(unit.connector())
+            .is_none_or(|connector| unit.task().is_some_and(|task| connector.task(task).is_none()))
+    });
+    unknown.map_or(Ok(()), |unit| Err(format!("{unit} is assigned but does not exist")))
+}
+
+/// Once quiet, a stopped connector has no tasks.
+pub fn stopped_connector_owns_no_task(herder: &Herder) -> Result<(), String> {
+    let mut stopped = herder.state().connectors().filter(|(name, _)| herder.state().target(name) == Target::Stopped);
+    let wrong = stopped.find(|(_, connector)| connector.number_of_tasks() > 0);
+    wrong.map_or(Ok(()), |(name, _)| Err(format!("{name} is stopped but has tasks")))
+}
+
+/// Once quiet, connectors and tasks, counted apart, are spread within one over the workers.
+pub fn balanced_within_one(herders: &[&Herder]) -> Result<(), String> {
+    for is_task in [false, true] {
+        let counts: Vec<usize> = herders
+            .iter()
+            .map(|herder| herder.assigned().iter().filter(|unit| unit.task().is_some() == is_task).count())
+            .collect();
+        let (min, max) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
+        if max - min > 1 {
+            return Err(format!("the workers have {counts:?} of a kind (tasks: {is_task})"));
+        }
+    }
+    Ok(())
+}
