@@ -13,6 +13,7 @@ mod number;
 mod read;
 mod read_schema;
 mod scan;
+mod swar;
 mod write;
 
 use connect_api::{

@@ -3,6 +3,8 @@
 
 use connect_api::BytesMut;
 
+use super::swar;
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Appends a text in quotes.
@@ -27,19 +29,12 @@ const fn special(byte: u8) -> bool {
 
 /// The place of the next special byte. Eight bytes are looked at together: most text has none.
 fn next_special(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
     let (chunks, _) = bytes.as_chunks::<8>();
     let mut at = 0;
     for chunk in chunks {
         let word = u64::from_le_bytes(*chunk);
-        let equals = |byte: u8| {
-            let x = word ^ (ONES * byte as u64);
-            x.wrapping_sub(ONES) & !x
-        };
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
         // A byte above 0x7f only asks for the exact test below.
-        if (control | equals(b'"') | equals(b'\\') | word) & HIGH != 0
+        if swar::specials(word) | swar::above_ascii(word) != 0
             && let Some(place) = chunk.iter().position(|byte| special(*byte))
         {
             return Some(at + place);

@@ -224,21 +224,22 @@ impl Reader {
             return data(format!("Structs should be encoded as JSON objects, but found {}", token.name()));
         }
         let fields = schema.fields();
-        let mut values: Vec<Option<Value>> = vec![None; fields.len()];
+        let mut values = vec![Value::Null; fields.len()];
+        let mut present = vec![0u64; fields.len().div_ceil(64)];
         scan.enter()?;
         if !scan.take(b'}') {
             // Names mostly come in the order of the schema.
             let mut next = 0;
             loop {
                 let name = scan.name()?;
-                let name = scan.content(&name);
                 let index = match fields.get(next) {
-                    Some(field) if *field.name == *name => Some(next),
-                    _ => schema.index_of(&name),
+                    Some(field) if scan.is(&name, &field.name) => Some(next),
+                    _ => schema.index_of(&scan.content(&name)),
                 };
                 match index {
                     Some(index) => {
-                        values[index] = Some(self.field(&fields[index], scan)?);
+                        values[index] = self.field(&fields[index], scan)?;
+                        present[index / 64] |= 1 << (index % 64);
                         next = index + 1;
                     }
                     None => scan.skip()?,
@@ -249,11 +250,12 @@ impl Reader {
             }
         }
         scan.leave();
-        let values = values.into_iter().zip(fields).map(|(value, field)| match value {
-            Some(value) => Ok(value),
-            None => self.null(&field.schema),
-        });
-        Ok(Struct::new(Arc::clone(schema), values.collect::<Result<_>>()?))
+        for (index, field) in fields.iter().enumerate() {
+            if present[index / 64] & (1 << (index % 64)) == 0 {
+                values[index] = self.null(&field.schema)?;
+            }
+        }
+        Ok(Struct::new(Arc::clone(schema), values))
     }
 
     fn field(&mut self, field: &connect_api::Field, scan: &mut Scan<'_>) -> Result<Value> {

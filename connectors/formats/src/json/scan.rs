@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use connect_api::{ByteString, Bytes, Value};
 
+use super::swar;
+
 /// Deeper nesting is refused, as Jackson does.
 const DEPTH_MAX: usize = 1000;
 /// Longer numbers are refused, as Jackson does.
@@ -203,29 +205,35 @@ impl<'a> Scan<'a> {
     pub(crate) fn text(&mut self) -> Result<Text> {
         self.at += 1;
         let start = self.at;
-        let mut escaped = false;
+        let (mut escaped, mut ascii) = (false, true);
         loop {
-            let rest = &self.source[self.at..self.end];
-            let Some(special) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) else {
-                self.at = self.end;
-                return self.error("a text without end");
-            };
-            self.at += special;
-            match rest[special] {
-                b'"' => break,
-                b'\\' => {
+            let found = swar::next_special(&self.source[self.at..self.end]);
+            ascii &= found.ascii;
+            self.at += found.length;
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                _ => return self.error("a control character in a text"),
+                Some(_) => return self.error("a control character in a text"),
+                None => return self.error("a text without end"),
             }
         }
         let range = start..self.at;
-        if std::str::from_utf8(&self.source[range.clone()]).is_err() {
+        if !ascii && std::str::from_utf8(&self.source[range.clone()]).is_err() {
             return self.error("text that is not UTF-8");
         }
         self.at += 1;
         Ok(Text { range, escaped })
+    }
+
+    /// True when a text is this one.
+    pub(crate) fn is(&self, text: &Text, expected: &str) -> bool {
+        if text.escaped {
+            return self.content(text) == expected;
+        }
+        self.source[text.range.clone()] == *expected.as_bytes()
     }
 
     /// Skips an escape, and says which UTF-16 unit or character it stands for.
