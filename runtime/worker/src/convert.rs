@@ -15,6 +15,8 @@ use smallvec::SmallVec;
 use crate::failure::{Failed, Stage};
 use crate::io::{ConsumerRecord, Message};
 
+/// What a buffer begins with.
+const BUFFER_FIRST: usize = 64 << 10;
 /// A buffer that grew beyond this for one record is given back.
 const BUFFER_KEPT: usize = 1 << 20;
 
@@ -34,16 +36,6 @@ pub struct Converters {
     pipeline: Pipeline,
     classes: ConverterClasses,
     transform_classes: Vec<Arc<str>>,
-}
-
-/// A record in the buffer of an [`Encoder`].
-pub struct Encoded {
-    pub topic: Arc<str>,
-    partition: Option<i32>,
-    timestamp: Option<i64>,
-    key: Option<Range<usize>>,
-    value: Option<Range<usize>>,
-    headers: SmallVec<[(Arc<str>, Option<Range<usize>>); 4]>,
 }
 
 impl Converters {
@@ -122,42 +114,68 @@ fn timestamp_of(raw: &ConsumerRecord) -> (Option<i64>, TimestampType) {
     }
 }
 
-/// Turns the records of a source into messages, one at a time.
+/// Turns the records of a source into messages, one at a time. It is used again for each, so that a record costs no
+/// allocation here.
 pub struct Encoder {
     converters: Converters,
     buffer: BytesMut,
+    topic: Arc<str>,
+    partition: Option<i32>,
+    timestamp: Option<i64>,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    headers: Vec<(Arc<str>, Option<Range<usize>>)>,
 }
 
 impl Encoder {
     /// An encoder with an empty buffer.
     pub fn new(converters: Converters) -> Self {
-        Self { converters, buffer: BytesMut::with_capacity(64 << 10) }
+        Self {
+            converters,
+            buffer: BytesMut::with_capacity(BUFFER_FIRST),
+            topic: Arc::from(""),
+            partition: None,
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        }
     }
 
-    /// Transforms and converts a record into the buffer, which then holds it until the next call. `None` when a
-    /// transform drops it.
-    pub fn encode(&mut self, record: Record) -> Result<Option<Encoded>, Failed> {
-        let Some(record) = self.converters.transform(record)? else { return Ok(None) };
+    /// Transforms and converts a record into the buffer, which then holds it until the next call. False when a transform
+    /// drops it.
+    pub fn encode(&mut self, record: Record) -> Result<bool, Failed> {
+        if self.converters.pipeline.transforms.is_empty() {
+            return self.convert(record).map(|()| true);
+        }
+        match self.converters.transform(record)? {
+            Some(record) => self.convert(record).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn convert(&mut self, record: Record) -> Result<(), Failed> {
         if self.buffer.capacity() > BUFFER_KEPT {
-            self.buffer = BytesMut::with_capacity(64 << 10);
+            self.buffer = BytesMut::with_capacity(BUFFER_FIRST);
         }
         self.buffer.clear();
+        self.headers.clear();
+        self.partition = record.partition;
+        self.timestamp = record.timestamp;
         let topic = &*record.topic;
-        let mut headers = SmallVec::new();
         for header in record.headers {
             let range = self.append(Stage::HeaderConverter, &header.datum, topic, Some(&header.key))?;
-            headers.push((header.key, range));
+            self.headers.push((header.key, range));
         }
-        let key = self.append(Stage::KeyConverter, &record.key, topic, None)?;
-        let value = self.append(Stage::ValueConverter, &record.value, topic, None)?;
-        Ok(Some(Encoded {
-            topic: record.topic,
-            partition: record.partition,
-            timestamp: record.timestamp,
-            key,
-            value,
-            headers,
-        }))
+        self.key = self.append(Stage::KeyConverter, &record.key, topic, None)?;
+        self.value = self.append(Stage::ValueConverter, &record.value, topic, None)?;
+        self.topic = record.topic;
+        Ok(())
+    }
+
+    /// The topic of the record in the buffer.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
     }
 
     fn append(
@@ -190,18 +208,18 @@ impl Encoder {
     }
 
     /// The headers of the record in the buffer, to be borrowed by [`Self::message`].
-    pub fn headers<'a>(&'a self, encoded: &'a Encoded) -> Headers<'a> {
-        encoded.headers.iter().map(|(name, range)| (&**name, range.as_ref().map(|r| self.slice(r)))).collect()
+    pub fn headers(&self) -> Headers<'_> {
+        self.headers.iter().map(|(name, range)| (&**name, range.as_ref().map(|r| self.slice(r)))).collect()
     }
 
     /// The record in the buffer as a message.
-    pub fn message<'a>(&'a self, encoded: &'a Encoded, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> Message<'a> {
+    pub fn message<'a>(&'a self, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> Message<'a> {
         Message {
-            topic: &encoded.topic,
-            partition: encoded.partition,
-            timestamp_ms: encoded.timestamp,
-            key: encoded.key.as_ref().map(|r| self.slice(r)),
-            value: encoded.value.as_ref().map(|r| self.slice(r)),
+            topic: &self.topic,
+            partition: self.partition,
+            timestamp_ms: self.timestamp,
+            key: self.key.as_ref().map(|r| self.slice(r)),
+            value: self.value.as_ref().map(|r| self.slice(r)),
             headers,
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::acks::Tracker;
 use crate::control::{Control, TopicsUsed, Wanted};
-use crate::convert::{Encoded, Encoder};
+use crate::convert::Encoder;
 use crate::failure::{Failed, Stage, wrap};
 use crate::io::{Produce, SendError, kafka_error};
 use crate::metrics::TaskMetrics;
@@ -56,6 +56,14 @@ pub struct SourceSettings {
 
 /// A write of offsets under way, with the checkpoints it makes durable.
 type Flush = BoxFuture<'static, (Vec<Checkpoint>, Result<()>)>;
+
+/// What is kept of a record in case its conversion fails.
+struct Spare {
+    /// For retries.
+    record: Option<Record>,
+    /// For the log.
+    topic: Option<Arc<str>>,
+}
 
 /// Why a batch was left before its end.
 enum Left {
@@ -170,12 +178,23 @@ impl SourceLoop {
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
                 self.tracker.checkpoint(checkpoint);
             }
-            if let Some(encoded) = self.encode(record).await? {
-                if self.used.is_new(&encoded.topic) {
-                    self.first_use(&encoded.topic).await?;
+            let spare = self.spare(&record);
+            match self.encoder.encode(record) {
+                Ok(true) => {}
+                Ok(false) => {
+                    TaskMetrics::add(&self.metrics.filtered, 1);
+                    continue;
                 }
-                written += u64::from(self.send(&encoded).await?);
+                Err(failed) => {
+                    if !self.encode_again(spare, failed).await? {
+                        continue;
+                    }
+                }
             }
+            if self.used.is_new(self.encoder.topic()) {
+                self.first_use().await?;
+            }
+            written += u64::from(self.offer_at_once() || self.send().await?);
         }
         for checkpoint in checkpoints {
             self.tracker.checkpoint(checkpoint);
@@ -185,32 +204,17 @@ impl SourceLoop {
         Ok(())
     }
 
-    /// Encodes a record into the buffer; `None` when it is dropped.
-    async fn encode(&mut self, record: Record) -> Result<Option<Encoded>, Left> {
+    /// What is needed of a record when its conversion fails: nothing, unless the configuration asks for it.
+    fn spare(&self, record: &Record) -> Spare {
         let policy = &self.reporter.policy;
-        let original = policy.retries().then(|| record.clone());
-        let topic = policy.log.then(|| Arc::clone(&record.topic));
-        let failed = match self.encoder.encode(record) {
-            Ok(Some(encoded)) => return Ok(Some(encoded)),
-            Ok(None) => {
-                TaskMetrics::add(&self.metrics.filtered, 1);
-                return Ok(None);
-            }
-            Err(failed) => failed,
-        };
-        self.encode_again(original, topic, failed).await
+        Spare { record: policy.retries().then(|| record.clone()), topic: policy.log.then(|| Arc::clone(&record.topic)) }
     }
 
-    /// The rare way: retries, then the report that tolerates or fails.
-    async fn encode_again(
-        &mut self,
-        original: Option<Record>,
-        topic: Option<Arc<str>>,
-        mut failed: Failed,
-    ) -> Result<Option<Encoded>, Left> {
+    /// The rare way: retries, then the report that tolerates or fails. True when a retry has encoded the record.
+    async fn encode_again(&mut self, spare: Spare, mut failed: Failed) -> Result<bool, Left> {
         let started = Instant::now();
         let mut attempt = 1;
-        while let Some(record) = &original {
+        while let Some(record) = &spare.record {
             let waited = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
             let Some(delay) = self.reporter.retry_delay_ms(&failed.error, attempt, waited) else { break };
             tokio::select! {
@@ -219,25 +223,37 @@ impl SourceLoop {
             }
             attempt += 1;
             match self.encoder.encode(record.clone()) {
-                Ok(encoded) => return Ok(encoded),
+                Ok(kept) => return Ok(kept),
                 Err(again) => failed = again,
             }
         }
-        self.reporter.report(Subject::Source { topic: topic.as_deref().unwrap_or_default() }, failed).await?;
-        Ok(None)
+        let topic = spare.topic.as_deref().unwrap_or_default();
+        self.reporter.report(Subject::Source { topic }, failed).await?;
+        Ok(false)
     }
 
     /// The first record of a topic in this run.
-    async fn first_use(&mut self, topic: &Arc<str>) -> Result<(), Left> {
-        self.topics.ensure(topic).await?;
+    async fn first_use(&mut self) -> Result<(), Left> {
+        let topic = Arc::clone(self.encoder.topic());
+        self.topics.ensure(&topic).await?;
         if self.used.enabled {
             self.control.tell(UnitNews::TopicUsed { topic: topic.to_string() }).await;
         }
         Ok(())
     }
 
-    /// Hands the record in the buffer to the producer; false when it was skipped.
-    async fn send(&mut self, encoded: &Encoded) -> Result<bool, Left> {
+    /// Hands the record in the buffer to the producer, when nothing stands in the way: the hot path.
+    fn offer_at_once(&mut self) -> bool {
+        let Some(sequence) = self.tracker.next() else { return false };
+        let sent = self.offer(sequence).is_ok();
+        if sent {
+            self.tracker.sent();
+        }
+        sent
+    }
+
+    /// Hands the record in the buffer to the producer, as soon as there is room; false when it was skipped.
+    async fn send(&mut self) -> Result<bool, Left> {
         loop {
             let Some(sequence) = self.tracker.next() else {
                 tokio::select! {
@@ -247,7 +263,7 @@ impl SourceLoop {
                 self.check_delivery()?;
                 continue;
             };
-            match self.offer(encoded, sequence) {
+            match self.offer(sequence) {
                 Ok(()) => {
                     self.tracker.sent();
                     return Ok(true);
@@ -255,7 +271,7 @@ impl SourceLoop {
                 Err(SendError::QueueFull) => {}
                 Err(SendError::Refused(error)) => {
                     let error = kafka_error("failed to send a record", error);
-                    return self.refused(encoded, error).await.map(|()| false);
+                    return self.refused(error).await.map(|()| false);
                 }
             }
             tokio::select! {
@@ -266,19 +282,20 @@ impl SourceLoop {
         }
     }
 
-    fn offer(&self, encoded: &Encoded, sequence: u64) -> Result<(), SendError> {
-        let headers = self.encoder.headers(encoded);
-        self.producer.send(self.encoder.message(encoded, &headers), sequence, self.tracker.sink())
+    fn offer(&self, sequence: u64) -> Result<(), SendError> {
+        let headers = self.encoder.headers();
+        self.producer.send(self.encoder.message(&headers), sequence, self.tracker.sink())
     }
 
     /// A record that the producer does not take: skipped under tolerance, as a failed delivery is.
-    async fn refused(&mut self, encoded: &Encoded, error: Error) -> Result<(), Left> {
+    async fn refused(&mut self, error: Error) -> Result<(), Left> {
         if !self.reporter.policy.tolerate {
             return Err(Left::Failed(wrap("Unrecoverable exception trying to send", error)));
         }
         let class = Arc::from("org.apache.kafka.clients.producer.KafkaProducer");
         let failed = Failed { stage: Stage::KafkaProduce, class, error };
-        Ok(self.reporter.report(Subject::Source { topic: &encoded.topic }, failed).await?)
+        let topic = Arc::clone(self.encoder.topic());
+        Ok(self.reporter.report(Subject::Source { topic: &topic }, failed).await?)
     }
 
     /// Fails the task when a record could not be delivered.
