@@ -183,14 +183,16 @@ impl TopicLog {
             ends.into_iter().map(|(partition, end)| (partition.partition, end)).collect()
         };
         let ends = numbered(self.admin.list_offsets(partitions, OffsetSpec::Latest).await?);
-        while self.committed_only {
+        if !self.committed_only {
+            return Ok(ends);
+        }
+        loop {
             let committed = numbered(self.admin.list_offsets(partitions, OffsetSpec::LatestCommitted).await?);
             if reached(&committed, &ends) {
-                break;
+                return Ok(ends);
             }
             tokio::time::sleep(OPEN_TRANSACTION_PAUSE).await;
         }
-        Ok(ends)
     }
 
     /// Appends a record (partition by key) and waits until it is durable. A value of `None` is a tombstone.
