@@ -66,7 +66,18 @@ impl Connectors {
             .filter_map(|(_, class)| class.as_str().map(str::to_owned))
             .filter(|class| !text.contains(&format!("Class {class} could not be found")))
             .filter(|_| vector["error"].is_null());
+        // What is recommended by name must be there, and where a list is counted, at least something.
+        let entries = vector["configs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let recommended = entries.iter().flat_map(|entry| strings(&entry["recommended"]));
+        let classes = recommended.filter(|value| value.starts_with("org.apache.kafka.connect."));
+        let mut counted = entries.iter().filter(|entry| !entry["recommended_count"].is_null());
+        let transforms =
+            counted.any(|entry| entry["name"].as_str().is_some_and(|name| name.starts_with("transforms.")));
+        if transforms && self.registry.of_type(PluginType::Transformation).next().is_none() {
+            return Some("that transforms".to_owned());
+        }
         named
+            .chain(classes)
             .chain([converter, header])
             .find(|class| self.registry.connector(class).is_err() && !self.registry.is_known_class(class))
     }
