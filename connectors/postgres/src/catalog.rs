@@ -28,10 +28,6 @@ pub struct Listed {
     pub name: TableName,
     /// Rows as the planner estimates them.
     pub rows: Option<u64>,
-    /// The root of a partitioned table.
-    pub partitioned: bool,
-    /// A partition.
-    pub partition: bool,
 }
 
 /// A column.
@@ -77,7 +73,7 @@ fn id_list(oids: impl IntoIterator<Item = u32>) -> String {
 pub async fn tables(sql: &mut Wire) -> Result<Vec<Listed>, PgError> {
     let rows = sql
         .query(
-            "SELECT c.oid, n.nspname, c.relname, c.reltuples::bigint, c.relkind, c.relispartition \
+            "SELECT c.oid, n.nspname, c.relname, c.reltuples::bigint \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'",
         )
@@ -88,8 +84,6 @@ pub async fn tables(sql: &mut Wire) -> Result<Vec<Listed>, PgError> {
             oid: number(row, 0),
             name: TableName { schema: text(row, 1).to_owned(), table: text(row, 2).to_owned() },
             rows: u64::try_from(number::<i64>(row, 3)).ok(),
-            partitioned: text(row, 4) == "p",
-            partition: text(row, 5) == "t",
         })
         .collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));

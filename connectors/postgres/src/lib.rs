@@ -18,6 +18,7 @@ pub mod error;
 pub mod event;
 pub mod filters;
 pub mod heartbeat;
+pub mod numbers;
 pub mod offset;
 pub mod pgoutput;
 pub mod session;
@@ -31,6 +32,7 @@ pub mod times;
 pub mod tls;
 pub mod types;
 pub mod validate;
+pub mod visible;
 pub mod wire;
 
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use crate::settings::{Settings, SnapshotMode};
 use crate::slot::{self, Created, SlotState, lsn_text};
 use crate::snapshot;
 use crate::stream::Stream;
+use crate::visible::Visible;
 use crate::wire::{Purpose, Wire};
 
 /// Reports how far the task is.
@@ -123,6 +124,8 @@ pub struct Session {
     pub position: Option<Position>,
     /// A snapshot of this run is done: another attempt of it does not take a second one.
     pub snapshot_done: bool,
+    /// What that snapshot saw, when the slot is older than it.
+    pub snapshotted: Option<Visible>,
     pub confirmed: watch::Receiver<u64>,
     pub cancel: CancellationToken,
     pub report: Report,
@@ -142,8 +145,9 @@ impl Session {
             let more = self.settings.retries.is_none_or(|retries| failures <= retries);
             if !(error.kind().retriable() && more) {
                 tracing::error!(source = %self.settings.prefix, error = %error, "the reader failed");
-                // Nobody listens any more when the task was stopped meanwhile.
-                let _ = self.outlet.sender.send(Err(error)).await;
+                if self.outlet.sender.send(Err(error)).await.is_err() {
+                    tracing::debug!("nobody listens any more: the task was stopped meanwhile");
+                }
                 break;
             }
             let wait = self.settings.retry_wait;
@@ -181,7 +185,7 @@ impl Session {
             replication = Some(wire);
         }
         if wants_snapshot {
-            self.take_snapshot(&mut sql, created.as_ref(), slot_state.as_ref()).await?;
+            self.take_snapshot(&mut sql, created.as_ref()).await?;
         }
         let Some(replication) = replication else {
             (self.report)(Progress { phase: "SNAPSHOT", ..Progress::default() });
@@ -204,15 +208,11 @@ impl Session {
             .map_err(|e| e.failed_to(&format!("open a replication session with {}", server.address())))
     }
 
-    async fn take_snapshot(
-        &mut self,
-        sql: &mut Wire,
-        created: Option<&Created>,
-        state: Option<&SlotState>,
-    ) -> Result<(), End> {
+    async fn take_snapshot(&mut self, sql: &mut Wire, created: Option<&Created>) -> Result<(), End> {
         self.pause(self.settings.snapshot_delay).await?;
-        let known = created.map(|created| created.lsn).or_else(|| state.and_then(|state| state.confirmed_lsn));
-        let position = snapshot::run(self, sql, created, known).await?;
+        let (position, visible) = snapshot::run(self, sql, created).await?;
+        // A slot that is new has nothing to say of what the snapshot saw.
+        self.snapshotted = Some(visible).filter(|_| created.is_none());
         self.position = position.or(self.position);
         self.snapshot_done = true;
         Ok(())

@@ -1,7 +1,5 @@
 //! The publication and the replication slot: found, made, checked.
 
-use std::fmt::Write;
-
 use connect_api::{Error, ErrorKind};
 
 use crate::catalog::{self, Listed};
@@ -159,16 +157,13 @@ pub async fn ensure_publication(sql: &mut Wire, settings: &Settings) -> Result<(
     Ok(())
 }
 
-/// The list of tables of a filtered publication: leaves, or roots when those publish for their partitions.
+/// The list of tables of a filtered publication. A partitioned table and its partitions may both be in it.
 async fn filtered_tables(sql: &mut Wire, settings: &Settings) -> Result<String, Error> {
     let tables = captured(sql, settings).await?;
     let mut list = String::new();
-    let wanted =
-        tables.iter().filter(|table| if settings.publish_via_root { !table.partition } else { !table.partitioned });
-    for table in wanted {
+    for table in &tables {
         let separator = if list.is_empty() { "" } else { ", " };
-        // Writing into a string can't fail.
-        let _ = write!(list, "{separator}{}.{}", identifier(&table.name.schema), identifier(&table.name.table));
+        list.push_str(&format!("{separator}{}.{}", identifier(&table.name.schema), identifier(&table.name.table)));
     }
     if list.is_empty() {
         let name = &settings.publication;

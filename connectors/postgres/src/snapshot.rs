@@ -17,6 +17,7 @@ use crate::settings::{Isolation, RowCountOrder};
 use crate::slot::{self, Created, parse_lsn};
 use crate::table::Table;
 use crate::types::Types;
+use crate::visible::Visible;
 use crate::wire::{Wire, identifier, literal};
 
 /// How often progress is reported.
@@ -44,10 +45,9 @@ pub async fn run(
     session: &mut Session,
     sql: &mut Wire,
     created: Option<&Created>,
-    known_lsn: Option<u64>,
-) -> Result<Option<Position>, End> {
+) -> Result<(Option<Position>, Visible), End> {
     begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
-    let (lsn, tx_id) = place(sql, known_lsn).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+    let (lsn, tx_id, visible) = place(sql, created).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
     let tables = tables(session, sql).await?;
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let metas = catalog::describe(sql, &oids).await.map_err(|e| e.failed_to("read the columns"))?;
@@ -73,7 +73,7 @@ pub async fn run(
     }
     let position = snapshot.finish().await?;
     sql.query("COMMIT").await.map_err(|e| e.failed_to("end the snapshot"))?;
-    Ok(position)
+    Ok((position, visible))
 }
 
 async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
@@ -92,28 +92,26 @@ async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> 
     Ok(())
 }
 
-/// The log position and the transaction id that the snapshot's records show.
-async fn place(sql: &mut Wire, known: Option<u64>) -> Result<(u64, i64), PgError> {
+/// The log position and the transaction id that the snapshot's records show, and what the snapshot sees.
+async fn place(sql: &mut Wire, created: Option<&Created>) -> Result<(u64, i64, Visible), PgError> {
     let rows = sql
         .query(
             "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, \
-             CASE WHEN pg_is_in_recovery() THEN 0 ELSE txid_current() END",
+             CASE WHEN pg_is_in_recovery() THEN 0 ELSE txid_current() END, txid_current_snapshot()",
         )
         .await?;
     let text = |at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
-    Ok((known.or_else(|| parse_lsn(&text(0))).unwrap_or(0), text(1).parse().unwrap_or(0)))
+    let lsn = created.map(|created| created.lsn).or_else(|| parse_lsn(&text(0))).unwrap_or(0);
+    let visible = Visible::parse(&text(2)).ok_or_else(|| PgError::Protocol(format!("{} as a snapshot", text(2))))?;
+    Ok((lsn, text(1).parse().unwrap_or(0), visible))
 }
 
 /// The tables to read, in order.
 async fn tables(session: &Session, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
     let settings = &session.settings;
     let mut tables = slot::captured(sql, settings).await?;
-    // Rows of a partitioned table are read through its partitions, as the reference's stream names them, unless the
-    // publication sends them as the root's.
-    tables.retain(|table| if settings.publish_via_root { !table.partition } else { !table.partitioned });
     if let Some(include) = &settings.snapshot_include {
         tables.retain(|table| include.matches(&table.name.to_string()));
-        tables.sort_by_key(|table| include.position(&table.name.to_string()));
     }
     match settings.snapshot_order {
         RowCountOrder::Disabled => {}
@@ -153,7 +151,7 @@ impl Snapshot<'_> {
                         Held { table: Arc::clone(&table), row, first_of_table: rows == 0, first_table: index == 0 };
                     rows += 1;
                     self.push(held).await?;
-                    if rows % 1024 == 0 {
+                    if rows.is_multiple_of(1024) {
                         self.report(index, rows, false);
                     }
                 }

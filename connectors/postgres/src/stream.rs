@@ -24,6 +24,8 @@ use crate::wire::{Frame, Purpose, Wire, identifier, literal};
 /// The transaction that is being read.
 struct Transaction {
     begin: Begin,
+    /// Its rows were in the snapshot.
+    seen: bool,
     /// Delivered as a whole before.
     skipped: bool,
     /// Events up to here were delivered before.
@@ -268,9 +270,10 @@ impl<'a> Stream<'a> {
     async fn message(&mut self, lsn: u64, message: Message) -> Result<(), End> {
         match message {
             Message::Begin(begin) => {
-                let skipped = self.resume.skips_transaction(begin.final_lsn);
+                let seen = self.session.snapshotted.as_ref().is_some_and(|snapshot| snapshot.sees(begin.xid));
+                let skipped = seen || self.resume.skips_transaction(begin.final_lsn);
                 let done_until = if skipped { None } else { self.resume.take_event() };
-                self.transaction = Some(Transaction { begin, skipped, done_until, doubtful: Vec::new() });
+                self.transaction = Some(Transaction { begin, seen, skipped, done_until, doubtful: Vec::new() });
                 Ok(())
             }
             Message::Commit(commit) => self.commit(commit),
@@ -285,8 +288,10 @@ impl<'a> Stream<'a> {
         if self.unmarked {
             self.mark();
         }
-        self.transaction = None;
-        self.position.lsn_commit = Some(commit.end_lsn.max(self.position.lsn_commit.unwrap_or(0)));
+        let seen = self.transaction.take().is_some_and(|transaction| transaction.seen);
+        if !seen {
+            self.position.lsn_commit = Some(commit.end_lsn.max(self.position.lsn_commit.unwrap_or(0)));
+        }
         self.resolved = self.resolved.max(commit.end_lsn);
         Ok(())
     }

@@ -124,7 +124,8 @@ impl Table {
                 (true, None) => plan.zero,
             };
             schema.default = default;
-            let field = Field::new(adjusted(column.name, settings.field_names), schema.shared());
+            let schema = schema.shared();
+            let field = Field::new(adjusted(column.name, settings.field_names), SchemaRef::clone(&schema));
             // Places after the value's columns are given once their number is known.
             let list = if captured { &mut fields } else { &mut key_only };
             let place = list.len();
@@ -132,9 +133,9 @@ impl Table {
             columns.push(Column {
                 name: column.name.into(),
                 slot: Some(if captured { place } else { usize::MAX - place }),
-                decoder: plan.decoder,
-                null,
-                placeholder: plan.placeholder,
+                decoder: plan.decoder.bound_to(&schema),
+                null: bound(null, &schema),
+                placeholder: bound(plan.placeholder, &schema),
             });
         }
         let width = fields.len();
@@ -195,6 +196,8 @@ impl Table {
             let Some(slot) = column.slot else { continue };
             row[slot] = match cell {
                 Cell::Null => column.null.clone(),
+                // The reference knows no `name` in streams; consumers of both see the same from both.
+                Cell::Text(_) if matches!(column.decoder, Decoder::Name) => column.null.clone(),
                 Cell::Unchanged => old.map_or_else(|| column.placeholder.clone(), |old| old[slot].clone()),
                 Cell::Text(bytes) => self.value(column, &Text { buffer: tuple.buffer(), bytes })?,
             };
@@ -251,6 +254,14 @@ impl Column {
     fn unwanted(name: &str) -> Self {
         let name = name.into();
         Self { name, slot: None, decoder: Decoder::Raw, null: Value::Null, placeholder: Value::Null }
+    }
+}
+
+/// A struct with the schema of its field.
+fn bound(value: Value, schema: &SchemaRef) -> Value {
+    match value {
+        Value::Struct(own) => Value::Struct(Struct { schema: SchemaRef::clone(schema), fields: own.fields }),
+        other => other,
     }
 }
 

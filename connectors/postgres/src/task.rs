@@ -49,6 +49,7 @@ impl PostgresTask {
             settings,
             position,
             snapshot_done: false,
+            snapshotted: None,
             confirmed: confirmations,
             cancel: cancel.clone(),
             report: context.progress,

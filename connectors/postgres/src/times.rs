@@ -3,8 +3,6 @@
 //! Plain integer arithmetic on the proleptic Gregorian calendar; no time zone data is needed, because sessions run in
 //! UTC.
 
-use std::fmt::Write;
-
 /// Microseconds of a day.
 pub const DAY_US: i64 = 86_400_000_000;
 /// Debezium's stand-ins for the infinite timestamps, in microseconds since the Unix epoch (pgjdbc's
@@ -167,8 +165,7 @@ fn write_date(out: &mut String, days: i64) {
     } else {
         ""
     };
-    // Writing into a string can't fail.
-    let _ = write!(out, "{sign}{:04}-{month:02}-{day:02}", year.abs());
+    out.push_str(&format!("{sign}{:04}-{month:02}-{day:02}", year.abs()));
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.f]Z` with at least `min_digits` digits of a second's fraction.
@@ -177,7 +174,7 @@ pub fn iso_timestamp(us: i64, min_digits: usize) -> String {
     write_date(&mut out, us.div_euclid(DAY_US));
     let rest = us.rem_euclid(DAY_US);
     let seconds = rest / 1_000_000;
-    let _ = write!(out, "T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    out.push_str(&format!("T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60));
     fraction(&mut out, rest % 1_000_000, min_digits);
     out.push('Z');
     out
@@ -249,7 +246,7 @@ impl Interval {
         if whole == 0 && rest < 0 {
             out.push('-');
         }
-        let _ = write!(out, "{whole}");
+        out.push_str(&format!("{whole}"));
         fraction(&mut out, rest.abs(), 0);
         out.push('S');
         out

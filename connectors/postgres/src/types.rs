@@ -10,7 +10,10 @@ use bytes::Bytes;
 use connect_api::schema::logical;
 use connect_api::{Field, Kind, Schema, SchemaRef, Struct, Value};
 
-use crate::decode::{Decoder, Unit, two_complement, variable_decimal};
+use md5::{Digest, Md5};
+
+use crate::decode::{Decoder, Unit};
+use crate::numbers::{two_complement, variable_decimal};
 use crate::settings::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode, ValueModes};
 
 /// A type as the catalogue describes it.
@@ -100,7 +103,9 @@ impl Planner<'_> {
             _ => {}
         }
         if let Some(element) = info.element {
-            return self.array(element, typmod).or_else(|| self.unknown());
+            // The reference drops these even where it captures unknown types.
+            let dropped = matches!(element, 790 | 1186 | 142 | 600);
+            return if dropped { None } else { self.array(element, typmod).or_else(|| self.unknown()) };
         }
         match info.name.as_str() {
             "hstore" => Some(self.hstore()),
@@ -131,8 +136,9 @@ impl Planner<'_> {
         Some(match oid {
             16 => plain(Kind::Boolean, Decoder::Bool, Value::Bool(false)),
             17 => self.binary(),
-            // "char", name, text, bpchar, varchar, inet, cidr, macaddr, macaddr8.
-            18 | 19 | 25 | 1042 | 1043 | 869 | 650 | 829 | 774 => self.text(Schema::of(Kind::String)),
+            // "char", text, bpchar, varchar, inet, cidr, macaddr, macaddr8.
+            19 => Plan { decoder: Decoder::Name, ..self.text(Schema::of(Kind::String)) },
+            18 | 25 | 1042 | 1043 | 869 | 650 | 829 | 774 => self.text(Schema::of(Kind::String)),
             20 | 26 => plain(Kind::Int64, Decoder::Int64, Value::Int64(0)),
             21 => plain(Kind::Int16, Decoder::Int16, Value::Int16(0)),
             23 => plain(Kind::Int32, Decoder::Int32, Value::Int32(0)),
@@ -366,8 +372,8 @@ impl Planner<'_> {
 
     /// Arrays of the types that the reference knows as elements.
     fn array(&self, element: u32, typmod: i32) -> Option<Plan> {
-        // Arrays of money, interval, xml, point and tsvector are unknown to the reference.
-        if matches!(element, 790 | 1186 | 142 | 600 | 3614 | 22 | 30) {
+        // Arrays of text vectors and of vectors are unknown to the reference.
+        if matches!(element, 3614 | 22 | 30) {
             return None;
         }
         if matches!(element, 1560 | 1562) {
@@ -389,11 +395,23 @@ impl Planner<'_> {
     fn array_placeholder(&self, element: &Schema, own: Value) -> Value {
         let codes = self.modes.placeholder.chars().map(u32::from);
         match element.kind {
+            Kind::String if element.is("io.debezium.data.Uuid") => {
+                Value::Array(vec![Value::from(name_uuid(&self.modes.placeholder_bytes))])
+            }
             Kind::Int32 => Value::Array(codes.map(|code| Value::Int32(code.cast_signed())).collect()),
             Kind::Int64 => Value::Array(codes.map(|code| Value::Int64(code.into())).collect()),
             _ => Value::Array(vec![own]),
         }
     }
+}
+
+/// The UUID of a name (version 3, without a name space), as `UUID.nameUUIDFromBytes` makes it.
+fn name_uuid(name: &[u8]) -> String {
+    let mut hash: [u8; 16] = Md5::digest(name).into();
+    hash[6] = hash[6] & 0x0f | 0x30;
+    hash[8] = hash[8] & 0x3f | 0x80;
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]
@@ -412,6 +430,11 @@ mod tests {
         let types = Types::new();
         let plan = Planner { modes, types: &types }.plan(oid, typmod).expect("a known type");
         plan.schema.name.as_deref().unwrap_or(plan.schema.kind.name()).to_owned()
+    }
+
+    #[test]
+    fn the_placeholder_of_uuids_is_the_recorded_one() {
+        assert_eq!(name_uuid(b"__debezium_unavailable_value"), "b68a35a7-17ad-35b3-af2a-ae46edb4545a");
     }
 
     #[test]
