@@ -326,6 +326,8 @@ impl Herder {
             Event::Prepare => {
                 self.prepare = true;
                 self.rejoining = false;
+                // What was not adopted is not claimed in the new round, so it must not be adopted later.
+                self.unread = None;
                 self.unsettle();
                 self.try_offer(out);
             }

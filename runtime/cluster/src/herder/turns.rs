@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use super::{Effect, Herder, RequestId};
 use crate::config_record::{ConfigRecord, SessionKey};
-use crate::herd::{Command, ConnectorId, HerdError, Reply};
+use crate::herd::{Command, ConnectorId, HerdError, Reply, Target};
 use crate::status::StatusRecord;
 
 /// How long a change may wait for the group to settle, in milliseconds.
@@ -125,6 +125,11 @@ impl Herder {
             // Leadership went to another worker while this waited: it has to have them.
             self.to_send.insert(Arc::clone(connector), (configs.to_vec(), false));
             self.send_task_configs(out);
+            return;
+        }
+        // A stop overtook them: the connector makes its tasks anew when it is resumed.
+        if self.state.target(connector) == Target::Stopped {
+            out.extend(request.map(|id| Effect::Reply(id, Ok(Reply::Done))));
             return;
         }
         let unchanged = request.is_none() && !self.task_configs_changed(connector, configs);

@@ -218,7 +218,8 @@ impl Herder {
                 continue;
             }
             let configs = configs.clone();
-            if !ours || !self.task_configs_changed(&name, &configs) {
+            let wanted = ours && self.state.target(&name) == Target::Started;
+            if !wanted || !self.task_configs_changed(&name, &configs) {
                 self.to_send.remove(&name);
             } else if leads {
                 self.to_send.remove(&name);

@@ -61,7 +61,7 @@ fn a_paused_and_a_stopped_connector_stay_so_through_the_loss_of_every_worker() {
         world.crash(worker);
     }
     world.settle().unwrap();
-    assert_eq!(world.target("a"), Target::Paused);
+    assert_eq!(world.target("a"), Target::Paused, "{}", world.story());
     assert_eq!(world.target("b"), Target::Stopped);
     assert_eq!(world.running(), Vec::<String>::new(), "nothing runs of what is to rest");
 }
@@ -72,7 +72,7 @@ fn a_worker_that_lost_its_session_runs_nothing() {
     world.create("a", 4);
     world.settle().unwrap();
     world.lose_session(0);
-    world.run_for(500);
+
     assert_eq!(world.running_on(0), Vec::<String>::new());
     world.settle().unwrap();
 }

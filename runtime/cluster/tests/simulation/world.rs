@@ -70,6 +70,8 @@ struct Worker {
     alive: bool,
     incarnation: u32,
     member: String,
+    /// The round that it was last elected in: an answer counts for that one only.
+    elected_in: i32,
     read_config: usize,
     read_status: usize,
     /// What really runs, with the run's number.
@@ -136,6 +138,7 @@ impl World {
                 alive: false,
                 incarnation: 0,
                 member: String::new(),
+                elected_in: -1,
                 read_config: 0,
                 read_status: 0,
                 runs: BTreeMap::new(),
@@ -334,7 +337,12 @@ impl World {
             return;
         }
         match what {
-            Happening::Event(event) => self.step(worker, event),
+            Happening::Event(event) => {
+                if let Event::Elected { generation, .. } = &event {
+                    self.workers[worker].elected_in = *generation;
+                }
+                self.step(worker, event);
+            }
             Happening::Read => self.read(worker),
             Happening::ReadToEnd(then) => {
                 self.read(worker);
@@ -423,6 +431,10 @@ impl World {
             Effect::ReadConfig => self.soon(worker, Happening::ReadToEnd(|| Event::ConfigRead)),
             Effect::Offer(offer) => {
                 let member = self.workers[worker].member.clone();
+                if !self.coordinator.preparing {
+                    // A join in a stable group begins a round.
+                    self.begin_round();
+                }
                 if let Some(complete) = self.coordinator.join(&member, offer) {
                     self.elect(complete);
                 }
@@ -510,7 +522,8 @@ impl World {
         let leader_id = self.workers[leader].member.clone();
         let generation = self.coordinator.generation;
         // A round that began meanwhile makes this one void.
-        if self.coordinator.preparing || !self.coordinator.members().iter().eq(assignments.iter().map(|(id, _)| id)) {
+        let void = self.coordinator.preparing || self.workers[leader].elected_in != generation;
+        if void || !self.coordinator.members().iter().eq(assignments.iter().map(|(id, _)| id)) {
             return;
         }
         for (member_id, bytes) in assignments {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use connect_api::ErrorKind;
 use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, PluginInfo, Reply};
 use connect_config::{ConfigDef, Props, Validated};
-use connect_plugins::{PluginRegistry, ValidationContext, validate_connector};
+use connect_plugins::{PluginRegistry, ValidationContext, plugin_config, validate_connector};
 use tokio::sync::{mpsc, oneshot};
 
 use super::drive::Input;
@@ -130,7 +130,7 @@ impl Herd for Worker {
     fn plugin_config(&self, plugin: &str) -> Result<ConfigDef, HerdError> {
         let found = self.validator.registry.any(plugin);
         found
-            .map(|plugin| (plugin.config_def)().clone())
+            .map(|plugin| plugin_config(&self.validator.registry, plugin))
             .ok_or_else(|| HerdError::not_found(format!("Unknown plugin {plugin}.")))
     }
 }
