@@ -10,7 +10,9 @@ use integration_tests::testbed::{Failure, reaper};
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    // `cargo quickstart --once` and `cargo quickstart -- --once` mean the same.
+    let arguments = std::env::args_os().enumerate().filter(|(index, word)| *index != 1 || word != "--");
+    let options = Options::parse_from(arguments.map(|(_, word)| word));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -47,8 +47,12 @@ impl Ends {
         let ends = Self { run, bootstrap, postgres, mongodb, database, topics, _kafka: kafka, own_postgres, own_mongo };
         ends.reach().await?;
         screen.say(&format!(
-            "Kafka {}, Postgres {}:{}, MongoDB {}",
-            ends.bootstrap, ends.postgres.host, ends.postgres.port, ends.mongodb
+            "Kafka {}, Postgres {}:{}, MongoDB {} ({})",
+            ends.bootstrap,
+            ends.postgres.host,
+            ends.postgres.port,
+            ends.mongodb,
+            ends.own_mongo.as_ref().map_or("given", |mongo| mongo.kind)
         ));
         Ok(ends)
     }

@@ -11,8 +11,8 @@ use crate::testbed::{Advise, Api, Failure};
 /// Without a new record or document for so long, the pipeline counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
-/// Counting documents may cost the server time that it needs for writing: it may take this part of it.
-const COUNTING_SHARE: u32 = 20;
+/// Counting documents may cost the server time that it needs for writing: per table, it may take this part of it.
+const COUNTING_SHARE: u32 = 40;
 
 /// Waits until topics and collections hold `rows`.
 pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Screen) -> Result<(), Failure> {
@@ -26,11 +26,11 @@ pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Scree
         })
         .collect();
     let mut moved = (0, Instant::now());
-    let mut counted = Counting::default();
+    let mut counted: [Counting; TABLES.len()] = Default::default();
     let mut in_kafka = None;
     while !gauges.iter().all(super::screen::Gauge::full) {
         let mut sum = 0;
-        for (pair, table) in gauges.chunks_exact(2).zip(TABLES) {
+        for ((pair, table), counted) in gauges.chunks_exact(2).zip(TABLES).zip(&mut counted) {
             let [records, documents] = pair else { continue };
             let count = ends.topics.end(&ends.topic(table))?.unsigned_abs();
             records.set(count);

@@ -89,7 +89,7 @@ impl Gauge<'_> {
             } else if !done {
                 bar.set_message(format!("{rate:.0}/s"));
             }
-        } else if first_done || (!done && seen.0.elapsed() >= PLAIN_EVERY) {
+        } else if first_done || (!done && count > 0 && seen.0.elapsed() >= PLAIN_EVERY) {
             seen.0 = Instant::now();
             self.screen.say(&format!("{:<34} {count:>9} of {} {rate:.0}/s", self.name, self.length));
         }

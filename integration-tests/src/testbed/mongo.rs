@@ -10,6 +10,8 @@ use super::process::{Ask, Process};
 use super::{cache, notice, ports, reaper};
 
 const PACKAGE: &str = "SecantusDB==0.7.0b3";
+/// Written in Python: some thousand documents a second, far less than MongoDB.
+const COMPATIBLE: &str = "SecantusDB, a small compatible server";
 const LAUNCHER: &str = include_str!("../../servers/secantusd.py");
 const START_LIMIT: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_millis(500);
@@ -21,6 +23,8 @@ pub struct Mongo {
     pub process: Process,
     /// `mongodb://...`.
     pub uri: String,
+    /// Which server it is.
+    pub kind: &'static str,
 }
 
 impl Mongo {
@@ -30,11 +34,11 @@ impl Mongo {
         for attempt in 1..=ATTEMPTS {
             let port = ports::free()?;
             let data = reaper::data_directory(&format!("{name}-{attempt}"))?;
-            let command = match packages::find("mongod") {
-                Some(mongod) => mongod_command(&mongod, port, &data),
-                None => compatible_command(&fetch()?, port, &data)?,
+            let (kind, command) = match packages::find("mongod") {
+                Some(mongod) => ("mongod", mongod_command(&mongod, port, &data)),
+                None => (COMPATIBLE, compatible_command(&fetch()?, port, &data)?),
             };
-            match start_once(name, command, port) {
+            match start_once(name, kind, command, port) {
                 Ok(mongo) => return Ok(mongo),
                 Err(failure) => last = failure,
             }
@@ -102,9 +106,9 @@ fn compatible_command(environment: &Path, port: u16, data: &Path) -> Result<Comm
     Ok(command)
 }
 
-fn start_once(name: &str, command: Command, port: u16) -> Result<Mongo, Failure> {
+fn start_once(name: &str, kind: &'static str, command: Command, port: u16) -> Result<Mongo, Failure> {
     let mut process = Process::start(name, command, Ask::Term)?;
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     process.ready(START_LIMIT, || std::net::TcpStream::connect_timeout(&address, PROBE).ok().map(drop))?;
-    Ok(Mongo { process, uri: format!("mongodb://127.0.0.1:{port}/?directConnection=true") })
+    Ok(Mongo { process, uri: format!("mongodb://127.0.0.1:{port}/?directConnection=true"), kind })
 }

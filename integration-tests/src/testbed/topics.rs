@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::failure::{Failure, OrFail};
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const READ_LIMIT: Duration = Duration::from_secs(60);
 
 /// A record as it lies in a topic.
@@ -73,8 +74,15 @@ impl Topics {
 
     /// The end offset of a partition.
     pub fn end_of(&self, topic: &str, partition: i32) -> Result<i64, Failure> {
-        let watermarks = self.consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT);
-        watermarks.map(|(_, high)| high).or_fail(format!("failed to look up the end of {topic}"))
+        // A topic that was created just now may have no leader yet.
+        let end = Instant::now() + REQUEST_LIMIT;
+        loop {
+            match self.consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT) {
+                Ok((_, high)) => return Ok(high),
+                Err(_) if Instant::now() < end => std::thread::sleep(RETRY_PAUSE),
+                Err(error) => return Err(error).or_fail(format!("failed to look up the end of {topic}")),
+            }
+        }
     }
 
     /// All records of a topic, up to the end it has now, by partition and offset.

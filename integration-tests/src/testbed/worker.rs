@@ -47,6 +47,11 @@ impl WorkerSetup {
             ("status.storage.partitions", "1"),
             ("offset.flush.interval.ms", "1000"),
             ("scheduled.rebalance.max.delay.ms", "0"),
+            // After a kill -9 the groups wait this long for the member that is gone; brokers allow no less.
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "1500"),
+            ("consumer.session.timeout.ms", "6000"),
+            ("consumer.heartbeat.interval.ms", "1500"),
         ] {
             setup = setup.with(key, value);
         }
@@ -72,7 +77,7 @@ pub struct Worker {
     file: PathBuf,
     process: Process,
     api: Api,
-    /// From the start of the process to the first answer of its REST API.
+    /// From the start of the process to the first list of connectors.
     pub started_in: Duration,
 }
 
@@ -139,8 +144,17 @@ impl Worker {
                 Err(failure) => Err(failure.to_string()),
             }
         });
-        let outcome = ready.await.and_then(|outcome| outcome);
+        let mut outcome = ready.await.and_then(|outcome| outcome);
         self.started_in = began.elapsed();
+        if outcome.is_ok() {
+            // It answers before it has joined its group and read its connectors.
+            outcome = eventually_async("a healthy worker", START_LIMIT, async || match api.get("/health").await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.text),
+                Err(failure) => Err(failure.to_string()),
+            })
+            .await;
+        }
         outcome.advise(format!("its log, {}, ends with:\n{}", self.process.log().display(), self.process.log_tail()))
     }
 }

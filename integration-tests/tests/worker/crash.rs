@@ -112,11 +112,13 @@ async fn kills_during_the_stream_lose_nothing_and_take_no_second_snapshot() {
     let (mut worker, topics, name) = (support::worker("crash_stream").await, topics(), unique("crash"));
     let (address, client) = support::database(&name).await;
     client.batch_execute("create table t (id bigint primary key, version int not null, price numeric(10, 2)); insert into t select i, 0, i from generate_series(1, 2000) i").await.unwrap();
-    worker.api().create("source", &source(&address, &name, "public.t")).await.unwrap();
-    worker.api().create("sink", &with(sink(&name), &json!({"max.batch.size": "100"}))).await.unwrap();
+    // A sink's consumer group has its name, whatever the worker: names are unique in the shared Kafka.
+    let connectors = [format!("{name}_sink"), name.clone()];
+    worker.api().create(&name, &source(&address, &name, "public.t")).await.unwrap();
+    worker.api().create(&connectors[0], &with(sink(&name), &json!({"max.batch.size": "100"}))).await.unwrap();
     let topic = format!("{name}.public.t");
     wait_records(&topics, &topic, 2000).await;
-    snapshot_is_committed(&worker, &client).await;
+    snapshot_is_committed(&worker, &name, &client).await;
 
     for round in 1..=STREAM_KILLS {
         let before = topics.end(&topic).unwrap();
@@ -137,16 +139,17 @@ async fn kills_during_the_stream_lose_nothing_and_take_no_second_snapshot() {
     let operations: String =
         records.iter().filter(|record| record.value.is_some()).map(|record| op_of(&record.json()).to_owned()).collect();
     assert!(!operations.trim_start_matches('r').contains('r'), "a second snapshot");
-    for connector in ["sink", "source"] {
+    for connector in &connectors {
         worker.api().remove(connector).await.unwrap();
     }
 }
 
 /// Waits until an event of the stream is in the offsets: from then on there is no reason for another snapshot.
-async fn snapshot_is_committed(worker: &Worker, client: &Client) {
+async fn snapshot_is_committed(worker: &Worker, name: &str, client: &Client) {
     client.batch_execute("insert into t values (-1, 0, null)").await.unwrap();
     eventually_async("the end of the snapshot in the offsets", ARRIVAL, async || {
-        let answer = worker.api().get("/connectors/source/offsets").await.map_err(|failure| failure.to_string())?;
+        let answer =
+            worker.api().get(&format!("/connectors/{name}/offsets")).await.map_err(|failure| failure.to_string())?;
         let offset = &answer.body["offsets"][0]["offset"];
         let done = offset["lsn"].is_i64() && offset.get("snapshot").is_none_or(serde_json::Value::is_null);
         if done { Ok(()) } else { Err(answer.text) }

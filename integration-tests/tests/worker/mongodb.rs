@@ -17,6 +17,7 @@ create table t (
 #[tokio::test(flavor = "multi_thread")]
 async fn both_ends_agree_in_every_column() {
     let (worker, name) = (support::worker("pipeline").await, unique("pipeline"));
+    let connectors = [format!("{name}_sink"), format!("{name}_source")];
     let (address, client) = support::database(&name).await;
     client.batch_execute(TABLE).await.unwrap();
     let insert = |first: u32, last: u32| {
@@ -30,8 +31,8 @@ async fn both_ends_agree_in_every_column() {
     };
     client.batch_execute(&insert(1, 500)).await.unwrap();
     client.batch_execute("insert into t (id, part) values (0, 0)").await.unwrap();
-    worker.api().create("source", &source(&address, &name, "public.t")).await.unwrap();
-    worker.api().create("sink", &sink(&name)).await.unwrap();
+    worker.api().create(&connectors[1], &source(&address, &name, "public.t")).await.unwrap();
+    worker.api().create(&connectors[0], &sink(&name)).await.unwrap();
     let collection =
         Servers::shared().mongo.client().await.unwrap().database(&name).collection(&format!("{name}.public.t"));
     let agree = async || {
@@ -51,7 +52,7 @@ async fn both_ends_agree_in_every_column() {
     // The key itself changes: a delete and an insert.
     client.batch_execute("update t set id = id + 10000 where id between 200 and 209").await.unwrap();
     assert_eq!(agree().await, 551);
-    for connector in ["sink", "source"] {
+    for connector in &connectors {
         worker.api().wait_running(connector).await.unwrap();
         worker.api().remove(connector).await.unwrap();
     }
@@ -84,7 +85,7 @@ async fn what_cannot_be_written_goes_to_the_dead_letter_queue() {
         "errors.deadletterqueue.topic.replication.factor": "1",
         "errors.deadletterqueue.context.headers.enable": "true",
     });
-    worker.api().create("sink", &config).await.unwrap();
+    worker.api().create(&name, &config).await.unwrap();
     wait_records(&topics, &queue, 2).await;
     let collection = Servers::shared().mongo.client().await.unwrap().database(&name).collection::<bson::Document>("c");
     eventually_async("the good documents", ARRIVAL, async || {
@@ -103,17 +104,18 @@ async fn what_cannot_be_written_goes_to_the_dead_letter_queue() {
     let header = |key: &str| String::from_utf8_lossy(&letters[0].headers[key]).into_owned();
     assert_eq!(header("__connect.errors.topic"), name);
     assert_eq!(header("__connect.errors.offset"), "1");
-    assert_eq!(header("__connect.errors.connector.name"), "sink");
-    worker.api().wait_running("sink").await.unwrap();
+    assert_eq!(header("__connect.errors.connector.name"), name);
+    worker.api().wait_running(&name).await.unwrap();
 
     // Without tolerance the same record fails the task, and the connector stays.
     let strict = with(config, &json!({"errors.tolerance": "none", "errors.deadletterqueue.topic.name": null}));
-    worker.api().create("strict", &strict).await.unwrap();
-    let status = worker.api().wait_for("strict", "RUNNING", &["FAILED"]).await.unwrap();
+    let strict_name = unique("strict");
+    worker.api().create(&strict_name, &strict).await.unwrap();
+    let status = worker.api().wait_for(&strict_name, "RUNNING", &["FAILED"]).await.unwrap();
     let trace = status["tasks"][0]["trace"].as_str().unwrap();
     assert!(trace.contains("Tolerance exceeded in error handler"), "{trace}");
-    for connector in ["sink", "strict"] {
-        worker.api().remove(connector).await.unwrap();
+    for connector in [name, strict_name] {
+        worker.api().remove(&connector).await.unwrap();
     }
 }
 

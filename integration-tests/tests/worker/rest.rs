@@ -167,11 +167,23 @@ async fn a_source_that_cannot_work_is_refused() {
     witness.refuses(&unreachable, 400, &[INVALID, &format!("127.0.0.1:{port}"), "refused"]).await;
     let database = with(good, &json!({"database.dbname": "no_such_database"}));
     witness.refuses(&database, 400, &[INVALID, "no_such_database"]).await;
+}
 
+/// Debezium does not look at `wal_level` when it validates: the task fails, and its trace names the setting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_wal_level_fails_the_task_alone() {
+    let mut witness = Witness::start().await;
     let options = PostgresOptions { wal_level: "replica", certificates: None };
     let replica = Postgres::start(&unique("replica"), options).unwrap();
-    let wrong = source(&replica.address, &name, "public.t");
-    witness.refuses(&wrong, 400, &[INVALID, "wal_level", "logical", "replica"]).await;
+    let name = unique("replica");
+    let client = replica.address.connect().await.unwrap();
+    client.batch_execute("create table t (id int primary key)").await.unwrap();
+    let answer = witness.create(&name, &source(&replica.address, &name, "public.t")).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let status = witness.worker.api().wait_for(&name, "RUNNING", &["FAILED"]).await.unwrap();
+    let trace = status["tasks"][0]["trace"].as_str().unwrap();
+    assert!(trace.contains("wal_level") && trace.contains("logical"), "{trace}");
+    witness.goes_on().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
