@@ -17,6 +17,10 @@ pub struct MongoSinkConnector;
 
 #[async_trait]
 impl SinkConnector for MongoSinkConnector {
+    fn task_class(&self) -> Option<&'static str> {
+        Some("com.mongodb.kafka.connect.sink.MongoSinkTask")
+    }
+
     fn config_def(&self) -> &'static ConfigDef {
         SinkConfig::def()
     }

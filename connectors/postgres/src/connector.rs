@@ -15,6 +15,10 @@ pub struct PostgresConnector;
 
 #[async_trait]
 impl SourceConnector for PostgresConnector {
+    fn task_class(&self) -> Option<&'static str> {
+        Some("io.debezium.connector.postgresql.PostgresConnectorTask")
+    }
+
     fn config_def(&self) -> &'static ConfigDef {
         PostgresConfig::def()
     }
