@@ -131,7 +131,7 @@ impl BulkClient {
             return Ok(());
         }
         errors.sort_by_key(|error| error.index);
-        Err(Failure::Bulk { errors, concern })
+        Err(Failure::Bulk { errors, concern: concern.map(Box::new) })
     }
 
     async fn run(&mut self, batch: &Batch, buffer: &[u8], run: &[usize], ordered: bool) -> Result<Document, Failure> {

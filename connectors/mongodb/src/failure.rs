@@ -1,7 +1,5 @@
 //! Errors of the server and the connection, under the names that the JVM's driver gives them.
 
-use std::fmt::Write as _;
-
 use bson::{Bson, Document};
 use connect_api::{Error, ErrorKind};
 
@@ -72,7 +70,7 @@ pub fn skipped() -> Error {
 #[derive(Debug)]
 pub enum Failure {
     /// The server answered for single statements, or for the write concern.
-    Bulk { errors: Vec<WriteError>, concern: Option<ConcernError> },
+    Bulk { errors: Vec<WriteError>, concern: Option<Box<ConcernError>> },
     /// The command or the connection failed, or a statement could not be encoded. `transient` errors pass by
     /// themselves.
     Whole { error: Error, transient: bool },
@@ -96,7 +94,7 @@ impl Failure {
     pub fn into_error(self, server: &str) -> Error {
         match self {
             Self::Whole { error, .. } => error,
-            Self::Bulk { errors, concern } => bulk_error(&errors, concern.as_ref(), server),
+            Self::Bulk { errors, concern } => bulk_error(&errors, concern.as_deref(), server),
         }
     }
 }
@@ -116,19 +114,17 @@ fn bulk_error(errors: &[WriteError], concern: Option<&ConcernError>, server: &st
                 )
             })
             .collect();
-        // Writing into a String cannot fail.
-        let _ = write!(message, "Write errors: [{}]. ", texts.join(", "));
+        message.push_str(&format!("Write errors: [{}]. ", texts.join(", ")));
     }
     if let Some(concern) = concern {
-        let _ = write!(
-            message,
+        message.push_str(&format!(
             "Write concern error: WriteConcernError{{code={}, codeName='{}', message='{}', details={}, errorLabels=[{}]}}. ",
             concern.code,
             concern.code_name,
             concern.message,
             render::json(&concern.details),
             concern.labels.join(", ")
-        );
+        ));
     }
     Error::data(message).class("com.mongodb.MongoBulkWriteException")
 }

@@ -27,6 +27,8 @@ pub mod rename;
 pub mod settings;
 pub mod statement;
 pub mod task;
+#[cfg(test)]
+mod task_tests;
 pub mod timefield;
 pub mod timeseries;
 pub mod topic;

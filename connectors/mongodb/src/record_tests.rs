@@ -12,11 +12,11 @@ use crate::topic::Plan;
 const SINK: &str = crate::classes::SINK;
 
 /// A plan with these settings; `{sink}` stands for the sink's package.
-pub fn plan(settings: &[(&str, &str)]) -> Plan {
+pub(crate) fn plan(settings: &[(&str, &str)]) -> Plan {
     Plan::new("t", &props(settings)).unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
-pub fn props(settings: &[(&str, &str)]) -> Props {
+pub(crate) fn props(settings: &[(&str, &str)]) -> Props {
     let mut props = Props::new();
     props.insert("database".to_owned(), Some("db".to_owned()));
     props.insert("topics".to_owned(), Some("t".to_owned()));
@@ -27,7 +27,7 @@ pub fn props(settings: &[(&str, &str)]) -> Props {
 }
 
 /// JSON as the schemaless converter gives it: integers are int64.
-pub fn value(json: &serde_json::Value) -> Value {
+pub(crate) fn value(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(v) => Value::Bool(*v),
@@ -40,7 +40,7 @@ pub fn value(json: &serde_json::Value) -> Value {
     }
 }
 
-pub fn record(key: serde_json::Value, body: serde_json::Value) -> SinkRecord {
+pub(crate) fn record(key: serde_json::Value, body: serde_json::Value) -> SinkRecord {
     let topic: Arc<str> = Arc::from("t");
     SinkRecord {
         record: Record {

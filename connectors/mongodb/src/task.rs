@@ -36,6 +36,8 @@ pub struct MongoSinkTask {
     paused_after: HashMap<usize, u64>,
     checked_timeseries: HashSet<Arc<Namespace>>,
     transient_retry: Duration,
+    /// The worker tolerates nothing but takes reports: the first report fails the task, and nothing is done after it.
+    first_report_fails: bool,
     /// Since when the same batch fails with errors that pass.
     failing_since: Option<Instant>,
 }
@@ -69,7 +71,9 @@ impl MongoSinkTask {
             plans.index(&Arc::from(topic.as_str()), &props)?;
         }
         let client = BulkClient::new(&config).await?;
+        let first_report_fails = context.reports_errors && !config.errors_tolerance.eq_ignore_ascii_case("all");
         Ok(Box::new(Self {
+            first_report_fails,
             props,
             context,
             client,
@@ -247,7 +251,13 @@ impl SinkTask for MongoSinkTask {
         self.buffer.truncate(0);
         let batches = self.process(records, &mut rejected)?;
         for batch in batches {
+            if self.first_report_fails && !rejected.is_empty() {
+                break;
+            }
             self.write(batch, records, &mut rejected).await?;
+        }
+        if self.first_report_fails {
+            rejected.truncate(1);
         }
         if self.buffer.len() > KEEP_BUFFER {
             self.buffer = Writer::new();

@@ -1,14 +1,10 @@
 //! Texts of values for messages: JSON as `BsonDocument.toJson` prints it, and Java's `toString`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use bson::{Bson, Document};
-use connect_api::schema::logical;
-use connect_api::{Datum, Schema, Value};
-use num_bigint::BigInt;
-
-use super::decimal::plain;
+use connect_api::{Datum, Value};
 
 /// Texts in messages are cut here: a message is for reading.
 const MAX_TEXT: usize = 2000;
@@ -18,35 +14,32 @@ const LAST_SPELLED_DATE: i64 = 253_402_300_799_999;
 /// Relaxed Extended JSON with the JVM's spacing.
 pub fn json(document: &Document) -> String {
     let mut out = String::new();
-    json_document(document, &mut out);
+    let written = json_document(document, &mut out);
+    debug_assert!(written.is_ok(), "writing into a string does not fail");
     out
 }
 
-fn json_document(document: &Document, out: &mut String) {
+fn json_document(document: &Document, out: &mut String) -> fmt::Result {
     out.push('{');
     for (index, (name, value)) in document.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{comma}{}: ", quoted(name));
-        json_value(value, out);
+        write!(out, "{comma}{}: ", quoted(name))?;
+        json_value(value, out)?;
     }
     out.push('}');
+    Ok(())
 }
 
-fn json_value(value: &Bson, out: &mut String) {
-    // Writing into a String cannot fail.
-    let _ = match value {
-        Bson::Document(v) => {
-            json_document(v, out);
-            Ok(())
-        }
+fn json_value(value: &Bson, out: &mut String) -> fmt::Result {
+    match value {
+        Bson::Document(v) => json_document(v, out),
         Bson::Array(elements) => {
             out.push('[');
             for (index, element) in elements.iter().enumerate() {
                 if index > 0 {
                     out.push_str(", ");
                 }
-                json_value(element, out);
+                json_value(element, out)?;
             }
             out.push(']');
             Ok(())
@@ -85,7 +78,7 @@ fn json_value(value: &Bson, out: &mut String) {
         Bson::MinKey => write!(out, r#"{{"$minKey": 1}}"#),
         Bson::MaxKey => write!(out, r#"{{"$maxKey": 1}}"#),
         Bson::DbPointer(_) => write!(out, r#"{{"$dbPointer": {{}}}}"#),
-    };
+    }
 }
 
 fn quoted(text: &str) -> serde_json::Value {
@@ -168,71 +161,11 @@ pub fn java_class(value: &Value) -> &'static str {
 
 /// How Java prints a datum, cut to what a message bears.
 pub fn java_text(datum: &Datum) -> String {
-    let mut out = String::new();
-    java_value(&datum.value, datum.schema.as_deref(), &mut out);
+    let mut out = connect_api::java::display::text(&datum.value, datum.schema.as_ref());
     if out.len() > MAX_TEXT {
         let end = (0..=MAX_TEXT).rev().find(|&end| out.is_char_boundary(end)).unwrap_or(0);
         out.truncate(end);
         out.push_str("...");
     }
     out
-}
-
-fn java_value(value: &Value, schema: Option<&Schema>, out: &mut String) {
-    if out.len() > MAX_TEXT {
-        return;
-    }
-    // Writing into a String cannot fail.
-    let _ = match value {
-        Value::Null => write!(out, "null"),
-        Value::Bool(v) => write!(out, "{v}"),
-        Value::Int8(v) => write!(out, "{v}"),
-        Value::Int16(v) => write!(out, "{v}"),
-        Value::Int32(v) => write!(out, "{v}"),
-        Value::Int64(v) | Value::Date(v) => write!(out, "{v}"),
-        Value::Float32(v) => write!(out, "{v:?}"),
-        Value::Float64(v) => write!(out, "{v:?}"),
-        Value::String(v) => write!(out, "{v}"),
-        Value::Decimal(v) => write!(out, "{}", plain(&v.unscaled, v.scale)),
-        Value::BigInt(v) => write!(out, "{v}"),
-        Value::Bytes(v) => match schema.filter(|schema| schema.is(logical::DECIMAL)) {
-            Some(schema) => {
-                let scale = schema.get_parameter("scale").and_then(|scale| scale.parse().ok()).unwrap_or(0);
-                write!(out, "{}", plain(&BigInt::from_signed_bytes_be(v), scale))
-            }
-            None => write!(out, "{}", base64::engine::general_purpose::STANDARD.encode(v)),
-        },
-        Value::Array(elements) => {
-            list(out, "[", "]", elements.iter(), |element, out| java_value(element, None, out));
-            Ok(())
-        }
-        Value::Map(entries) => {
-            list(out, "{", "}", entries.iter(), |(key, value), out| {
-                java_value(key, None, out);
-                out.push('=');
-                java_value(value, None, out);
-            });
-            Ok(())
-        }
-        Value::Struct(value) => {
-            let set = value.schema.fields().iter().zip(&value.fields).filter(|(_, value)| !value.is_null());
-            list(out, "Struct{", "}", set, |(field, value), out| {
-                let _ = write!(out, "{}=", field.name);
-                java_value(value, Some(&field.schema), out);
-            });
-            Ok(())
-        }
-    };
-}
-
-fn list<T>(out: &mut String, open: &str, close: &str, items: impl Iterator<Item = T>, one: impl Fn(T, &mut String)) {
-    let comma = if open == "Struct{" { "," } else { ", " };
-    out.push_str(open);
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push_str(comma);
-        }
-        one(item, out);
-    }
-    out.push_str(close);
 }

@@ -82,8 +82,13 @@ proptest! {
 
     #[test]
     fn texts_never_panic(text in ".{0,60}") {
-        let _ = super::extjson::parse_document(&text);
-        let _ = super::extjson::parse_documents(&text);
+        // Whatever the answer is, there is one, and an error says something.
+        if let Err(error) = super::extjson::parse_document(&text) {
+            prop_assert!(!error.message().is_empty());
+        }
+        if let Err(error) = super::extjson::parse_documents(&text) {
+            prop_assert!(!error.message().is_empty());
+        }
     }
 
     #[test]

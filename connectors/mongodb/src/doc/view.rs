@@ -98,7 +98,7 @@ impl<'a> DocRef<'a> {
         self.write_fields(&mut w)?;
         w.close(open);
         bson::RawDocumentBuf::from_bytes(w.into_bytes())
-            .and_then(|raw| Document::try_from(&raw).map_err(Into::into))
+            .and_then(|raw| Document::try_from(&raw))
             .map_err(|error| Error::data(error.to_string()).class("org.bson.BsonSerializationException"))
     }
 }
@@ -146,7 +146,7 @@ impl<'a> NodeRef<'a> {
         self.write(&mut w, at)?;
         w.close(open);
         bson::RawDocumentBuf::from_bytes(w.into_bytes())
-            .and_then(|raw| Document::try_from(&raw).map_err(Into::into))
+            .and_then(|raw| Document::try_from(&raw))
             .map(|mut document| document.remove("v").unwrap_or(Bson::Null))
             .map_err(|error| Error::data(error.to_string()).class("org.bson.BsonSerializationException"))
     }

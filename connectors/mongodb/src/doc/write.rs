@@ -59,6 +59,11 @@ impl Writer {
         self.buf.len()
     }
 
+    /// True when nothing is written.
+    pub fn is_empty(&self) -> bool {
+        self.buf.is_empty()
+    }
+
     /// Forgets everything from a position on.
     pub fn truncate(&mut self, len: usize) {
         self.buf.truncate(len);
