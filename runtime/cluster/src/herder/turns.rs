@@ -127,9 +127,10 @@ impl Herder {
             self.send_task_configs(out);
             return;
         }
-        // A stop overtook them: the connector makes its tasks anew when it is resumed.
+        // A stop overtook them: the connector makes its tasks anew when it is resumed. Another worker may know of that
+        // already, and tries again.
         if self.state.target(connector) == Target::Stopped {
-            out.extend(request.map(|id| Effect::Reply(id, Ok(Reply::Done))));
+            out.extend(request.map(|id| Effect::Reply(id, Err(HerdError::conflict(STALE)))));
             return;
         }
         let unchanged = request.is_none() && !self.task_configs_changed(connector, configs);

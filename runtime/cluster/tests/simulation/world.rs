@@ -90,6 +90,8 @@ pub(crate) struct World {
     next_request: u64,
     /// Requests that wait for their answer: the worker asked, and how often it was passed on.
     open: BTreeMap<u64, (usize, u32, Command)>,
+    /// Requests between workers: who waits for the outcome.
+    sent: BTreeMap<u64, (usize, u32, Arc<str>)>,
     violation: Option<String>,
     story: Vec<String>,
 }
@@ -129,6 +131,7 @@ impl World {
             statuses: Vec::new(),
             next_request: 1,
             open: BTreeMap::new(),
+            sent: BTreeMap::new(),
             violation: None,
             story: Vec::new(),
         };
@@ -250,6 +253,15 @@ impl World {
         self.workers[worker].incarnation += 1;
         self.workers[worker].runs.clear();
         self.open.retain(|_, (asked, _, _)| *asked != worker);
+        // Who waits for its answer sees the connection break.
+        let broken: Vec<u64> = self.sent.keys().filter(|id| !self.open.contains_key(id)).copied().collect();
+        for (from, incarnation, connector) in
+            broken.into_iter().filter_map(|id| self.sent.remove(&id)).collect::<Vec<_>>()
+        {
+            if self.workers[from].incarnation == incarnation {
+                self.soon(from, Happening::Event(Event::TaskConfigsSent { connector, ok: false }));
+            }
+        }
         self.schedule(worker, SESSION_MS, Happening::SessionOver(member));
         let away = self.random.below(20_000);
         self.schedule(worker, 10 + away, Happening::Restart);
@@ -545,19 +557,19 @@ impl World {
 
     fn send(&mut self, worker: usize, url: &str, connector: &Arc<str>, configs: Vec<IndexMap<String, String>>) {
         let connector = Arc::clone(connector);
-        let ok = match self.worker_at(url) {
+        match self.worker_at(url) {
             Some(leader) if !self.random.one_in(10) => {
                 let command = Command::PutTaskConfigs {
                     name: connector.to_string(),
                     configs,
                     signature: connect_cluster::Signature::default(),
                 };
+                let incarnation = self.workers[worker].incarnation;
+                self.sent.insert(self.next_request, (worker, incarnation, connector));
                 self.ask(leader, command);
-                true
             }
-            _ => false,
-        };
-        self.soon(worker, Happening::Event(Event::TaskConfigsSent { connector, ok }));
+            _ => self.soon(worker, Happening::Event(Event::TaskConfigsSent { connector, ok: false })),
+        }
     }
 
     /// Each request is answered once; one for another worker is passed on, as REST does.
@@ -567,6 +579,13 @@ impl World {
             return;
         };
         self.tell(format!("{id} -> {}", outcome.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned())));
+        if let Some((worker, incarnation, connector)) = self.sent.remove(&id) {
+            if self.workers[worker].incarnation == incarnation {
+                let ok = outcome.is_ok();
+                self.soon(worker, Happening::Event(Event::TaskConfigsSent { connector, ok }));
+            }
+            return;
+        }
         if let Err(HerdError::Elsewhere { url: Some(url) }) = outcome
             && let Some(worker) = self.worker_at(&url)
             && hops < 2
