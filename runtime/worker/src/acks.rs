@@ -217,9 +217,14 @@ impl Tracker {
         self.prefix == self.next
     }
 
+    /// Records known to be durable.
+    pub fn acknowledged(&self) -> u64 {
+        self.ring.acknowledged.load(Ordering::Acquire)
+    }
+
     /// Records sent and not known to be durable.
     pub fn in_flight(&self) -> u64 {
-        self.next - self.ring.acknowledged.load(Ordering::Acquire)
+        self.next.saturating_sub(self.acknowledged())
     }
 
     /// True when a record could not be sent. One atomic load: meant for the hot path.

@@ -187,6 +187,9 @@ impl SinkLoop {
     async fn assigned(&mut self, work: &mut Work, partitions: &[kafka::TopicPartition]) -> Result<()> {
         let (connector, task) = (&*self.reporter.connector, self.reporter.task);
         tracing::info!(connector, task, partitions = partitions.len(), "partitions were assigned");
+        if partitions.is_empty() {
+            return Ok(());
+        }
         let committed = self.consumer.committed(partitions).await.unwrap_or_else(|error| {
             tracing::warn!(connector, task, trace = error.trace(), "failed to look up committed offsets");
             partitions.iter().map(|partition| (partition.clone(), None)).collect()
@@ -201,7 +204,7 @@ impl SinkLoop {
     async fn revoked(&mut self, work: &mut Work, partitions: &[kafka::TopicPartition], lost: bool) -> Result<()> {
         let (connector, task) = (&*self.reporter.connector, self.reporter.task);
         tracing::info!(connector, task, partitions = partitions.len(), lost, "partitions were revoked");
-        if !lost {
+        if !lost && !partitions.is_empty() {
             // What could not be flushed is read again by whoever gets the partitions; a seek would wait for the rebalance.
             self.flush_and_commit(work).await?;
         }

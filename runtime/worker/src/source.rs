@@ -7,6 +7,7 @@
 //! the offsets topic, then `SourceTask::committed` is called with it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use connect_api::{Checkpoint, Error, Record, Result, SourceBatch, SourceTask};
@@ -100,7 +101,7 @@ impl SourceLoop {
                 biased;
                 wanted = self.control.changed_from(Wanted::Run) => {
                     if let Some(flush) = flush.take() {
-                        self.flushed(flush.await).await?;
+                        self.finish(flush).await?;
                     }
                     if wanted == Wanted::End || self.rest().await? == Wanted::End {
                         return Ok(());
@@ -201,6 +202,7 @@ impl SourceLoop {
         }
         TaskMetrics::add(&self.metrics.written, written);
         self.tracker.advance();
+        self.metrics.acknowledged.store(self.tracker.acknowledged(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -340,10 +342,24 @@ impl SourceLoop {
             return Ok(());
         }
         self.metrics.committed();
+        self.metrics.acknowledged.store(self.tracker.acknowledged(), Ordering::Relaxed);
         for checkpoint in &checkpoints {
             self.task.committed(checkpoint).await?;
         }
         Ok(())
+    }
+
+    /// Waits for a flush, within bounds. What is not confirmed in time is repeated by the next run.
+    async fn finish(&mut self, flush: Flush) -> Result<()> {
+        match tokio::time::timeout(self.settings.flush_timeout, flush).await {
+            Ok(done) => self.flushed(done).await,
+            Err(_) => {
+                TaskMetrics::add(&self.metrics.commit_failures, 1);
+                let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+                tracing::error!(connector, task, "offsets could not be written in time");
+                Ok(())
+            }
+        }
     }
 
     /// Waits for what is in flight, within bounds, and commits what is durable. `patient` waits for records in flight.
@@ -359,8 +375,7 @@ impl SourceLoop {
             );
         }
         if let Some(flush) = self.begin_flush() {
-            let done = flush.await;
-            self.flushed(done).await?;
+            self.finish(flush).await?;
         }
         if patient { self.check_delivery() } else { Ok(()) }
     }
