@@ -76,32 +76,7 @@ impl Change<'_> {
         };
         let at = w.literal("u");
         let document = w.begin(at);
-        let own_id = after.get("_id").filter(|_| !self.in_key("_id"));
-        match (own_id, id) {
-            (Some(own), id) if !matches!(id, FilterId::Before) => {
-                let at = w.literal("_id");
-                own.write(w, at).map_err(|error| self.value.explain(error))?;
-            }
-            (_, FilterId::Document { from, to }) => {
-                let at = w.literal("_id");
-                w.copy_document(at, from, to);
-            }
-            (_, FilterId::Generated(id)) => {
-                let at = w.literal("_id");
-                w.put_object_id(at, id);
-            }
-            (own, FilterId::Before) => {
-                let before = self.event.get("before").and_then(|node| node.as_doc());
-                if let Some(id) = before.and_then(|before| before.get("_id")) {
-                    let at = w.literal("_id");
-                    own.unwrap_or(id).write(w, at).map_err(|error| self.value.explain(error))?;
-                } else if let Some(own) = own {
-                    // Nothing from the filter: the field keeps its place, but the order of one `_id` is the server's.
-                    let at = w.literal("_id");
-                    own.write(w, at).map_err(|error| self.value.explain(error))?;
-                }
-            }
-        }
+        self.replacement_id(after, &id, w).map_err(|error| self.value.explain(error))?;
         let mut statement = Statement::new(Kind::Replace);
         let mut refused = None;
         after
@@ -124,6 +99,34 @@ impl Change<'_> {
         w.put_bool(at, true);
         w.close(open);
         Ok(statement)
+    }
+
+    /// Writes the `_id` of the replacement: the row's own column of that name, else the filter's. It goes first,
+    /// where the server puts it anyway.
+    fn replacement_id(&self, after: DocRef<'_>, id: &FilterId, w: &mut Writer) -> Result<(), Error> {
+        let own = after.get("_id").filter(|_| !self.in_key("_id"));
+        let before = || self.event.get("before").and_then(|node| node.as_doc()).and_then(|before| before.get("_id"));
+        match (own, id) {
+            (Some(own), _) => {
+                let at = w.literal("_id");
+                own.write(w, at)?;
+            }
+            (None, FilterId::Document { from, to }) => {
+                let at = w.literal("_id");
+                w.copy_document(at, *from, *to);
+            }
+            (None, FilterId::Generated(id)) => {
+                let at = w.literal("_id");
+                w.put_object_id(at, *id);
+            }
+            (None, FilterId::Before) => {
+                if let Some(id) = before() {
+                    let at = w.literal("_id");
+                    id.write(w, at)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn in_key(&self, name: &str) -> bool {
