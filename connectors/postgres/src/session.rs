@@ -31,12 +31,33 @@ pub struct Outlet {
     /// The newest place in the batch that a position belongs to: records before it, the position, what to confirm.
     mark: Option<(usize, Position, u64)>,
     max: usize,
+    /// Bytes read for the records in the batch, and how many are enough.
+    bytes: usize,
+    max_bytes: usize,
 }
+
+/// A batch is handed over when it holds rows of this size, whatever their number.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 impl Outlet {
     /// An empty one.
-    pub fn new(sender: mpsc::Sender<Result<SourceBatch>>, partition: OffsetMap, max: usize) -> Self {
-        Self { sender, partition: Arc::new(partition), records: Vec::with_capacity(max), mark: None, max }
+    pub fn new(sender: mpsc::Sender<Result<SourceBatch>>, partition: OffsetMap, settings: &Settings) -> Self {
+        let max = settings.batch_size;
+        let limit = settings.queue_bytes.map_or(BATCH_BYTES_MAX, |bytes| bytes / settings.queue_batches);
+        Self {
+            sender,
+            partition: Arc::new(partition),
+            records: Vec::with_capacity(max),
+            mark: None,
+            max,
+            bytes: 0,
+            max_bytes: limit.min(BATCH_BYTES_MAX),
+        }
+    }
+
+    /// Counts what was read for the next records.
+    pub fn count_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
     }
 
     /// Where records are put.
@@ -61,7 +82,7 @@ impl Outlet {
 
     /// True when no more should be put in.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= self.max
+        self.records.len() >= self.max || (self.bytes >= self.max_bytes && self.has_records())
     }
 
     /// Waits for room at the other side. Cancel-safe.
@@ -71,6 +92,7 @@ impl Outlet {
 
     /// Hands the batch over.
     pub fn send(&mut self, permit: mpsc::OwnedPermit<Result<SourceBatch>>) {
+        self.bytes = 0;
         let records = std::mem::replace(&mut self.records, Vec::with_capacity(self.max));
         let checkpoints = self.mark.take().map(|(after, position, tag)| Checkpoint {
             after,
@@ -124,8 +146,9 @@ pub struct Session {
     pub position: Option<Position>,
     /// A snapshot of this run is done: another attempt of it does not take a second one.
     pub snapshot_done: bool,
-    /// What that snapshot saw, when the slot is older than it.
-    pub snapshotted: Option<Visible>,
+    /// What that snapshot saw, when the slot is older than it, and the place in the log after which that does not
+    /// matter any more.
+    pub snapshotted: Option<(Visible, u64)>,
     pub confirmed: watch::Receiver<u64>,
     pub cancel: CancellationToken,
     pub report: Report,
@@ -210,9 +233,9 @@ impl Session {
 
     async fn take_snapshot(&mut self, sql: &mut Wire, created: Option<&Created>) -> Result<(), End> {
         self.pause(self.settings.snapshot_delay).await?;
-        let (position, visible) = snapshot::run(self, sql, created).await?;
+        let (position, seen) = snapshot::run(self, sql, created).await?;
         // A slot that is new has nothing to say of what the snapshot saw.
-        self.snapshotted = Some(visible).filter(|_| created.is_none());
+        self.snapshotted = Some(seen).filter(|_| created.is_none());
         self.position = position.or(self.position);
         self.snapshot_done = true;
         Ok(())

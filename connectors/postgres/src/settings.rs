@@ -189,6 +189,8 @@ pub struct Settings {
     pub batch_size: usize,
     /// Batches read ahead.
     pub queue_batches: usize,
+    /// Bytes read ahead, at most, when that is limited.
+    pub queue_bytes: Option<usize>,
     pub retry_wait: Duration,
     /// `None` is without limit.
     pub retries: Option<u32>,
@@ -337,6 +339,7 @@ impl Settings {
             flush_lsn: config.flush_lsn_source,
             batch_size,
             queue_batches: (queue_size / batch_size).clamp(1, 64),
+            queue_bytes: usize::try_from(config.max_queue_size_in_bytes).ok().filter(|&bytes| bytes > 0),
             retry_wait: positive_ms(config.retriable_restart_connector_wait_ms),
             retries: u32::try_from(config.errors_max_retries).ok(),
             heartbeat_interval: Some(positive_ms(config.heartbeat_interval_ms.into())).filter(|d| !d.is_zero()),

@@ -40,12 +40,13 @@ struct Snapshot<'a> {
     reported: Instant,
 }
 
-/// Reads all captured tables. Gives the position after it, `None` when there was no row.
+/// Reads all captured tables. Gives the position after it, `None` when there was no row, and what the snapshot saw: no
+/// transaction that it saw ends after the place given with that.
 pub async fn run(
     session: &mut Session,
     sql: &mut Wire,
     created: Option<&Created>,
-) -> Result<(Option<Position>, Visible), End> {
+) -> Result<(Option<Position>, (Visible, u64)), End> {
     begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
     let (lsn, tx_id, visible) = place(sql, created).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
     let tables = tables(session, sql).await?;
@@ -73,7 +74,7 @@ pub async fn run(
     }
     let position = snapshot.finish().await?;
     sql.query("COMMIT").await.map_err(|e| e.failed_to("end the snapshot"))?;
-    Ok((position, visible))
+    Ok((position, (visible, lsn)))
 }
 
 async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
@@ -145,6 +146,7 @@ impl Snapshot<'_> {
             };
             match frame.tag {
                 b'd' => {
+                    self.session.outlet.count_bytes(frame.body.len());
                     copy::split(&frame.body, &mut cells);
                     let row = table.copied_row(&frame.body, &cells)?;
                     let held =

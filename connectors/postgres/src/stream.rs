@@ -249,6 +249,7 @@ impl<'a> Stream<'a> {
             b'd' => match pgoutput::replicated(&frame.body).map_err(malformed)? {
                 Replicated::Data { lsn, payload } => {
                     self.received = self.received.max(lsn);
+                    self.session.outlet.count_bytes(payload.len());
                     let message = pgoutput::decode(&payload).map_err(malformed)?;
                     self.message(lsn, message).await
                 }
@@ -270,7 +271,8 @@ impl<'a> Stream<'a> {
     async fn message(&mut self, lsn: u64, message: Message) -> Result<(), End> {
         match message {
             Message::Begin(begin) => {
-                let seen = self.session.snapshotted.as_ref().is_some_and(|snapshot| snapshot.sees(begin.xid));
+                let snapshot = self.session.snapshotted.as_ref();
+                let seen = snapshot.is_some_and(|(seen, until)| begin.final_lsn < *until && seen.sees(begin.xid));
                 let skipped = seen || self.resume.skips_transaction(begin.final_lsn);
                 let done_until = if skipped { None } else { self.resume.take_event() };
                 self.transaction = Some(Transaction { begin, seen, skipped, done_until, doubtful: Vec::new() });

@@ -45,7 +45,7 @@ impl PostgresTask {
         let (confirmed, confirmations) = watch::channel(0);
         let session = Session {
             events: Events::new(&settings, context.task),
-            outlet: Outlet::new(sender, partition, settings.batch_size),
+            outlet: Outlet::new(sender, partition, &settings),
             settings,
             position,
             snapshot_done: false,
