@@ -87,6 +87,14 @@ fn scalar(raw: &RawValue) -> Result<Option<String>, String> {
     }
 }
 
+/// Binds a body that must be an object, or answers 500. (A derived reader would take an array of a struct's fields, too.)
+pub(crate) fn bind_object<T: DeserializeOwned>(body: &[u8]) -> RestResult<T> {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => Err(unbound("an object is needed, not an array")),
+        _ => bind(body),
+    }
+}
+
 /// Binds a body, or answers 500.
 pub(crate) fn bind<T: DeserializeOwned>(body: &[u8]) -> RestResult<T> {
     // What follows the first JSON value is ignored, as Jackson does.
@@ -130,7 +138,10 @@ mod tests {
             r#"{"name":"a","config":{},"unknown_field":1}"#,
             r#"{"name":"a","config":{"topic":{"nested":1}}}"#,
         ] {
-            assert!(bind::<CreateConnector>(raw.as_bytes()).is_err(), "{raw}");
+            assert!(bind_object::<CreateConnector>(raw.as_bytes()).is_err(), "{raw}");
+        }
+        for raw in ["[]", " [[]]"] {
+            assert!(bind_object::<AlterOffsets>(raw.as_bytes()).is_err(), "{raw}");
         }
         let bogus: CreateConnector = bind(br#"{"name":"a","config":{},"initial_state":"BOGUS"}"#).unwrap();
         assert_eq!(bogus.target().unwrap_err().status.as_u16(), 500);

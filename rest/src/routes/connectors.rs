@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Answer, App, Query, Segments, Table};
-use crate::body::{CreateConnector, StringMap, bind};
+use crate::body::{CreateConnector, StringMap, bind, bind_object};
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
 use crate::model::{ConnectorInfo, ConnectorStatus};
@@ -84,7 +84,7 @@ async fn list(State(app): State<App>, query: Query) -> Response {
 }
 
 async fn create(State(app): State<App>, headers: HeaderMap, request: Incoming) -> RestResult {
-    let body: CreateConnector = bind(&request.body)?;
+    let body: CreateConnector = bind_object(&request.body)?;
     let target = body.target()?;
     let name = body.name.as_deref().unwrap_or_default().trim_matches(|c: char| c <= ' ').to_owned();
     let mut config = body.config.0;

@@ -7,7 +7,7 @@ use axum::routing::get;
 use connect_cluster::{Command, Reply};
 
 use super::{Answer, App, Segments, Table};
-use crate::body::{AlterOffsets, bind};
+use crate::body::{AlterOffsets, bind_object};
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
 use crate::model::{Message, Offset, Offsets};
@@ -28,7 +28,7 @@ async fn read(State(app): State<App>, path: Segments, request: Incoming) -> Rest
 }
 
 async fn alter(State(app): State<App>, path: Segments, request: Incoming) -> RestResult {
-    let entries = bind::<AlterOffsets>(&request.body)?.into_entries();
+    let entries = bind_object::<AlterOffsets>(&request.body)?.into_entries();
     if entries.is_empty() {
         return Err(RestError::bad_request("Partitions / offsets need to be provided for an alter offsets request"));
     }
