@@ -209,6 +209,15 @@ pub(crate) struct Held {
     pub retry_at_ms: Option<u64>,
 }
 
+/// Task configurations on their way to the leader.
+#[derive(Clone, Debug)]
+pub(crate) struct ToSend {
+    pub configs: Vec<IndexMap<String, String>>,
+    pub in_flight: bool,
+    /// They changed while an older set was in flight: its outcome says nothing of them.
+    pub changed: bool,
+}
+
 /// Its place in the group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seat {
@@ -265,8 +274,8 @@ pub struct Herder {
     current: Option<turns::Current>,
     validating: BTreeMap<RequestId, Command>,
     restarts: Vec<(RequestId, UnitId)>,
-    /// Task configurations that the leader has to have, by connector; true while they are on their way.
-    to_send: BTreeMap<ConnectorId, (Vec<IndexMap<String, String>>, bool)>,
+    /// Task configurations that the leader has to have, by connector.
+    to_send: BTreeMap<ConnectorId, ToSend>,
 
     views: BTreeMap<ConnectorId, Arc<ConnectorView>>,
     dirty: BTreeSet<ConnectorId>,
@@ -428,6 +437,9 @@ impl Herder {
             out.push(Effect::ForgetTopics(Arc::clone(&name)));
         }
         self.dirty.insert(name);
+        if let Some(unit) = crate::status::unit_of_key(key) {
+            self.assert_status(&unit, out);
+        }
     }
 
     fn on_tick(&mut self, out: &mut Vec<Effect>) {

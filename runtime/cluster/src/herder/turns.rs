@@ -123,8 +123,7 @@ impl Herder {
     ) {
         if !self.leads() {
             // Leadership went to another worker while this waited: it has to have them.
-            self.to_send.insert(Arc::clone(connector), (configs.to_vec(), false));
-            self.send_task_configs(out);
+            self.queue_to_leader(connector, configs.to_vec(), out);
             return;
         }
         // A stop overtook them: the connector makes its tasks anew when it is resumed. Another worker may know of that

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::turns::What;
-use super::{Effect, Held, Herder};
+use super::{Effect, Held, Herder, ToSend};
 use crate::herd::{ConnectorId, State, Target, TaskId};
 use crate::status::{StatusRecord, TopicStatus};
 use crate::unit::{Input, Life, Retry, Step, Unit, UnitEvent, UnitId, UnitNews};
@@ -199,9 +199,20 @@ impl Herder {
         if self.leads() {
             self.enqueue(What::TaskConfigs { connector: Arc::clone(name), configs });
         } else {
-            self.to_send.insert(Arc::clone(name), (configs, false));
-            self.send_task_configs(out);
+            self.queue_to_leader(name, configs, out);
         }
+    }
+
+    /// The leader has to have these; what it was to have before does not count any more.
+    pub(super) fn queue_to_leader(
+        &mut self,
+        name: &ConnectorId,
+        configs: Vec<IndexMap<String, String>>,
+        out: &mut Vec<Effect>,
+    ) {
+        let in_flight = self.to_send.get(name).is_some_and(|old| old.in_flight);
+        self.to_send.insert(Arc::clone(name), ToSend { configs, in_flight, changed: in_flight });
+        self.send_task_configs(out);
     }
 
     /// Sends, or sends again, the task configurations that the leader does not have yet.
@@ -210,37 +221,51 @@ impl Herder {
             return;
         }
         let leads = self.leads();
-        let names: Vec<ConnectorId> = self.to_send.keys().cloned().collect();
-        for name in names {
+        let waiting: Vec<ConnectorId> =
+            self.to_send.iter().filter(|(_, sending)| !sending.in_flight).map(|(name, _)| Arc::clone(name)).collect();
+        for name in waiting {
+            let Some(ToSend { configs, .. }) = self.to_send.remove(&name) else { continue };
             let ours = self.assigned.contains(&UnitId::Connector(Arc::clone(&name)));
-            let Some((configs, on_its_way)) = self.to_send.get_mut(&name) else { continue };
-            if *on_its_way {
-                continue;
-            }
-            let configs = configs.clone();
             let wanted = ours && self.state.target(&name) == Target::Started;
             if !wanted || !self.task_configs_changed(&name, &configs) {
-                self.to_send.remove(&name);
-            } else if leads {
-                self.to_send.remove(&name);
-                self.enqueue(What::TaskConfigs { connector: name, configs });
-            } else if let Some(seat) = &self.seat {
-                let url = seat.leader_url.clone();
-                if let Some((_, on_its_way)) = self.to_send.get_mut(&name) {
-                    *on_its_way = true;
-                }
-                let signed = self.signs_requests();
-                out.push(Effect::SendTaskConfigs { url, connector: name, configs, signed });
+                continue;
             }
+            if leads {
+                self.enqueue(What::TaskConfigs { connector: name, configs });
+                continue;
+            }
+            let url = self.seat.as_ref().map(|seat| seat.leader_url.clone()).unwrap_or_default();
+            let signed = self.signs_requests();
+            let sending = ToSend { configs: configs.clone(), in_flight: true, changed: false };
+            self.to_send.insert(Arc::clone(&name), sending);
+            out.push(Effect::SendTaskConfigs { url, connector: name, configs, signed });
         }
     }
 
     pub(super) fn on_task_configs_sent(&mut self, name: &ConnectorId, ok: bool) {
-        if ok {
+        let Some(sending) = self.to_send.get_mut(name) else { return };
+        if ok && !sending.changed {
             self.to_send.remove(name);
-        } else if let Some((_, on_its_way)) = self.to_send.get_mut(name) {
+        } else {
             // The next tick tries again.
-            *on_its_way = false;
+            sending.in_flight = false;
+            sending.changed = false;
+        }
+    }
+
+    /// Another worker's last word about a unit that is here came late: ours is repeated.
+    pub(super) fn assert_status(&mut self, id: &UnitId, out: &mut Vec<Effect>) {
+        let Some(held) = self.units.get(id).filter(|held| held.unit.assigned) else { return };
+        let settled = matches!(
+            held.unit.life,
+            Life::Running | Life::PausedWarm | Life::PausedCold | Life::Failed | Life::Stopped
+        );
+        let overwritten = self
+            .statuses
+            .unit(id)
+            .is_some_and(|status| status.worker_id != self.config.worker_id && status.generation <= self.generation());
+        if settled && overwritten && self.started {
+            self.report(id, out);
         }
     }
 
