@@ -55,6 +55,23 @@ fn big_integer(number: &num_bigint::BigInt) -> i32 {
 /// Brings entries, in order of insertion, into the order in which a `HashMap` iterates. Of equal keys the first keeps
 /// its place and the last its value.
 pub fn order(entries: &mut Vec<(Value, Value)>) {
+    order_from(16, entries);
+}
+
+/// The same for `new HashMap<>(capacity)`.
+pub fn order_with_capacity(capacity: usize, entries: &mut Vec<(Value, Value)>) {
+    order_from(u32::try_from(capacity.next_power_of_two()).unwrap_or(1 << 30), entries);
+}
+
+/// The same for a copy, `new HashMap<>(map)`, of a map that had `copied` entries, to which the rest were added.
+pub fn order_of_copy(copied: usize, entries: &mut Vec<(Value, Value)>) {
+    if copied == 0 {
+        return order(entries);
+    }
+    order_with_capacity((copied as f32 / 0.75 + 1.0) as usize, entries);
+}
+
+fn order_from(buckets: u32, entries: &mut Vec<(Value, Value)>) {
     if entries.len() < 2 {
         return;
     }
@@ -66,7 +83,7 @@ pub fn order(entries: &mut Vec<(Value, Value)>) {
     if merge_duplicates(entries, &keyed) {
         keyed = entries.iter().enumerate().map(|(i, (key, _))| (spread(key), i)).collect();
     }
-    let mask = table_size(&keyed) - 1;
+    let mask = table_size(buckets, &keyed) - 1;
     keyed.sort_unstable_by_key(|(hash, i)| (hash & mask, *i));
     let mut taken: Vec<Option<(Value, Value)>> = std::mem::take(entries).into_iter().map(Some).collect();
     entries.extend(keyed.iter().filter_map(|(_, i)| taken[*i].take()));
@@ -101,9 +118,8 @@ fn merge_duplicates(entries: &mut Vec<(Value, Value)>, keyed: &[(u32, usize)]) -
 
 /// The number of buckets after inserting the keys one by one: it doubles when three quarters are used, and when a
 /// ninth key falls into one bucket of a table of less than 64.
-fn table_size(keyed: &[(u32, usize)]) -> u32 {
-    let mut size: u32 = 16;
-    if keyed.len() <= 8 {
+fn table_size(mut size: u32, keyed: &[(u32, usize)]) -> u32 {
+    if keyed.len() <= 8 && size >= 16 {
         return size;
     }
     for (count, (hash, _)) in keyed.iter().enumerate() {
@@ -161,14 +177,45 @@ mod tests {
     #[test]
     fn the_table_grows_with_its_thirteenth_key() {
         let keyed: Vec<(u32, usize)> = (0..12).map(|i| (i, i as usize)).collect();
-        assert_eq!(table_size(&keyed), 16);
+        assert_eq!(table_size(16, &keyed), 16);
         let keyed: Vec<(u32, usize)> = (0..13).map(|i| (i, i as usize)).collect();
-        assert_eq!(table_size(&keyed), 32);
+        assert_eq!(table_size(16, &keyed), 32);
+    }
+
+    fn keys(entries: &[(Value, Value)]) -> String {
+        entries.iter().filter_map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_jvm() {
+        let entries = |names: &[&str]| names.iter().map(|name| (Value::string(name), Value::Null)).collect::<Vec<_>>();
+        let names: Vec<String> = (0..14).map(|i| format!("col_{i}")).collect();
+        let mut plain = entries(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        order(&mut plain);
+        let expected = "col_10 col_11 col_6 col_5 col_4 col_3 col_2 col_1 col_0 col_9 col_8 col_12 col_7 col_13";
+        assert_eq!(keys(&plain), expected);
+        for capacity in [1, 2, 3, 5, 8] {
+            let mut small = entries(&["r", "id", "customer", "zeta", "b"]);
+            order_with_capacity(capacity, &mut small);
+            assert_eq!(keys(&small), "zeta r b id customer", "capacity {capacity}");
+        }
+        let copies = [
+            (2, "keyp0 keyo7 added _ts"),
+            (5, "keym21 keyo7 added keyp0 keyn14 keyl28 _ts"),
+            (9, "keyk35 keyi49 keym21 keyo7 keyh56 added keyj42 keyp0 keyn14 keyl28 _ts"),
+        ];
+        for (copied, expected) in copies {
+            let names: Vec<String> = (0..copied).map(|i| format!("key{}{}", char::from(b'p' - i), i * 7)).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).chain(["_ts", "added"]).collect();
+            let mut copy = entries(&names);
+            order_of_copy(usize::from(copied), &mut copy);
+            assert_eq!(keys(&copy), expected);
+        }
     }
 
     #[test]
     fn a_full_bucket_of_a_small_table_makes_it_grow() {
         let keyed: Vec<(u32, usize)> = (0..9).map(|i| (i * 256, i as usize)).collect();
-        assert_eq!(table_size(&keyed), 32);
+        assert_eq!(table_size(16, &keyed), 32);
     }
 }
