@@ -124,6 +124,15 @@ impl Position {
         })
     }
 
+    /// A transaction is delivered as a whole, up to the end of its commit record. The next one is whole too: its events
+    /// may stand before the last one delivered, when the two ran at the same time.
+    pub fn committed(&mut self, end: u64) {
+        self.lsn_commit = Some(end.max(self.lsn_commit.unwrap_or(0)));
+        if self.message.is_some() {
+            self.message = Some(MessageType::Commit);
+        }
+    }
+
     /// True when a snapshot was begun and not finished.
     pub fn in_unfinished_snapshot(&self) -> bool {
         self.snapshot.is_some_and(|mark| !mark.completed)
@@ -227,5 +236,17 @@ mod tests {
         // After a commit nothing of the next transaction is done.
         let between = at(100, 100, Some(MessageType::Commit));
         assert_eq!(Resume::from(&between).take_event(), None);
+    }
+
+    #[test]
+    fn after_a_commit_nothing_of_a_transaction_that_ran_beside_it_is_done() {
+        // Begun first, with an event at 100; the other wrote at 110, and its commit ended at 130.
+        let mut position = Position { lsn: Some(110), lsn_proc: Some(110), ..Position::default() };
+        position.message = Some(MessageType::Insert);
+        position.committed(130);
+        let mut resume = Resume::from(&Position::from_offset(&position.to_offset()).expect("readable"));
+        assert!(resume.skips_transaction(120));
+        assert!(!resume.skips_transaction(200));
+        assert_eq!(resume.take_event(), None, "its event at 100 is not done");
     }
 }

@@ -24,9 +24,7 @@ use crate::wire::{Frame, Purpose, Wire, identifier, literal};
 /// The transaction that is being read.
 struct Transaction {
     begin: Begin,
-    /// Its rows were in the snapshot.
-    seen: bool,
-    /// Delivered as a whole before.
+    /// Delivered as a whole before, by the stream or in the snapshot.
     skipped: bool,
     /// Events up to here were delivered before.
     done_until: Option<u64>,
@@ -275,7 +273,7 @@ impl<'a> Stream<'a> {
                 let seen = snapshot.is_some_and(|(seen, until)| begin.final_lsn < *until && seen.sees(begin.xid));
                 let skipped = seen || self.resume.skips_transaction(begin.final_lsn);
                 let done_until = if skipped { None } else { self.resume.take_event() };
-                self.transaction = Some(Transaction { begin, seen, skipped, done_until, doubtful: Vec::new() });
+                self.transaction = Some(Transaction { begin, skipped, done_until, doubtful: Vec::new() });
                 Ok(())
             }
             Message::Commit(commit) => self.commit(commit),
@@ -290,9 +288,8 @@ impl<'a> Stream<'a> {
         if self.unmarked {
             self.mark();
         }
-        let seen = self.transaction.take().is_some_and(|transaction| transaction.seen);
-        if !seen {
-            self.position.lsn_commit = Some(commit.end_lsn.max(self.position.lsn_commit.unwrap_or(0)));
+        if self.transaction.take().is_some_and(|transaction| !transaction.skipped) {
+            self.position.committed(commit.end_lsn);
         }
         self.resolved = self.resolved.max(commit.end_lsn);
         Ok(())
@@ -421,6 +418,11 @@ impl<'a> Stream<'a> {
             };
             let whole = old.as_ref().filter(|(_, whole)| *whole).map(|(row, _)| row.as_slice());
             let new = table.streamed_row(new, whole)?;
+            let unchanged = self.session.settings.skip_unchanged
+                && old.as_ref().is_some_and(|(old, whole)| *whole && table.same_image(old, &new));
+            if unchanged {
+                return Ok(MessageType::Update);
+            }
             let source = self.source(lsn);
             let Session { events, outlet, .. } = &mut *self.session;
             events.update(&table, old, new, &source, outlet.records());
