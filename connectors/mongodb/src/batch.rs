@@ -60,8 +60,9 @@ impl Batches {
 
 /// The most statements that one command takes.
 const MAX_OPS: usize = 100_000;
-/// The most bytes of statements that one command takes: the server's message size less room for the command itself.
-const MAX_BYTES: usize = 48_000_000 - 16 * 1024;
+/// The most bytes of statements that one command takes. They are an array in the command, which is a document: servers
+/// take 16 MiB and, for what surrounds the statements, 16 KiB.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Cuts a batch into commands: by kind, and by what a command takes. Ordered batches keep their order; unordered
 /// ones are sorted by kind, in order of first use, as the driver does it.
@@ -114,6 +115,14 @@ mod tests {
         let ops = ops(&[Kind::Replace, Kind::Delete, Kind::Replace, Kind::Replace, Kind::Delete]);
         assert_eq!(runs(&ops, true), [vec![0], vec![1], vec![2, 3], vec![4]]);
         assert_eq!(runs(&ops, false), [vec![0, 2, 3], vec![1, 4]]);
+    }
+
+    #[test]
+    fn a_command_is_never_larger_than_a_document_may_be() {
+        let large = |_| Op { record: 0, kind: Kind::Insert, bytes: 0..6 * 1024 * 1024, deferred: None };
+        let ops: Vec<Op> = (0..5).map(large).collect();
+        assert_eq!(runs(&ops, true), [vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(runs(&ops, false), [vec![0, 1], vec![2, 3], vec![4]]);
     }
 
     #[test]
