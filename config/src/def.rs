@@ -156,7 +156,8 @@ impl ConfigKey {
             default: Default::Required,
             validator: None,
             importance: Importance::Medium,
-            documentation: documentation.trim().to_owned(),
+            // A declaration breaks its lines where the source file wants it; readers of the text do not.
+            documentation: documentation.split_whitespace().collect::<Vec<_>>().join(" "),
             group: None,
             order: -1,
             width: Width::None,

@@ -33,10 +33,10 @@ fn default(key: &ConfigKey) -> String {
 
 /// The documentation, and what is allowed where a validator says it in a few words.
 fn description(key: &ConfigKey) -> String {
-    let doc = key.documentation.split_whitespace().collect::<Vec<_>>().join(" ");
+    let doc = &key.documentation;
     match key.validator.as_ref().map(ToString::to_string) {
         Some(allowed) if allowed.contains('[') && allowed.len() < 80 => format!("{doc} Allowed: {allowed}."),
-        _ => doc,
+        _ => doc.clone(),
     }
 }
 

@@ -167,8 +167,9 @@ fn group_of(shared: &Shared, name: &str, props: &Props) -> connect_api::Result<(
 
 fn sink_entry(partition: &TopicPartition, offset: i64) -> OffsetEntry {
     let mut key = OffsetMap::new();
-    key.insert(TOPIC.to_owned(), Value::from(&*partition.topic));
+    // In the order of the JVM's hash map.
     key.insert(PARTITION.to_owned(), Value::from(partition.partition));
+    key.insert(TOPIC.to_owned(), Value::from(&*partition.topic));
     let mut value = OffsetMap::new();
     value.insert(OFFSET.to_owned(), Value::from(offset));
     OffsetEntry { partition: Some(key), offset: Some(value) }
