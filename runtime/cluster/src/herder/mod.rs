@@ -150,7 +150,7 @@ pub enum Effect {
     Pause(UnitId),
     Resume(UnitId),
     Stop(UnitId),
-    /// Wake the unit of this run, which crashed, with a tick after its back-off.
+    /// Validate a connector's configuration: answered by [`Event::Validated`].
     Validate {
         id: RequestId,
         config: Props,
@@ -402,11 +402,8 @@ impl Herder {
     }
 
     fn on_config(&mut self, offset: i64, key: &str, value: Option<&[u8]>, out: &mut Vec<Effect>) {
-        let event = match self.state.apply(offset, key, value) {
-            Ok(Some(event)) => event,
-            // What can't be understood was written by something else; the rest goes on.
-            Ok(None) | Err(_) => return,
-        };
+        // What can't be understood was written by something else; the rest goes on.
+        let Ok(Some(event)) = self.state.apply(offset, key, value) else { return };
         match event {
             ConfigEvent::Connector(name) => self.on_connector_config(&name, out),
             ConfigEvent::Removed(name) => self.on_connector_removed(&name, out),

@@ -3,6 +3,9 @@
 //!
 //! `SIM_SEEDS` sets the number of seeds, `SIM_SEED` runs one and names it in failures.
 
+// A panic here is a failed test, which is what is wanted.
+#![allow(clippy::unwrap_used)]
+
 mod coordinator;
 mod random;
 mod world;
