@@ -24,11 +24,11 @@ connect_config::config! {
         /// float32, float64, boolean and string.
         "spec" => spec: Vec<String> {
             importance(High),
-            validator(check("list of colon-delimited pairs, e.g. <code>foo:bar,abc:xyz</code>", |key, value| match value {
+            validator(check("list of colon-delimited pairs, e.g. <code>foo:bar,abc:xyz</code>", |_, value| match value {
                 connect_config::ConfigValue::List(list) if list.is_empty() => {
                     Err(ConfigError::new("Must specify at least one field to cast."))
                 }
-                connect_config::ConfigValue::List(list) => Spec::parse(key, list).map(|_| ()),
+                connect_config::ConfigValue::List(list) => Spec::parse(list).map(|_| ()),
                 _ => Ok(()),
             }))
         },
@@ -50,7 +50,7 @@ enum Spec {
 type ConfigResult<T> = std::result::Result<T, ConfigError>;
 
 impl Spec {
-    fn parse(key: &str, list: &[String]) -> ConfigResult<Self> {
+    fn parse(list: &[String]) -> ConfigResult<Self> {
         let (mut fields, mut whole): (Vec<(String, Kind)>, _) = (Vec::new(), None);
         for mapping in list {
             let mut parts: Vec<&str> = mapping.split(':').collect();
@@ -68,13 +68,14 @@ impl Spec {
                 }
                 _ => {
                     let shown = format!("[{}]", list.join(", "));
-                    return Err(ConfigError::invalid(key, shown, format!("Invalid rename mapping: {mapping}")));
+                    // Kafka names the key of another transform here.
+                    return Err(ConfigError::invalid("renames", shown, format!("Invalid rename mapping: {mapping}")));
                 }
             }
         }
         match whole {
             Some(_) if list.len() > 1 => Err(ConfigError::new(
-                "Cast transformations that specify a type to cast the entire value to may ony specify a single cast in \
+                "Cast transformations that specify a type to cast the entire value to may only specify a single cast in \
                  their spec",
             )),
             Some(kind) => Ok(Self::Whole(kind)),
@@ -99,7 +100,11 @@ fn output_kind(text: &str) -> ConfigResult<Kind> {
                 "Cast transformation does not support casting to {name}; supported types are {SUPPORTED_OUT}"
             )));
         }
-        _ => return Err(ConfigError::new(format!("Invalid type found in casting spec: {}", text.trim()))),
+        _ => {
+            let what = format!("Invalid type found in casting spec: {}", text.trim());
+            let no_such = format!("No enum constant org.apache.kafka.connect.data.Schema.Type.{name}");
+            return Err(ConfigError::invalid_bare(&what, format!("java.lang.IllegalArgumentException: {no_such}")));
+        }
     })
 }
 
@@ -113,7 +118,7 @@ struct Cast {
 impl Cast {
     fn new(props: &Props, side: Side) -> Result<Self> {
         let config = CastConfig::parse(props).map_err(crate::first_problem)?;
-        let spec = Spec::parse("spec", &config.spec)?;
+        let spec = Spec::parse(&config.spec)?;
         Ok(Self { side, spec, replace_null: config.replace_null, schemas: Cache::default() })
     }
 
@@ -121,6 +126,9 @@ impl Cast {
         self.schemas.get(schema, || {
             let mut made = match &self.spec {
                 Spec::Whole(kind) => cast_schema(schema, kind)?,
+                Spec::Fields(_) if !matches!(schema.kind, Kind::Struct(_)) => {
+                    return Err(Error::data("Cannot list fields on non-struct type"));
+                }
                 Spec::Fields(casts) => {
                     let mut fields = Fields::default();
                     for field in schema.fields() {

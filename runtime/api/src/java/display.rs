@@ -79,8 +79,7 @@ fn write_plain(value: &Value, schema: Option<&SchemaRef>, out: &mut String) {
 }
 
 fn write_number(number: impl std::fmt::Display, out: &mut String) {
-    // Writing to a string does not fail.
-    let _ = write!(out, "{number}");
+    write!(out, "{number}").expect("writing to a string does not fail");
 }
 
 fn write_joined<T>(list: &[T], around: [&str; 3], out: &mut String, mut write: impl FnMut(&T, &mut String)) {
@@ -131,8 +130,8 @@ fn write_date(millis: i64, out: &mut String) {
     let year = if year > 0 { year } else { 1 - year };
     let (weekday, month) = (DAYS[days.rem_euclid(7) as usize], MONTHS[month as usize - 1]);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    // Writing to a string does not fail.
-    let _ = write!(out, "{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year:04}");
+    write!(out, "{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year:04}")
+        .expect("writing to a string does not fail");
 }
 
 #[cfg(test)]

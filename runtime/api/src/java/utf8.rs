@@ -34,7 +34,7 @@ fn malformed_length(bytes: &[u8]) -> usize {
     let length = match first {
         // A surrogate is a whole sequence: three bytes, one replacement.
         0xe0..=0xef if !second_bad && continues(2) => 3,
-        0xe0..=0xef | 0xf0..=0xf4 if second_bad => 1,
+        0xe0..=0xf4 if second_bad => 1,
         0xe0..=0xef => 2,
         0xf0..=0xf4 if continues(2) => 3,
         0xf0..=0xf4 => 2,

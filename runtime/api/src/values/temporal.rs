@@ -117,14 +117,14 @@ pub fn write_form(millis: i64, form: Form, out: &mut String) {
     let year = if year > 0 { year } else { 1 - year };
     let of_day = millis.rem_euclid(DAY_MS);
     let (hour, minute, second, milli) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60, of_day % 1000);
-    // Writing to a string does not fail.
-    let _ = match form {
-        Form::Date => write!(out, "{year:04}-{month:02}-{day:02}"),
-        Form::Time => write!(out, "{hour:02}:{minute:02}:{second:02}.{milli:03}Z"),
-        Form::Timestamp => {
-            write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
-        }
+    let date = |out: &mut String| write!(out, "{year:04}-{month:02}-{day:02}");
+    let time = |out: &mut String| write!(out, "{hour:02}:{minute:02}:{second:02}.{milli:03}Z");
+    let written = match form {
+        Form::Date => date(out),
+        Form::Time => time(out),
+        Form::Timestamp => date(out).and_then(|()| out.write_char('T')).and_then(|()| time(out)),
     };
+    written.expect("writing to a string does not fail");
 }
 
 #[cfg(test)]
