@@ -48,7 +48,10 @@ pub enum Decoder {
         scale: i32,
     },
     /// A numeric without a scale: a struct of scale and unscaled value.
-    VariableDecimal(SchemaRef),
+    VariableDecimal {
+        schema: SchemaRef,
+        stripped: bool,
+    },
     DecimalDouble,
     DecimalText,
     Money {
@@ -82,7 +85,7 @@ pub enum Decoder {
     /// Always an empty array, as the reference gives for vectors.
     EmptyArray,
     /// The text as bytes.
-    Raw,
+    Raw(BinaryMode),
 }
 
 impl<'a> Text<'a> {
@@ -129,6 +132,15 @@ fn integer(bytes: &[u8]) -> Option<i64> {
 
 fn float<T: std::str::FromStr>(text: &Text<'_>, ty: &'static str) -> Result<T, NotOfType> {
     text.str(ty)?.parse().map_err(|_| NotOfType(ty))
+}
+
+/// A decimal without the zeros at the end of its fraction.
+fn stripped_zeros(text: &[u8]) -> &[u8] {
+    if !text.contains(&b'.') {
+        return text;
+    }
+    let end = text.iter().rposition(|&b| b != b'0').map_or(0, |at| at + 1);
+    text[..end].strip_suffix(b".").unwrap_or(&text[..end])
 }
 
 /// Decodes `\x` followed by pairs of hexadecimal digits.
@@ -184,25 +196,31 @@ fn bits(text: &[u8]) -> Result<Value, NotOfType> {
 
 fn timestamp(text: &[u8], unit: Unit) -> Result<Value, NotOfType> {
     let instant = times::timestamp(text).ok_or(NotOfType("timestamp"))?;
+    if let (Unit::Iso, Instant::At(us)) = (unit, instant) {
+        return Ok(Value::from(times::iso_timestamp(us, 0)));
+    }
+    // The last years that Postgres knows are beyond 64 bits of microseconds.
+    let clamped = |us: i128| i64::try_from(us).unwrap_or(if us < 0 { i64::MIN } else { i64::MAX });
     Ok(match (unit, instant) {
-        (Unit::Millis, Instant::At(us)) => Value::Int64(us.div_euclid(1000)),
+        (Unit::Millis, Instant::At(us)) => Value::Int64(clamped(us).div_euclid(1000)),
         (Unit::Millis, Instant::Infinity) => Value::Int64(times::INFINITY_MS),
         (Unit::Millis, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_MS),
-        (Unit::Micros, Instant::At(us)) => Value::Int64(us),
-        (Unit::Nanos, Instant::At(us)) => Value::Int64(us.wrapping_mul(1000)),
+        (Unit::Micros, Instant::At(us)) => Value::Int64(clamped(us)),
+        (Unit::Nanos, Instant::At(us)) => Value::Int64(clamped(us).wrapping_mul(1000)),
         (Unit::Micros, Instant::Infinity) => Value::Int64(times::INFINITY_US),
         (Unit::Micros, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_US),
         (Unit::Nanos, Instant::Infinity) => Value::Int64(times::INFINITY_US.wrapping_mul(1000)),
         (Unit::Nanos, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_US.wrapping_mul(1000)),
-        (Unit::Iso, Instant::At(us)) => Value::from(times::iso_timestamp(us, 0)),
-        (Unit::Iso, Instant::Infinity) => Value::from(times::iso_timestamp(times::INFINITY_US, 0)),
-        (Unit::Iso, Instant::NegativeInfinity) => Value::from(times::iso_timestamp(times::NEGATIVE_INFINITY_US, 0)),
+        (Unit::Iso, Instant::NegativeInfinity) => {
+            Value::from(times::iso_timestamp(times::NEGATIVE_INFINITY_US.into(), 0))
+        }
+        (Unit::Iso, _) => Value::from(times::iso_timestamp(times::INFINITY_US.into(), 0)),
     })
 }
 
 fn date(text: &[u8], iso: bool) -> Result<Value, NotOfType> {
     let days = match times::date(text).ok_or(NotOfType("date"))? {
-        Instant::At(days) => days,
+        Instant::At(days) => i64::try_from(days).map_err(|_| NotOfType("date"))?,
         // What the reference's stream gives: the infinite days of pgjdbc, cut to 32 bits.
         Instant::Infinity => -2_147_472_692,
         Instant::NegativeInfinity => -2_147_472_691,
@@ -358,7 +376,9 @@ impl Decoder {
     #[must_use]
     pub fn bound_to(self, schema: &SchemaRef) -> Self {
         match (self, &schema.kind) {
-            (Self::VariableDecimal(_), _) => Self::VariableDecimal(SchemaRef::clone(schema)),
+            (Self::VariableDecimal { stripped, .. }, _) => {
+                Self::VariableDecimal { schema: SchemaRef::clone(schema), stripped }
+            }
             (Self::Point(_), _) => Self::Point(SchemaRef::clone(schema)),
             (Self::Array(element), Kind::Array(inner)) => Self::Array(Box::new(element.bound_to(inner))),
             (decoder, _) => decoder,
@@ -381,8 +401,9 @@ impl Decoder {
             Self::Float32 => Value::Float32(float(text, "real")?),
             Self::Float64 => Value::Float64(float(text, "double precision")?),
             Self::Decimal { scale } => decimal(text.bytes, Some(*scale))?.map_or(Value::Null, |(n, _)| Value::Bytes(n)),
-            Self::VariableDecimal(schema) => {
-                decimal(text.bytes, None)?.map_or(Value::Null, |(n, scale)| variable_decimal(schema, n, scale))
+            Self::VariableDecimal { schema, stripped } => {
+                let bytes = if *stripped { stripped_zeros(text.bytes) } else { text.bytes };
+                decimal(bytes, None)?.map_or(Value::Null, |(n, scale)| variable_decimal(schema, n, scale))
             }
             Self::DecimalDouble => Value::Float64(float(text, "numeric")?),
             Self::DecimalText if text.bytes == b"NaN" => Value::from("NAN"),
@@ -416,7 +437,7 @@ impl Decoder {
                 if values.iter().any(Value::is_null) { Value::Null } else { Value::Array(values) }
             }
             Self::EmptyArray => Value::Array(Vec::new()),
-            Self::Raw => Value::Bytes(text.slice()),
+            Self::Raw(mode) => binary(text.slice(), *mode),
         })
     }
 }

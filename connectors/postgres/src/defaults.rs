@@ -33,10 +33,18 @@ fn generated(type_oid: u32) -> Option<&'static str> {
     })
 }
 
+/// A decimal's text with all digits of its scale.
+fn scaled(text: &str, typmod: i32) -> Option<String> {
+    let wanted = usize::try_from(typmod.checked_sub(4).filter(|&n| n >= 0)? & 0xffff).ok()?;
+    let own = text.find('.').map_or(0, |at| text.len() - at - 1);
+    let point = if own == 0 && wanted > 0 { "." } else { "" };
+    Some(format!("{text}{point}{}", "0".repeat(wanted.saturating_sub(own))))
+}
+
 /// The default of a column, in the form that its decoder gives; `None` when it has none that can be read.
-pub fn parse(expression: &str, type_oid: u32, is_enum: bool, decoder: &Decoder) -> Option<Value> {
+pub fn parse(expression: &str, (type_oid, typmod): (u32, i32), is_enum: bool, decoder: &Decoder) -> Option<Value> {
     let placeholder = if is_enum { "" } else { generated(type_oid)? };
-    if matches!(decoder, Decoder::VariableDecimal(_)) {
+    if matches!(decoder, Decoder::VariableDecimal { .. }) {
         return None;
     }
     let clock = matches!(type_oid, 1082 | 1083 | 1114 | 1184)
@@ -51,13 +59,22 @@ pub fn parse(expression: &str, type_oid: u32, is_enum: bool, decoder: &Decoder) 
         Decoder::Bool => "f",
         _ => text.trim(),
     };
-    let bytes = Bytes::copy_from_slice(text.as_bytes());
+    let scaled = matches!(decoder, Decoder::DecimalText).then(|| scaled(text, typmod)).flatten();
+    let bytes = Bytes::copy_from_slice(scaled.as_deref().unwrap_or(text).as_bytes());
     decoder.decode(&Text::whole(&bytes)).ok().filter(|value| !value.is_null())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decimal_has_all_digits_of_its_scale() {
+        let typmod = (6 << 16 | 2) + 4;
+        for (text, wanted) in [("12.3", "12.30"), ("7", "7.00"), ("1.25", "1.25")] {
+            assert_eq!(parse(text, (1700, typmod), false, &Decoder::DecimalText), Some(Value::from(wanted)));
+        }
+    }
 
     #[test]
     fn expressions_are_read_as_recorded() {
@@ -74,7 +91,7 @@ mod tests {
             ("CURRENT_DATE", 1082, Decoder::Date { iso: false }, Some(Value::Int32(0))),
             ("'\\x00ff'::bytea", 17, Decoder::Text, None),
         ] {
-            assert_eq!(parse(expression, oid, false, &decoder), wanted, "{expression}");
+            assert_eq!(parse(expression, (oid, -1), false, &decoder), wanted, "{expression}");
         }
     }
 }

@@ -98,6 +98,14 @@ impl Filters {
         (self.builtin || !system) && self.schemas.accepts(schema) && self.tables.accepts(&format!("{schema}.{table}"))
     }
 
+    /// The place of the first expression of the table's include list that a table fits; tables are read in this order.
+    pub fn table_place(&self, schema: &str, table: &str) -> Option<usize> {
+        match &self.tables {
+            Filter::Include(patterns) => patterns.position(&format!("{schema}.{table}")),
+            _ => None,
+        }
+    }
+
     /// True when a column of a captured table is captured.
     pub fn column(&self, schema: &str, table: &str, column: &str) -> bool {
         matches!(self.columns, Filter::All) || self.columns.accepts(&format!("{schema}.{table}.{column}"))

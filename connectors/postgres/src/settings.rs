@@ -180,9 +180,13 @@ pub struct Settings {
     pub names: NameAdjustment,
     pub field_names: NameAdjustment,
     pub topic_delimiter: String,
+    /// `SchemaTopicNamingStrategy`; without, topics are named by the table alone (`DefaultTopicNamingStrategy`).
+    pub topic_per_schema: bool,
     pub tombstones: bool,
     pub headers: bool,
     pub skipped: Skipped,
+    /// `skip.messages.without.change`.
+    pub skip_unchanged: bool,
     pub key_columns: Vec<(regex::Regex, Vec<String>)>,
     pub status_interval: Duration,
     pub flush_lsn: bool,
@@ -231,7 +235,6 @@ pub const LATER: &[&str] = &[
     "datatype.propagate.source.type",
     "internal.snapshot.scan.all.columns.force",
     "sourceinfo.struct.maker",
-    "skip.messages.without.change",
 ];
 
 /// The keys of [`LATER`] that are set to something of their own, families by their first part.
@@ -321,7 +324,7 @@ impl Settings {
                 hstore: named(HstoreMode::parse, "hstore.handling.mode", &config.hstore_handling_mode)?,
                 money_digits: raw("money.fraction.digits").and_then(|text| text.trim().parse().ok()).unwrap_or(2),
                 unknown: config.include_unknown_datatypes,
-                placeholder: placeholder.into(),
+                placeholder: String::from_utf8_lossy(&placeholder_bytes(placeholder)).into(),
                 placeholder_bytes: placeholder_bytes(placeholder),
             },
             names: named(NameAdjustment::parse, "schema.name.adjustment.mode", &config.schema_name_adjustment_mode)?,
@@ -331,9 +334,12 @@ impl Settings {
                 raw("field.name.adjustment.mode").unwrap_or("none"),
             )?,
             topic_delimiter: raw("topic.delimiter").unwrap_or(".").trim().to_owned(),
+            topic_per_schema: topic_per_schema(&config.topic_naming_strategy.0)?,
             tombstones: config.tombstones_on_delete,
             headers: config.extended_headers_enabled,
             skipped: skipped(&config.skipped_operations),
+            skip_unchanged: raw("skip.messages.without.change")
+                .is_some_and(|text| text.trim().eq_ignore_ascii_case("true")),
             key_columns: key_columns(config.message_key_columns.as_deref().unwrap_or_default())?,
             status_interval: positive_ms(config.status_update_interval_ms.into()).max(Duration::from_millis(10)),
             flush_lsn: config.flush_lsn_source,
@@ -409,6 +415,19 @@ fn statements(text: &str) -> Vec<String> {
         .map(|part| part.replace('\0', ";").trim().to_owned())
         .filter(|part| !part.is_empty())
         .collect()
+}
+
+fn topic_per_schema(class: &str) -> Result<bool, Error> {
+    match class.rsplit('.').next() {
+        Some("SchemaTopicNamingStrategy") => Ok(true),
+        Some("DefaultTopicNamingStrategy") => Ok(false),
+        _ => {
+            Err(Error::config(format!("The 'topic.naming.strategy' value is invalid: class {class} is not supported"))
+                .hint(
+                    "use io.debezium.schema.SchemaTopicNamingStrategy or io.debezium.schema.DefaultTopicNamingStrategy",
+                ))
+        }
+    }
 }
 
 fn stream_params(text: &str) -> Vec<(String, String)> {

@@ -111,6 +111,7 @@ async fn place(sql: &mut Wire, created: Option<&Created>) -> Result<(u64, i64, V
 async fn tables(session: &Session, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
     let settings = &session.settings;
     let mut tables = slot::captured(sql, settings).await?;
+    tables.sort_by_key(|table| settings.filters.table_place(&table.name.schema, &table.name.table));
     if let Some(include) = &settings.snapshot_include {
         tables.retain(|table| include.matches(&table.name.to_string()));
     }

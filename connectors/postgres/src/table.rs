@@ -17,6 +17,9 @@ use crate::pgoutput::{Cell, Relation, Tuple};
 use crate::settings::{NameAdjustment, Settings};
 use crate::types::{Planner, Types};
 
+/// The object id of `bytea`.
+const BYTEA: u32 = 17;
+
 /// A column of the rows that come in.
 #[derive(Clone, Debug)]
 struct Column {
@@ -114,8 +117,9 @@ impl Table {
                 continue;
             };
             let is_enum = types.get(&column.type_oid).is_some_and(|info| info.kind == b'e');
-            let default =
-                column.default.and_then(|text| defaults::parse(text, column.type_oid, is_enum, &plan.decoder));
+            let default = column
+                .default
+                .and_then(|text| defaults::parse(text, (column.type_oid, column.typmod), is_enum, &plan.decoder));
             let mut schema = plan.schema;
             schema.optional = !column.required;
             let null = match (column.required, &default) {
@@ -125,7 +129,7 @@ impl Table {
             };
             schema.default = default;
             let schema = schema.shared();
-            let field = Field::new(adjusted(column.name, settings.field_names), SchemaRef::clone(&schema));
+            let field = Field::new(adjusted(column.name, settings.field_names, false), SchemaRef::clone(&schema));
             // Places after the value's columns are given once their number is known.
             let list = if captured { &mut fields } else { &mut key_only };
             let place = list.len();
@@ -135,7 +139,7 @@ impl Table {
                 slot: Some(if captured { place } else { usize::MAX - place }),
                 decoder: plan.decoder.bound_to(&schema),
                 null: bound(null, &schema),
-                placeholder: bound(plan.placeholder, &schema),
+                placeholder: placeholder(column, bound(plan.placeholder, &schema)),
             });
         }
         let width = fields.len();
@@ -159,20 +163,18 @@ impl Table {
             .iter()
             .filter_map(|key| columns.iter().find(|column| *column.name == **key).and_then(|column| column.slot))
             .collect();
-        let base = format!("{}.{}.{}", settings.prefix, name.schema, name.table);
-        let schema_name = |suffix: &str| adjusted(&format!("{base}.{suffix}"), settings.names);
+        let topic = topic_name(name, settings);
+        let schema_name = |suffix: &str| adjusted(&format!("{topic}.{suffix}"), settings.names, true);
         let key_schema = (!key_slots.is_empty()).then(|| {
             let all: Vec<&Field> = fields.iter().chain(&key_only).collect();
             let fields = key_slots.iter().map(|&slot| all[slot].clone()).collect();
             Schema::structure(fields).named(schema_name("Key")).shared()
         });
         let value_schema = Schema::of(Kind::Struct(fields)).optional().named(schema_name("Value")).shared();
-        let delimiter = &settings.topic_delimiter;
-        let topic = format!("{}{delimiter}{}{delimiter}{}", settings.prefix, name.schema, name.table);
         Self {
-            topic: topic_name(&topic).into(),
             key_schema,
             envelope_schema: envelope_schema(&value_schema, schema_name("Envelope")),
+            topic: topic.into(),
             value_schema,
             schema_name: name.schema.as_str().into(),
             table_name: name.table.as_str().into(),
@@ -236,6 +238,11 @@ impl Table {
             .map_err(|e| Error::data(format!("column {} of table {} can't be read: {e}", column.name, self.name)))
     }
 
+    /// True when two rows look the same to a consumer.
+    pub fn same_image(&self, a: &[Value], b: &[Value]) -> bool {
+        a[..self.width] == b[..self.width]
+    }
+
     /// The key of a row.
     pub fn key(&self, row: &[Value]) -> Datum {
         let Some(schema) = &self.key_schema else { return Datum::null() };
@@ -253,8 +260,13 @@ impl Table {
 impl Column {
     fn unwanted(name: &str) -> Self {
         let name = name.into();
-        Self { name, slot: None, decoder: Decoder::Raw, null: Value::Null, placeholder: Value::Null }
+        Self { name, slot: None, decoder: Decoder::EmptyArray, null: Value::Null, placeholder: Value::Null }
     }
+}
+
+/// The reference has no text for bytes that were not sent: null, where null is allowed.
+fn placeholder(column: &Incoming<'_>, own: Value) -> Value {
+    if column.type_oid == BYTEA && !column.required && !matches!(own, Value::Bytes(_)) { Value::Null } else { own }
 }
 
 /// A struct with the schema of its field.
@@ -272,40 +284,58 @@ fn key_columns(name: &TableName, own: &[String], settings: &Settings) -> Vec<Str
     configured.map_or_else(|| own.to_vec(), |(_, columns)| columns.clone())
 }
 
-/// A topic name: what Kafka does not allow becomes an underscore.
-pub fn topic_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect()
+/// The topic of a table: what Kafka does not allow becomes an underscore.
+fn topic_name(name: &TableName, settings: &Settings) -> String {
+    let delimiter = &settings.topic_delimiter;
+    let topic = if settings.topic_per_schema {
+        format!("{}{delimiter}{}{delimiter}{}", settings.prefix, name.schema, name.table)
+    } else {
+        format!("{}{delimiter}{}", settings.prefix, name.table)
+    };
+    topic.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect()
 }
 
-/// A name under `schema.name.adjustment.mode`: each part must look like an identifier of Avro.
-pub fn adjusted(name: &str, mode: NameAdjustment) -> String {
+/// A name under `schema.name.adjustment.mode` or its counterpart for fields: fit for Avro, by underscores or by the
+/// codes of characters. Full names keep their dots.
+fn adjusted(name: &str, mode: NameAdjustment, full: bool) -> String {
     if mode == NameAdjustment::None {
         return name.to_owned();
     }
     let mut out = String::with_capacity(name.len());
-    let mut first = true;
-    for c in name.chars() {
-        let plain = c.is_ascii_alphabetic() || c == '_' || (!first && c.is_ascii_digit());
-        let kept = plain && !(mode == NameAdjustment::AvroUnicode && c == '_');
-        if c == '.' {
-            out.push('.');
-            first = true;
-            continue;
-        }
+    for (at, c) in name.char_indices() {
+        let fits = c.is_ascii_alphabetic() || c == '_' || (at > 0 && c.is_ascii_digit()) || (full && c == '.');
         match mode {
-            _ if kept => out.push(c),
-            NameAdjustment::AvroUnicode => {
+            NameAdjustment::AvroUnicode if !fits || c == '_' => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     out.push_str(&format!("_u{unit:04x}"));
                 }
             }
-            _ if first && c.is_ascii_digit() => {
+            _ if fits => out.push(c),
+            _ if c.is_ascii_digit() => {
                 out.push('_');
                 out.push(c);
             }
             _ => out.push('_'),
         }
-        first = false;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_fit_as_recorded() {
+        for (name, mode, full, wanted) in [
+            ("p.Sch-ema.1.Ta_ble.Key", NameAdjustment::Avro, true, "p.Sch_ema.1.Ta_ble.Key"),
+            ("1st", NameAdjustment::Avro, false, "_1st"),
+            ("a.b", NameAdjustment::Avro, false, "a_b"),
+            ("1st", NameAdjustment::AvroUnicode, false, "_u0031st"),
+            ("Ta_ble", NameAdjustment::AvroUnicode, true, "Ta_u005fble"),
+            ("a.b", NameAdjustment::None, false, "a.b"),
+        ] {
+            assert_eq!(adjusted(name, mode, full), wanted, "{name}");
+        }
+    }
 }

@@ -18,8 +18,8 @@ pub const NEGATIVE_INFINITY_MS: i64 = -9_223_372_036_832_400;
 /// A point in time, or one of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instant {
-    /// Microseconds since the Unix epoch.
-    At(i64),
+    /// Microseconds since the Unix epoch; for dates, days.
+    At(i128),
     Infinity,
     NegativeInfinity,
 }
@@ -71,8 +71,8 @@ pub fn date(text: &[u8]) -> Option<Instant> {
         b"infinity" => Some(Instant::Infinity),
         b"-infinity" => Some(Instant::NegativeInfinity),
         _ => match text.strip_suffix(b" BC") {
-            Some(text) => civil(text, true).map(Instant::At),
-            None => civil(text, false).map(Instant::At),
+            Some(text) => civil(text, true).map(|days| Instant::At(days.into())),
+            None => civil(text, false).map(|days| Instant::At(days.into())),
         },
     }
 }
@@ -122,7 +122,7 @@ pub fn timestamp(text: &[u8]) -> Option<Instant> {
     let zone_at = rest.iter().position(|&b| b == b'+' || b == b'-').unwrap_or(rest.len());
     let us = time_of_day(&rest[..zone_at])?;
     let seconds = if zone_at == rest.len() { 0 } else { offset(&rest[zone_at..])? };
-    days.checked_mul(DAY_US)?.checked_add(us - seconds * 1_000_000).map(Instant::At)
+    Some(Instant::At(i128::from(days) * i128::from(DAY_US) + i128::from(us - seconds * 1_000_000)))
 }
 
 /// A time with an offset: microseconds of the day in UTC, wrapped into a day.
@@ -169,10 +169,13 @@ fn write_date(out: &mut String, days: i64) {
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.f]Z` with at least `min_digits` digits of a second's fraction.
-pub fn iso_timestamp(us: i64, min_digits: usize) -> String {
+pub fn iso_timestamp(us: i128, min_digits: usize) -> String {
+    let day = i128::from(DAY_US);
+    // Both parts of any timestamp are far within 64 bits.
+    let part = |n: i128| i64::try_from(n).unwrap_or(0);
     let mut out = String::with_capacity(28);
-    write_date(&mut out, us.div_euclid(DAY_US));
-    let rest = us.rem_euclid(DAY_US);
+    write_date(&mut out, part(us.div_euclid(day)));
+    let rest = part(us.rem_euclid(day));
     let seconds = rest / 1_000_000;
     out.push_str(&format!("T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60));
     fraction(&mut out, rest % 1_000_000, min_digits);

@@ -109,21 +109,14 @@ impl Planner<'_> {
         }
         match info.name.as_str() {
             "hstore" => Some(self.hstore()),
-            "citext" | "isbn" | "isbn13" | "issn" | "issn13" | "ismn" | "ismn13" | "ean13" | "upc" => {
-                Some(self.text(Schema::of(Kind::String)))
-            }
+            "citext" | "isbn" => Some(self.text(Schema::of(Kind::String))),
             "ltree" => Some(self.text(named(Kind::String, "io.debezium.data.Ltree"))),
             _ => self.unknown(),
         }
     }
 
     fn unknown(&self) -> Option<Plan> {
-        self.modes.unknown.then(|| Plan {
-            schema: Schema::of(Kind::Bytes),
-            decoder: Decoder::Raw,
-            zero: Value::Bytes(Bytes::new()),
-            placeholder: Value::Bytes(self.modes.placeholder_bytes.clone()),
-        })
+        self.modes.unknown.then(|| Plan { decoder: Decoder::Raw(self.modes.binary), ..self.binary() })
     }
 
     fn builtin(&self, oid: u32, typmod: i32) -> Option<Plan> {
@@ -276,7 +269,7 @@ impl Planner<'_> {
                 let zero = variable_decimal(&schema, two_complement(0), 0);
                 Plan {
                     schema: (*schema).clone(),
-                    decoder: Decoder::VariableDecimal(schema),
+                    decoder: Decoder::VariableDecimal { schema, stripped: false },
                     placeholder: zero.clone(),
                     zero,
                 }
@@ -382,7 +375,11 @@ impl Planner<'_> {
         let plan = self.plan(element, typmod)?;
         let is_enum = plan.schema.is("io.debezium.data.Enum");
         let inner = Arc::new(if is_enum { plan.schema } else { plan.schema.optional() });
-        let decoder = Box::new(plan.decoder);
+        // In arrays the reference strips the zeros at the end.
+        let decoder = Box::new(match plan.decoder {
+            Decoder::VariableDecimal { schema, .. } => Decoder::VariableDecimal { schema, stripped: true },
+            decoder => decoder,
+        });
         Some(Plan {
             placeholder: self.array_placeholder(&inner, plan.placeholder),
             schema: Schema::of(Kind::Array(inner)),
@@ -391,14 +388,14 @@ impl Planner<'_> {
         })
     }
 
-    /// Numbers can't hold the placeholder's text: they become its character codes, as in the reference.
+    /// Numbers can't hold the placeholder's text: they become its bytes, as in the reference.
     fn array_placeholder(&self, element: &Schema, own: Value) -> Value {
-        let codes = self.modes.placeholder.chars().map(u32::from);
+        let codes = self.modes.placeholder_bytes.iter().map(|byte| byte.cast_signed());
         match element.kind {
             Kind::String if element.is("io.debezium.data.Uuid") => {
                 Value::Array(vec![Value::from(name_uuid(&self.modes.placeholder_bytes))])
             }
-            Kind::Int32 => Value::Array(codes.map(|code| Value::Int32(code.cast_signed())).collect()),
+            Kind::Int32 => Value::Array(codes.map(|code| Value::Int32(code.into())).collect()),
             Kind::Int64 => Value::Array(codes.map(|code| Value::Int64(code.into())).collect()),
             _ => Value::Array(vec![own]),
         }
