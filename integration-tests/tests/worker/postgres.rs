@@ -148,3 +148,25 @@ async fn the_stream_goes_on_after_the_connection_was_cut() {
     assert!(operations.starts_with('r') && operations[1..].chars().all(|op| op == 'c'), "{operations}");
     worker.api().remove("s").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_was_open_while_another_committed_survives_a_cut() {
+    let (worker, topics, name) = (support::worker("open").await, topics(), unique("open"));
+    let (address, client) = support::database(&name).await;
+    client.batch_execute("create table t (id int primary key)").await.unwrap();
+    let settings = json!({"retriable.restart.connector.wait.ms": "500"});
+    worker.api().create("s", &with(source(&address, &name, "public.t"), &settings)).await.unwrap();
+    let topic = format!("{name}.public.t");
+    client.batch_execute("insert into t values (1)").await.unwrap();
+    wait_records(&topics, &topic, 1).await;
+    // Its event stands in the log before that of the one that is delivered before it.
+    let long = address.connect().await.unwrap();
+    long.batch_execute("begin; insert into t values (2)").await.unwrap();
+    client.batch_execute("insert into t values (3)").await.unwrap();
+    wait_records(&topics, &topic, 2).await;
+    let end = "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1";
+    client.query(end, &[&name]).await.unwrap();
+    long.batch_execute("commit").await.unwrap();
+    wait_records(&topics, &topic, 3).await;
+    worker.api().remove("s").await.unwrap();
+}
