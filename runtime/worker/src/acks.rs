@@ -132,7 +132,7 @@ impl Tracker {
     }
 
     /// The sequence number of the next record, `None` when too many are in flight. It counts only after [`Self::sent`].
-    pub fn next(&mut self) -> Option<u64> {
+    pub fn reserve(&mut self) -> Option<u64> {
         if self.next - self.prefix >= self.ring.capacity() {
             self.advance();
             if self.next - self.prefix >= self.ring.capacity() {
@@ -142,7 +142,7 @@ impl Tracker {
         Some(self.next)
     }
 
-    /// The producer took the record with the number that [`Self::next`] gave.
+    /// The producer took the record with the number that [`Self::reserve`] gave.
     pub fn sent(&mut self) {
         self.next += 1;
     }

@@ -114,9 +114,12 @@ impl Clients for KafkaClients {
     }
 }
 
+/// Properties, sorted by key.
+type SharedKey = Vec<(String, String)>;
+
 /// Open clients by their properties.
 struct Shared<C> {
-    open: Mutex<HashMap<Vec<(String, String)>, Weak<C>>>,
+    open: Mutex<HashMap<SharedKey, Weak<C>>>,
 }
 
 impl<C> Default for Shared<C> {
@@ -130,7 +133,7 @@ impl<C> Shared<C> {
     /// tell clients apart.
     fn get_or_open(&self, props: &ClientProps, open: impl FnOnce() -> Result<C>) -> Result<Arc<C>> {
         let made_up = |key: &str, value: &str| key == "client.id" && value.starts_with("connector-");
-        let mut key: Vec<(String, String)> = props
+        let mut key: SharedKey = props
             .iter()
             .filter(|(key, value)| !made_up(key, value))
             .map(|(key, value)| (key.clone(), value.clone()))

@@ -84,7 +84,8 @@ impl DeadLetters {
                 ("__connect.errors.exception.stacktrace", &trace),
             ];
             // An exception without a message has a null header, as `WriteSkippedException` of the MongoDB sink.
-            headers.extend(context.map(|(name, value)| (name, Some(value.as_bytes()).filter(|value| !value.is_empty()))));
+            headers
+                .extend(context.map(|(name, value)| (name, Some(value.as_bytes()).filter(|value| !value.is_empty()))));
         }
         let letter = Message {
             topic: &self.config.topic,
@@ -95,7 +96,7 @@ impl DeadLetters {
             headers: &headers,
         };
         loop {
-            let Some(token) = self.tracker.next() else {
+            let Some(token) = self.tracker.reserve() else {
                 self.tracker.changed().await;
                 self.check()?;
                 continue;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -326,12 +326,13 @@ pub struct MemoryLog {
     durable: Arc<Mutex<Vec<LogEntry>>>,
     table: OffsetTable,
     failing: Arc<Mutex<bool>>,
+    hanging: Arc<AtomicBool>,
 }
 
 impl MemoryLog {
     /// An empty log that feeds a table.
     pub fn new(table: OffsetTable) -> Self {
-        Self { durable: Arc::default(), table, failing: Arc::default() }
+        Self { durable: Arc::default(), table, failing: Arc::default(), hanging: Arc::default() }
     }
 
     /// What is left after a crash: everything durable, read into a fresh table.
@@ -340,12 +341,18 @@ impl MemoryLog {
         for (key, value) in self.durable.lock().iter() {
             table.apply(key.as_deref(), value.as_deref());
         }
-        (Self { durable: Arc::clone(&self.durable), table: table.clone(), failing: Arc::default() }, table)
+        let durable = Arc::clone(&self.durable);
+        (Self { durable, table: table.clone(), failing: Arc::default(), hanging: Arc::default() }, table)
     }
 
     /// Makes writes fail from now on, or succeed again.
     pub fn set_failing(&self, failing: bool) {
         *self.failing.lock() = failing;
+    }
+
+    /// Writes do not end from now on.
+    pub fn hang(&self) {
+        self.hanging.store(true, Ordering::Relaxed);
     }
 
     /// The number of records.
@@ -362,6 +369,9 @@ impl MemoryLog {
 #[async_trait]
 impl OffsetLog for MemoryLog {
     async fn append_all(&self, records: &[LogEntry]) -> Result<()> {
+        if self.hanging.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         if *self.failing.lock() {
             return Err(Error::new(ErrorKind::Unavailable, "the log is away"));
         }

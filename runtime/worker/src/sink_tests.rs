@@ -105,7 +105,7 @@ async fn produce(broker: &MemoryBroker, values: &[&str]) {
     let producer = broker.producer();
     let mut tracker = crate::acks::Tracker::new(64, false);
     for value in values {
-        let token = tracker.next().expect("there is room");
+        let token = tracker.reserve().expect("there is room");
         let headers = [("own", Some(&b"header"[..]))];
         let message = crate::io::Message {
             topic: "t",

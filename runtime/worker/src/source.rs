@@ -246,7 +246,7 @@ impl SourceLoop {
 
     /// Hands the record in the buffer to the producer, when nothing stands in the way: the hot path.
     fn offer_at_once(&mut self) -> bool {
-        let Some(sequence) = self.tracker.next() else { return false };
+        let Some(sequence) = self.tracker.reserve() else { return false };
         let sent = self.offer(sequence).is_ok();
         if sent {
             self.tracker.sent();
@@ -257,7 +257,7 @@ impl SourceLoop {
     /// Hands the record in the buffer to the producer, as soon as there is room; false when it was skipped.
     async fn send(&mut self) -> Result<bool, Left> {
         loop {
-            let Some(sequence) = self.tracker.next() else {
+            let Some(sequence) = self.tracker.reserve() else {
                 tokio::select! {
                     () = self.tracker.changed() => {}
                     () = self.control.cancel.cancelled() => return Err(Left::Ending),

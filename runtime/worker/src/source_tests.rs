@@ -210,6 +210,20 @@ async fn nothing_is_confirmed_while_offsets_can_not_be_written() {
 }
 
 #[tokio::test]
+async fn a_stop_is_not_held_up_by_a_store_that_does_not_answer() {
+    let table = OffsetTable::default();
+    let log = MemoryLog::new(table.clone());
+    log.hang();
+    let steps = vec![Ok(batch(&["a"], 1))];
+    let rig = Rig::start_with(MemoryBroker::new(), log, table, steps, ErrorPolicy::default());
+    eventually(|| rig.values() == ["a"]).await;
+    let seen = Arc::clone(&rig.seen);
+    rig.end().await.expect("a clean end");
+    let seen = seen.lock();
+    assert!(seen.stopped && seen.committed.is_empty());
+}
+
+#[tokio::test]
 async fn a_full_queue_holds_the_source_back_and_a_stop_gets_through() {
     let broker = MemoryBroker::new();
     broker.hold(2);
