@@ -2,6 +2,7 @@
 //!
 //! A line ends with `\n`, `\r\n` or `\r`; a `\r` at the very end waits for what follows. A line without an end stays.
 
+use bytes::Buf;
 use connect_api::java::utf8;
 use connect_api::{ByteString, Bytes, BytesMut, Error, Result};
 
@@ -54,7 +55,7 @@ impl Lines {
             self.skip -= units;
             skipped += length;
         }
-        let _ = self.pending.split_to(skipped);
+        self.pending.advance(skipped);
     }
 
     /// The next whole line, without its end.
@@ -77,7 +78,7 @@ impl Lines {
             }
         };
         let line = self.pending.split_to(end).freeze();
-        let _ = self.pending.split_to(length);
+        self.pending.advance(length);
         self.searched = 0;
         self.position += units(&line) + length as u64;
         Some(text(line))
@@ -108,10 +109,7 @@ fn character_length(bytes: &[u8]) -> Option<usize> {
     };
     match std::str::from_utf8(&bytes[..expected.min(bytes.len())]) {
         Ok(_) => Some(expected),
-        Err(error) => match error.error_len() {
-            Some(length) => Some(length),
-            None => None,
-        },
+        Err(error) => error.error_len(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The source and the sink over real files.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail with them")]
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;

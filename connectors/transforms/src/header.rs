@@ -112,7 +112,7 @@ impl HeaderFrom {
         record.headers.extend(headers.map(|(key, datum)| Header { key: key.as_str().into(), datum }));
     }
 
-    fn from_map(&self, record: &mut Record) -> Result<()> {
+    fn take_from_map(&self, record: &mut Record) -> Result<()> {
         let datum = self.side.of_mut(record);
         let mut entries = take_map(datum, &self.purpose())?;
         let found = |name: &String| Datum::schemaless(entry(&entries, name).cloned().unwrap_or_default());
@@ -125,7 +125,7 @@ impl HeaderFrom {
         Ok(())
     }
 
-    fn from_struct(&self, record: &mut Record) -> Result<()> {
+    fn take_from_struct(&self, record: &mut Record) -> Result<()> {
         let datum = self.side.of_mut(record);
         let mut value = take_struct(datum, &self.purpose())?;
         let mut found = Vec::with_capacity(self.config.fields.len());
@@ -170,8 +170,8 @@ impl HeaderFrom {
 impl Transform for HeaderFrom {
     fn apply(&self, mut record: Record) -> Result<Option<Record>> {
         match self.side.of(&record).schema {
-            None => self.from_map(&mut record)?,
-            Some(_) => self.from_struct(&mut record)?,
+            None => self.take_from_map(&mut record)?,
+            Some(_) => self.take_from_struct(&mut record)?,
         }
         Ok(Some(record))
     }

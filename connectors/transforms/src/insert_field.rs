@@ -133,7 +133,7 @@ impl InsertField {
         })
     }
 
-    fn into_struct(&self, record: &mut Record) -> Result<()> {
+    fn insert_into_struct(&self, record: &mut Record) -> Result<()> {
         let value = take_struct(self.side.of_mut(record), PURPOSE)?;
         let schema = self.schema(&value.schema)?;
         let mut values = Vec::with_capacity(schema.fields().len());
@@ -151,7 +151,7 @@ impl InsertField {
         Ok(())
     }
 
-    fn into_map(&self, record: &mut Record) -> Result<()> {
+    fn insert_into_map(&self, record: &mut Record) -> Result<()> {
         let mut entries = take_map(self.side.of_mut(record), PURPOSE)?;
         let copied = entries.len();
         for insertion in &self.insertions {
@@ -173,8 +173,8 @@ impl Transform for InsertField {
             return Ok(Some(record));
         }
         match self.side.of(&record).schema {
-            Some(_) => self.into_struct(&mut record)?,
-            None => self.into_map(&mut record)?,
+            Some(_) => self.insert_into_struct(&mut record)?,
+            None => self.insert_into_map(&mut record)?,
         }
         Ok(Some(record))
     }

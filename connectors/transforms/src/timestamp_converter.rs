@@ -118,7 +118,7 @@ impl Precision {
         }
     }
 
-    fn to_millis(self, unix: i64) -> i64 {
+    fn millis_of_unix(self, unix: i64) -> i64 {
         match self {
             Self::Seconds => unix.saturating_mul(1000),
             Self::Millis => unix,
@@ -127,7 +127,7 @@ impl Precision {
         }
     }
 
-    fn from_millis(self, millis: i64) -> i64 {
+    fn unix_of_millis(self, millis: i64) -> i64 {
         match self {
             Self::Seconds => millis / 1000,
             Self::Millis => millis,
@@ -186,7 +186,7 @@ impl TimestampConverter {
             (Form::Date, Value::Int32(days)) => i64::from(*days) * DAY_MS,
             (Form::Time, Value::Int32(millis)) => i64::from(*millis),
             (Form::Timestamp, Value::Int64(millis)) => *millis,
-            (Form::Unix, Value::Int64(unix)) => self.precision.to_millis(*unix),
+            (Form::Unix, Value::Int64(unix)) => self.precision.millis_of_unix(*unix),
             (Form::Text, Value::String(text)) => {
                 let Some((pattern, source)) = &self.pattern else {
                     let message = "A format is needed to read a timestamp from text";
@@ -223,7 +223,7 @@ impl TimestampConverter {
                 Some((pattern, _)) => Value::from(pattern.format(millis)),
                 None => Value::Null,
             },
-            Form::Unix => Value::Int64(self.precision.from_millis(millis)),
+            Form::Unix => Value::Int64(self.precision.unix_of_millis(millis)),
             _ if !with_schema => Value::Date(millis),
             Form::Date => i32::try_from(millis / DAY_MS).map_or(Value::Date(millis), Value::Int32),
             Form::Time => Value::Int32(millis as i32),

@@ -43,7 +43,7 @@ impl ValueToKey {
         })
     }
 
-    fn from_struct(&self, value: &Struct) -> Result<Datum> {
+    fn key_of_struct(&self, value: &Struct) -> Result<Datum> {
         let schema = self.key_schema(&value.schema)?;
         let mut values = Vec::with_capacity(self.config.fields.len());
         for field in schema.fields() {
@@ -67,7 +67,7 @@ impl Transform for ValueToKey {
             hash::order_with_capacity(self.config.fields.len(), &mut key);
             Datum::schemaless(Value::Map(key))
         } else {
-            self.from_struct(require_struct(&record.value, PURPOSE)?)?
+            self.key_of_struct(require_struct(&record.value, PURPOSE)?)?
         };
         Ok(Some(record))
     }
