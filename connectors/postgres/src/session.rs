@@ -144,6 +144,8 @@ pub struct Session {
     pub outlet: Outlet,
     /// What is delivered, or handed over to be.
     pub position: Option<Position>,
+    /// A snapshot was begun in this run, and rows of it may have been handed over.
+    pub snapshot_begun: bool,
     /// A snapshot of this run is done: another attempt of it does not take a second one.
     pub snapshot_done: bool,
     /// What that snapshot saw, when the slot is older than it, and the place in the log after which that does not
@@ -233,10 +235,15 @@ impl Session {
 
     async fn take_snapshot(&mut self, sql: &mut Wire, created: Option<&Created>) -> Result<(), End> {
         self.pause(self.settings.snapshot_delay).await?;
+        // Rows of an attempt that was cut off are in Kafka already. What deleted them since is in the stream only, so that
+        // nothing of the stream may be skipped after another attempt.
+        let unfinished = self.position.is_some_and(|position| position.in_unfinished_snapshot());
+        let again = std::mem::replace(&mut self.snapshot_begun, true) || unfinished;
         let (position, seen) = snapshot::run(self, sql, created).await?;
         // A slot that is new has nothing to say of what the snapshot saw.
-        self.snapshotted = Some(seen).filter(|_| created.is_none());
-        self.position = position.or(self.position);
+        self.snapshotted = Some(seen).filter(|_| created.is_none() && !again);
+        // Also when there was nothing to read: a position from before may belong to another server's log.
+        self.position = position;
         self.snapshot_done = true;
         Ok(())
     }

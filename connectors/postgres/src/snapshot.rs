@@ -177,7 +177,12 @@ impl Snapshot<'_> {
     /// Holds a row back and releases the one before it, whose marker is certain now.
     async fn push(&mut self, next: Held) -> Result<(), End> {
         let starts_table = next.first_of_table;
-        let Some(held) = self.held.replace(next) else { return Ok(()) };
+        let Some(held) = self.held.replace(next) else {
+            // That a snapshot was begun is stored ahead of its first row: a run after a crash has to know of it.
+            self.session.outlet.mark(self.position, 0);
+            self.session.outlet.flush(&self.session.cancel).await?;
+            return Ok(());
+        };
         let marker = match (held.first_of_table, held.first_table, starts_table) {
             (true, true, _) => Marker::First,
             (_, _, true) => Marker::LastInTable,

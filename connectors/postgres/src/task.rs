@@ -48,6 +48,7 @@ impl PostgresTask {
             outlet: Outlet::new(sender, partition, &settings),
             settings,
             position,
+            snapshot_begun: false,
             snapshot_done: false,
             snapshotted: None,
             confirmed: confirmations,
