@@ -39,7 +39,7 @@ connect_config::config! {
     pub struct FileStreamSourceConfig {
         /// The file to read. When it is missing or empty, standard input is read.
         "file" => file: Option<String> = NULL { importance(High) },
-        /// The topic to write to.
+        /// The topic to publish data to
         "topic" => topic: String { importance(High), validator(non_empty()) },
         /// How many records the source gives out together at most.
         "batch.size" => batch_size: i32 = "2000" { importance(Low) },

@@ -22,9 +22,8 @@ const MAX_STATEMENT: usize = 16 * 1024 * 1024 + 16 * 1024;
 
 /// The driver's options from the configuration.
 pub async fn options(config: &SinkConfig) -> Result<ClientOptions, Error> {
-    let mut options = ClientOptions::parse(config.connection_uri.expose())
-        .await
-        .map_err(|error| Error::config(format!("the connection string cannot be used: {}", error.kind)))?;
+    let uri = config.connection_uri.expose();
+    let mut options = ClientOptions::parse(uri).await.map_err(|error| unusable(uri, &error.kind))?;
     options.app_name.get_or_insert_with(|| "tidegate".to_owned());
     if !config.server_api_version.is_empty() {
         let mut api = ServerApi::builder().version(ServerApiVersion::V1).build();
@@ -47,6 +46,17 @@ pub async fn options(config: &SinkConfig) -> Result<ClientOptions, Error> {
         options.tls = Some(Tls::Enabled(tls));
     }
     Ok(options)
+}
+
+/// The driver's words repeat parts of the address, and where a password was not percent-encoded such a part may be a piece
+/// of it: with credentials in the string, only what to look for is said.
+fn unusable(uri: &str, why: &dyn std::fmt::Display) -> Error {
+    if uri.contains('@') {
+        Error::config("the connection string cannot be used: it does not parse")
+            .hint("percent-encode the characters : / ? # [ ] @ % in the user name and the password")
+    } else {
+        Error::config(format!("the connection string cannot be used: {why}"))
+    }
 }
 
 fn refuse_java_store(path: &std::path::Path) -> Result<(), Error> {
@@ -242,4 +252,16 @@ pub async fn within(
     command: impl std::future::IntoFuture<Output = mongodb::error::Result<Document>>,
 ) -> Option<mongodb::error::Result<Document>> {
     tokio::time::timeout(limit, command.into_future()).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_piece_of_a_password_is_shown() {
+        let error = unusable("mongodb://user:p55x/word@host", &"invalid port number, got p55x");
+        assert!(!format!("{error} {error:?}").contains("p55x"), "{error:?}");
+        assert!(unusable("nonsense", &"no scheme").to_string().contains("no scheme"));
+    }
 }
