@@ -1,5 +1,7 @@
 //! The crates depend on each other in one direction only: the table below is the whole of it.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

@@ -148,7 +148,7 @@ fn leave_running(ends: &Ends, worker: &Worker, screen: &Screen) {
     screen.say(&format!(
         "everything keeps running; try
 
-    curl {base}/connectors?expand=status
+    curl '{base}/connectors?expand=status'
     curl {base}/connectors/{SOURCE}/status
     curl -X PUT {base}/connectors/{SINK}/pause
     curl -X PUT {base}/connectors/{SINK}/resume

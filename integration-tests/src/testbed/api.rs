@@ -130,7 +130,7 @@ impl Api {
     pub async fn wait_for(&self, name: &str, connector: &str, tasks: &[&str]) -> Result<Value, Failure> {
         let what = format!("{name} to be {connector} with tasks {tasks:?}");
         let unwanted = connector != "FAILED" && !tasks.contains(&"FAILED");
-        let found = eventually_async(&what, STATE_LIMIT, async || {
+        eventually_async(&what, STATE_LIMIT, async || {
             let status = self.status(name).await.map_err(|failure| failure.to_string())?;
             let state = |of: &Value| of["state"].as_str().unwrap_or_default().to_owned();
             let mut states = vec![state(&status["connector"])];
@@ -143,8 +143,7 @@ impl Api {
                 Err(status.to_string())
             }
         })
-        .await?;
-        found
+        .await?
     }
 
     /// Waits until the connector runs with one task.

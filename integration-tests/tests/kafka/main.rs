@@ -1,5 +1,7 @@
 //! The Kafka crate against a real broker: requests, logs, consumers, the group of workers.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
 mod admin;
 mod consumer;
 mod group;

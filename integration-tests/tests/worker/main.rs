@@ -3,6 +3,8 @@
 //! One binary, so that all of them share the servers. `TIDEGATE_BIN` runs another worker than the one of this
 //! checkout: what is expected here is what Apache Kafka's worker does, except where a test says so.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+
 mod crash;
 mod mongodb;
 mod pause;
