@@ -94,6 +94,7 @@ impl SourceLoop {
         let mut ticks = interval_at(Instant::now() + self.settings.flush_interval, self.settings.flush_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut flush: Option<Flush> = None;
+        let mut first = true;
         let mut retry = POLL_RETRY_FIRST;
         loop {
             self.check_delivery()?;
@@ -118,6 +119,11 @@ impl SourceLoop {
                         match self.process(batch).await {
                             Ok(()) | Err(Left::Ending) => {}
                             Err(Left::Failed(error)) => return Err(error),
+                        }
+                        if first && flush.is_none() {
+                            // That a run has begun is worth knowing early: a crash then repeats little.
+                            flush = self.begin_flush();
+                            first = flush.is_none();
                         }
                         // A source that is always ready must let others run.
                         tokio::task::consume_budget().await;
