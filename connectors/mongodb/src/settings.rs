@@ -60,7 +60,7 @@ connect_config::config! {
         },
         /// Internal: a name that the driver hands to the server in its handshake.
         "provider" => provider: String = "" {
-            importance(Low), group(""),
+            importance(Low), group(""), internal(true),
         },
         /// The database to write to.
         "database" => database: String {
