@@ -31,7 +31,9 @@ fn check(vector: &Json) -> Verdict {
         "metadata" => metadata(vector),
         "assignment" => assignment(vector),
         "join_protocols" => join_protocols(vector),
-        "decode_metadata" => decode(vector, &|p, bytes| protocol::decode_metadata(p, bytes).map(|m| metadata_json(p, &m))),
+        "decode_metadata" => {
+            decode(vector, &|p, bytes| protocol::decode_metadata(p, bytes).map(|m| metadata_json(p, &m)))
+        }
         "decode_assignment" => {
             decode(vector, &|p, bytes| protocol::decode_assignment(p, bytes).map(|a| assignment_json(p, &a)))
         }
@@ -262,10 +264,7 @@ fn status_read(vector: &Json) -> Verdict {
             })
         }));
     }
-    same(
-        &json!([vector["connectors"], vector["tasks"], vector["topics"]]),
-        &json!([connectors, tasks, topics]),
-    )
+    same(&json!([vector["connectors"], vector["tasks"], vector["topics"]]), &json!([connectors, tasks, topics]))
 }
 
 fn status_json(status: &TaskStatus, key: &str, name: &str) -> Json {
@@ -301,7 +300,9 @@ fn offset_value(form: &Json) -> Result<Json, String> {
             // What JSON has no number for is a text, as Java's converter writes it.
             serde_json::Number::from_f64(number).map_or_else(|| form[1].clone(), Json::Number)
         }
-        Some("array") => Json::Array(form[1].as_array().into_iter().flatten().map(offset_value).collect::<Result<_, _>>()?),
+        Some("array") => {
+            Json::Array(form[1].as_array().into_iter().flatten().map(offset_value).collect::<Result<_, _>>()?)
+        }
         Some("map") => offset_map(form)?.map_or(Json::Null, Json::Object),
         Some(other) => return Err(format!("offsets never hold a {other}")),
     })
