@@ -165,6 +165,7 @@ impl SinkLoop {
             ConsumerEvent::Records(raw) => {
                 TaskMetrics::add(&self.metrics.polled, raw.len() as u64);
                 TaskMetrics::add(&self.metrics.batches, 1);
+                work.positions.read(&raw);
                 let batch = self.convert(raw).await?;
                 match &mut work.redelivery {
                     // Read before the pause took effect: it comes after what waits.
@@ -380,7 +381,16 @@ impl SinkLoop {
         tracing::error!(connector, task, trace = error.trace(), "{what}");
     }
 
+    /// Reads again what was read since the last commit. What waits is dropped: it comes again, too.
     async fn rewind(&mut self, work: &mut Work) -> Result<()> {
+        let Work { positions, backlog, .. } = work;
+        backlog.retain(|event| match event {
+            ConsumerEvent::Records(raw) => {
+                positions.read(raw);
+                false
+            }
+            _ => true,
+        });
         for (partition, offset) in work.positions.rewind() {
             self.consumer.seek(&partition, offset).await?;
         }
