@@ -1,5 +1,8 @@
 //! Workers, their log, their group, their clients, and what happens to them.
 
+mod clients;
+mod happening;
+
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
@@ -15,55 +18,12 @@ use indexmap::IndexMap;
 
 use crate::coordinator::{Complete, Coordinator};
 use crate::random::Random;
+use happening::{Happening, Scheduled};
 
 const SESSION_MS: u64 = 6_000;
 /// Long enough for every session, delay, retry and patience to pass.
 const QUIET_MS: u64 = 200_000;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-
-/// What happens to a worker at some time.
-enum Happening {
-    Event(Event),
-    /// The log's reader catches up.
-    Read,
-    /// An append arrives at the log.
-    Append(Vec<(String, Option<String>)>),
-    /// It reads to the end, then says so.
-    ReadToEnd(fn() -> Event),
-    /// The coordinator takes note of a request to rejoin.
-    Rejoin,
-    Restart,
-    /// The coordinator misses the heartbeats of a member.
-    SessionOver(String),
-}
-
-struct Scheduled {
-    at: u64,
-    order: u64,
-    worker: usize,
-    incarnation: u32,
-    what: Happening,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
 
 struct Worker {
     herder: Herder,
@@ -186,53 +146,6 @@ impl World {
                 _ => self.random_request(worker),
             }
         }
-    }
-
-    fn pick_worker(&mut self) -> usize {
-        let count = u64::try_from(self.workers.len()).unwrap();
-        usize::try_from(self.random.below(count)).unwrap()
-    }
-
-    fn random_request(&mut self, worker: usize) {
-        let name = NAMES[usize::try_from(self.random.below(4)).unwrap()].to_owned();
-        let tasks = 1 + self.random.below(4);
-        let note = self.random.below(3);
-        let command = match self.random.below(9) {
-            0..=2 => Command::Create { config: config(&name, tasks, note), name, target: Target::Started },
-            3 => Command::PutConfig { config: config(&name, tasks, note), name },
-            4 => Command::Delete { name },
-            5 => Command::SetTarget { name, target: Target::Paused },
-            6 => Command::SetTarget { name, target: Target::Stopped },
-            7 => Command::SetTarget { name, target: Target::Started },
-            _ => Command::Restart { name, include_tasks: self.random.one_in(2), only_failed: false },
-        };
-        self.ask(worker, command);
-    }
-
-    fn ask(&mut self, worker: usize, command: Command) {
-        if !self.workers[worker].alive {
-            return;
-        }
-        let id = self.next_request;
-        self.next_request += 1;
-        self.tell(format!("w{worker} <- {id} {command:?}"));
-        self.open.insert(id, (worker, 0, command.clone()));
-        self.soon(worker, Happening::Event(Event::Request { id, command }));
-    }
-
-    pub(crate) fn create(&mut self, name: &str, tasks: u64) {
-        self.run_for(2_000);
-        let command =
-            Command::Create { name: name.to_owned(), config: config(name, tasks, 0), target: Target::Started };
-        self.ask(0, command);
-    }
-
-    pub(crate) fn set_target(&mut self, name: &str, target: Target) {
-        self.ask(0, Command::SetTarget { name: name.to_owned(), target });
-    }
-
-    pub(crate) fn target(&self, name: &str) -> Target {
-        self.workers[0].herder.state().target(name)
     }
 
     pub(crate) fn running_on(&self, worker: usize) -> Vec<String> {
