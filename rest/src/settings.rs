@@ -1,6 +1,7 @@
 //! What the worker's configuration says about the REST API, parsed once.
 
 use axum::http::{HeaderName, HeaderValue};
+use connect_config::worker::{self, HeaderAction};
 
 /// Settings of the REST API.
 #[derive(Clone, Debug, Default)]
@@ -72,14 +73,10 @@ impl RestSettings {
         listeners.iter().map(|listener| parse_listener(listener.trim())).collect()
     }
 
-    /// Reads `response.http.headers.config`: rules `action name: value`, separated by commas, each in double quotes when
-    /// it contains commas itself.
+    /// Reads `response.http.headers.config`, with the configuration's own parser, as headers of HTTP.
     pub fn parse_header_rules(text: &str) -> Result<Vec<HeaderRule>, SettingsError> {
-        split_outside_quotes(text)
-            .into_iter()
-            .filter(|rule| !rule.is_empty())
-            .map(|rule| parse_header_rule(&rule))
-            .collect()
+        let rules = worker::HeaderRule::parse_all(text).map_err(|problem| SettingsError::Header(problem.message))?;
+        rules.into_iter().map(header_rule).collect()
     }
 }
 
@@ -96,37 +93,17 @@ fn parse_listener(listener: &str) -> Result<String, SettingsError> {
     Ok(address.to_owned())
 }
 
-fn split_outside_quotes(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => parts.push(String::new()),
-            c => {
-                if let Some(part) = parts.last_mut() {
-                    part.push(c);
-                }
-            }
-        }
-    }
-    parts.iter().map(|part| part.trim().to_owned()).collect()
-}
-
-fn parse_header_rule(rule: &str) -> Result<HeaderRule, SettingsError> {
-    let invalid = || SettingsError::Header(rule.to_owned());
-    let (action, rest) = rule.split_once(char::is_whitespace).ok_or_else(invalid)?;
-    let (name, value) = rest.split_once(':').ok_or_else(invalid)?;
-    let name: HeaderName = name.trim().parse().map_err(|_| invalid())?;
-    let value: HeaderValue = value.trim().parse().map_err(|_| invalid())?;
-    // The `Date` variants take a value in milliseconds and are as good as unused; they are written as given.
-    match action.to_ascii_lowercase().as_str() {
-        "set" => Ok(HeaderRule::Set { name, value, only_if_absent: false }),
-        "setdate" => Ok(HeaderRule::Set { name, value, only_if_absent: true }),
-        "add" => Ok(HeaderRule::Add { name, value, only_if_absent: false }),
-        "adddate" => Ok(HeaderRule::Add { name, value, only_if_absent: true }),
-        _ => Err(invalid()),
-    }
+fn header_rule(rule: worker::HeaderRule) -> Result<HeaderRule, SettingsError> {
+    let invalid = || SettingsError::Header(format!("{}: {}", rule.name, rule.value));
+    let name: HeaderName = rule.name.parse().map_err(|_| invalid())?;
+    let value: HeaderValue = rule.value.parse().map_err(|_| invalid())?;
+    // The date variants take a value in milliseconds and are as good as unused; they are written as given.
+    Ok(match rule.action {
+        HeaderAction::Set => HeaderRule::Set { name, value, only_if_absent: false },
+        HeaderAction::SetDate => HeaderRule::Set { name, value, only_if_absent: true },
+        HeaderAction::Add => HeaderRule::Add { name, value, only_if_absent: false },
+        HeaderAction::AddDate => HeaderRule::Add { name, value, only_if_absent: true },
+    })
 }
 
 #[cfg(test)]
