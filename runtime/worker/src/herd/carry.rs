@@ -126,7 +126,8 @@ impl Drive {
                     tell(&inbox, Input::Event(Event::OffsetsAltered)).await;
                 });
             }
-            other => self.effect_is_done(&other),
+            // The caller sends only the two above here; an effect may hold a configuration, so it is not logged.
+            _ => {}
         }
     }
 

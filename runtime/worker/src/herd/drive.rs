@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use connect_cluster::{ClusterView, Command, Effect, Event, HerdError, Herder, Now, Reply};
+use connect_cluster::{ClusterView, Command, Event, HerdError, Herder, Now, Reply};
 use connect_kafka::LogRecord;
 use connect_kafka::group::{GroupEvent, OfferedProtocol};
 use tokio::sync::{mpsc, oneshot};
@@ -231,10 +231,6 @@ impl Drive {
         F: Future<Output = ()> + Send + 'static,
     {
         tokio::spawn(work(self.inbox.clone()));
-    }
-
-    pub(super) fn effect_is_done(&mut self, effect: &Effect) {
-        tracing::trace!(?effect, "nothing to do");
     }
 }
 
