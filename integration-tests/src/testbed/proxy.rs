@@ -22,6 +22,8 @@ pub enum Fault {
     Cut,
     /// Connections stay open, nothing passes.
     Stall,
+    /// What clients send passes, no answer comes.
+    StallAnswers,
     /// Every piece of data waits before it passes.
     Delay(Duration),
 }
@@ -31,17 +33,26 @@ pub enum Fault {
 pub struct Proxy {
     address: SocketAddr,
     fault: Arc<watch::Sender<Fault>>,
+    /// How often the connections of the time were forgotten.
+    forgotten: Arc<watch::Sender<u64>>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
     /// Listens on a free port and passes on to `upstream` (`host:port`).
     pub async fn start(upstream: &str) -> Result<Self, Failure> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.or_fail("failed to open a port for the proxy")?;
+        Self::start_at(0, upstream).await
+    }
+
+    /// The same at a port that was chosen before.
+    pub async fn start_at(port: u16, upstream: &str) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.or_fail("failed to open a port for the proxy")?;
         let address = listener.local_addr().or_fail("failed to look up the proxy's port")?;
         let fault = Arc::new(watch::Sender::new(Fault::None));
-        let accepting = tokio::spawn(accept(listener, upstream.to_owned(), Arc::clone(&fault)));
-        Ok(Self { address, fault, accepting })
+        let forgotten = Arc::new(watch::Sender::new(0));
+        let state = (Arc::clone(&fault), Arc::clone(&forgotten));
+        let accepting = tokio::spawn(accept(listener, upstream.to_owned(), state));
+        Ok(Self { address, fault, forgotten, accepting })
     }
 
     /// Where it listens.
@@ -53,6 +64,12 @@ impl Proxy {
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
+
+    /// Leaves the open connections half open, as a firewall does that forgot them: the server's end is closed, the client's
+    /// stays, and what is written there goes nowhere. New connections are not concerned.
+    pub fn forget(&self) {
+        self.forgotten.send_modify(|count| *count += 1);
+    }
 }
 
 impl Drop for Proxy {
@@ -62,42 +79,60 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: String, fault: Arc<watch::Sender<Fault>>) {
+type State = (Arc<watch::Sender<Fault>>, Arc<watch::Sender<u64>>);
+
+async fn accept(listener: TcpListener, upstream: String, (fault, forgotten): State) {
     while let Ok((client, _)) = listener.accept().await {
-        let faults = fault.subscribe();
+        let (faults, forgotten) = (fault.subscribe(), forgotten.subscribe());
         if *faults.borrow() == Fault::Cut {
             continue;
         }
         let upstream = upstream.clone();
         tokio::spawn(async move {
             if let Ok(server) = TcpStream::connect(&upstream).await {
-                connection(client, server, faults).await;
+                connection(client, server, faults, forgotten).await;
             }
         });
     }
 }
 
-/// Passes both ways until one side ends or the connection is cut.
-async fn connection(client: TcpStream, server: TcpStream, faults: watch::Receiver<Fault>) {
-    let (client_read, client_write) = client.into_split();
-    let (server_read, server_write) = server.into_split();
+/// Passes both ways until one side ends or the connection is cut or forgotten.
+async fn connection(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    faults: watch::Receiver<Fault>,
+    mut forgotten: watch::Receiver<u64>,
+) {
     let mut cut = faults.clone();
+    {
+        let (client_read, client_write) = client.split();
+        let (server_read, server_write) = server.split();
+        tokio::select! {
+            () = pass(client_read, server_write, faults.clone(), &[Fault::Stall]) => return,
+            () = pass(server_read, client_write, faults, &[Fault::Stall, Fault::StallAnswers]) => return,
+            _ = cut.wait_for(|fault| *fault == Fault::Cut) => return,
+            told = forgotten.changed() => if told.is_err() { return },
+        }
+    }
+    drop(server);
+    let mut nowhere = tokio::io::sink();
     tokio::select! {
-        () = pass(client_read, server_write, faults.clone()) => {}
-        () = pass(server_read, client_write, faults) => {}
+        _ = tokio::io::copy(&mut client, &mut nowhere) => {}
         _ = cut.wait_for(|fault| *fault == Fault::Cut) => {}
     }
 }
 
+/// Passes one way; holds everything back while one of `held` is the fault.
 async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     mut faults: watch::Receiver<Fault>,
+    held: &[Fault],
 ) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        let Ok(fault) = faults.wait_for(|fault| *fault != Fault::Stall).await.map(|fault| *fault) else { return };
+        let Ok(fault) = faults.wait_for(|fault| !held.contains(fault)).await.map(|fault| *fault) else { return };
         if let Fault::Delay(delay) = fault {
             tokio::time::sleep(delay).await;
         }
@@ -160,5 +195,29 @@ mod tests {
         proxy.set(Fault::None);
         let mut again = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(round_trip(&mut again).await, Some(b'x'));
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_connection_stays_open_and_dead_and_a_new_one_works() {
+        let (address, _serving) = echo().await;
+        let proxy = Proxy::start(&address).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut socket).await, Some(b'x'));
+        proxy.forget();
+        assert_eq!(round_trip(&mut socket).await, None);
+        assert!(socket.write_all(b"y").await.is_ok(), "the client's end is open");
+        let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut new).await, Some(b'x'));
+    }
+
+    #[tokio::test]
+    async fn answers_stall_alone() {
+        let (address, _serving) = echo().await;
+        let proxy = Proxy::start(&address).await.unwrap();
+        proxy.set(Fault::StallAnswers);
+        let mut socket = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut socket).await, None);
+        proxy.set(Fault::None);
+        socket.read_exact(&mut [0; 1]).await.unwrap();
     }
 }

@@ -22,6 +22,8 @@ const READ_LIMIT: Duration = Duration::from_secs(60);
 pub struct Stored {
     pub partition: i32,
     pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: BTreeMap<String, Vec<u8>>,
@@ -33,6 +35,11 @@ impl Stored {
         let bytes = self.value.as_deref().unwrap_or(b"null");
         serde_json::from_slice(bytes)
             .unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(bytes).into_owned()))
+    }
+
+    /// A header as text; empty when there is none.
+    pub fn header(&self, name: &str) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.headers.get(name).map_or(&[], Vec::as_slice))
     }
 }
 
@@ -189,6 +196,7 @@ fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {
     Stored {
         partition: message.partition(),
         offset: message.offset(),
+        timestamp: message.timestamp().to_millis().unwrap_or_default(),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers: headers.unwrap_or_default(),

@@ -11,15 +11,31 @@ use rustix::process::Signal;
 use super::failure::{Advise, Failure, OrFail};
 use super::process::{Ask, Process};
 use super::wait::eventually_async;
-use super::{Api, notice, ports, reaper};
+use super::{Api, jvm, notice, ports, reaper};
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// A JVM worker on a busy machine needs most of it.
+const START_LIMIT: Duration = Duration::from_secs(90);
+const LOG4J: &str = "log4j2.properties";
+const JVM_LOGGING: &str = include_str!("../../servers/log4j2.properties");
+
+/// Whose worker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// This checkout's.
+    Tidegate,
+    /// Apache Kafka's.
+    Jvm,
+}
+
+/// The variable that holds the worker's own name in its environment, for configurations that differ from worker to worker.
+pub const WORKER_NAME: &str = "TESTBED_WORKER";
 
 /// What a worker runs with.
 #[derive(Clone, Debug)]
 pub struct WorkerSetup {
-    /// Names the group, the internal topics and the log.
+    /// Names the log, and of a worker with a group of its own also the group and the internal topics.
     pub name: String,
+    pub kind: Kind,
     pub properties: BTreeMap<String, String>,
     port: u16,
 }
@@ -29,7 +45,7 @@ impl WorkerSetup {
     /// defaults) and a free port.
     pub fn new(name: &str, bootstrap: &str) -> Result<Self, Failure> {
         let port = ports::free()?;
-        let mut setup = Self { name: name.to_owned(), properties: BTreeMap::new(), port };
+        let mut setup = Self { name: name.to_owned(), kind: Kind::Tidegate, properties: BTreeMap::new(), port };
         let json = "org.apache.kafka.connect.json.JsonConverter";
         for (key, value) in [
             ("bootstrap.servers", bootstrap),
@@ -65,6 +81,32 @@ impl WorkerSetup {
         self
     }
 
+    /// Leaves a property to its default.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.properties.remove(key);
+        self
+    }
+
+    /// A further worker of the same group, with a name and a port of its own.
+    pub fn member(&self, name: &str, kind: Kind) -> Result<Self, Failure> {
+        let port = ports::free()?;
+        let member = Self { name: name.to_owned(), kind, port, ..self.clone() };
+        Ok(member.with("listeners", &format!("http://127.0.0.1:{port}")))
+    }
+
+    /// What the status of a connector or task says of this worker.
+    pub fn worker_id(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Fetches the JVM worker, so that either worker runs with these properties.
+    pub fn for_either(self) -> Result<Self, Failure> {
+        let plugins = jvm::fetch()?.plugins;
+        let plugins = plugins.display().to_string();
+        Ok(self.with("plugin.path", &plugins))
+    }
+
     fn text(&self) -> String {
         self.properties.iter().map(|(key, value)| format!("{key}={}\n", value.replace('\\', "\\\\"))).collect()
     }
@@ -84,14 +126,22 @@ pub struct Worker {
 impl Worker {
     /// Builds the binary if need be, starts it and waits until its REST API answers.
     pub async fn start(setup: WorkerSetup) -> Result<Self, Failure> {
-        let file = reaper::data_directory(&setup.name)?.join("worker.properties");
-        std::fs::write(&file, setup.text()).or_fail(format!("failed to write {}", file.display()))?;
+        let directory = reaper::data_directory(&setup.name)?;
+        let file = directory.join("worker.properties");
+        for (file, text) in [(&file, setup.text()), (&directory.join(LOG4J), JVM_LOGGING.to_owned())] {
+            std::fs::write(file, text).or_fail(format!("failed to write {}", file.display()))?;
+        }
         let api = Api::new(format!("http://127.0.0.1:{}", setup.port))?;
         let began = Instant::now();
         let process = launch(&setup, &file)?;
         let mut worker = Self { setup, file, process, api, started_in: Duration::ZERO };
         worker.wait_ready(began).await?;
         Ok(worker)
+    }
+
+    /// What it runs with.
+    pub fn setup(&self) -> &WorkerSetup {
+        &self.setup
     }
 
     /// The worker's REST API.
@@ -132,6 +182,12 @@ impl Worker {
         self.wait_ready(began).await
     }
 
+    /// Starts the other kind of worker in its place, with the very same properties file.
+    pub async fn start_as(&mut self, kind: Kind) -> Result<(), Failure> {
+        self.setup.kind = kind;
+        self.start_again().await
+    }
+
     async fn wait_ready(&mut self, began: Instant) -> Result<(), Failure> {
         let Self { process, api, .. } = self;
         let ready = eventually_async("the worker's REST API", START_LIMIT, async || {
@@ -160,8 +216,15 @@ impl Worker {
 }
 
 fn launch(setup: &WorkerSetup, file: &Path) -> Result<Process, Failure> {
-    let mut command = Command::new(binary()?);
-    command.arg("distributed").arg(file);
+    let mut command = match setup.kind {
+        Kind::Tidegate => {
+            let mut command = Command::new(binary()?);
+            command.arg("distributed").arg(file);
+            command
+        }
+        Kind::Jvm => jvm::command(&jvm::fetch()?, &file.with_file_name(LOG4J), file),
+    };
+    command.env(WORKER_NAME, &setup.name);
     Process::start(&setup.name, command, Ask::Term)
 }
 
