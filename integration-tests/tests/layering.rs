@@ -8,10 +8,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of our crates each of our crates may use. Tests (dev-dependencies) may use more.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("connect-config", &[]),
     ("connect-api", &["connect-config"]),
     ("connect-kafka", &[]),
+    ("connect-metrics", &[]),
     ("connect-cluster", &["connect-config", "connect-api"]),
     ("connect-plugins", &["connect-config", "connect-api"]),
     ("connect-postgres", &["connect-config", "connect-api"]),
@@ -19,7 +20,10 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("connect-formats", &["connect-config", "connect-api"]),
     ("connect-transforms", &["connect-config", "connect-api"]),
     ("connect-file", &["connect-config", "connect-api"]),
-    ("connect-worker", &["connect-config", "connect-api", "connect-cluster", "connect-kafka", "connect-plugins"]),
+    (
+        "connect-worker",
+        &["connect-config", "connect-api", "connect-cluster", "connect-kafka", "connect-plugins", "connect-metrics"],
+    ),
     ("connect-rest", &["connect-config", "connect-cluster"]),
     ("tidegate", EVERYTHING),
     ("integration-tests", EVERYTHING),
@@ -29,6 +33,7 @@ const EVERYTHING: &[&str] = &[
     "connect-config",
     "connect-api",
     "connect-kafka",
+    "connect-metrics",
     "connect-cluster",
     "connect-plugins",
     "connect-postgres",

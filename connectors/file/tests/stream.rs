@@ -40,6 +40,7 @@ async fn source(file: &Path, stored: Option<u64>, more: &[(&str, &str)]) -> Box<
         offsets: Arc::new(Stored(stored)),
         cancel: Default::default(),
         progress: Arc::new(|_| {}),
+        metrics: Default::default(),
     };
     FileStreamSourceConnector.start_task(props(file, more), context).await.unwrap()
 }
@@ -126,7 +127,13 @@ async fn the_sink_appends_a_line_for_each_value() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.txt");
     append(&path, "before\n");
-    let context = SinkContext { connector: "c".into(), task: 0, cancel: Default::default(), reports_errors: false };
+    let context = SinkContext {
+        connector: "c".into(),
+        task: 0,
+        cancel: Default::default(),
+        reports_errors: false,
+        metrics: Default::default(),
+    };
     let mut task = FileStreamSinkConnector.start_task(props(&path, &[]), context.clone()).await.unwrap();
     let origin = SinkOrigin {
         offset: 0,

@@ -88,6 +88,7 @@ async fn main() -> Result<(), connect_api::Error> {
         task: 0,
         cancel: CancellationToken::new(),
         reports_errors: true,
+        metrics: connect_api::Metrics::default(),
     };
     let mut task = MongoSinkConnector.start_task(props, context).await?;
     let row_schema = row_schema();

@@ -123,6 +123,7 @@ impl Rig {
             task: 0,
             cancel: CancellationToken::new(),
             reports_errors: true,
+            metrics: connect_api::Metrics::default(),
         };
         let task = MongoSinkConnector.start_task(props, context).await.unwrap();
         Self { task, shared, address }

@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         offsets: Arc::new(Stored(stored)),
         cancel: tokio_util::sync::CancellationToken::new(),
         progress: Arc::new(|_| {}),
+        metrics: connect_api::Metrics::default(),
     };
     let mut task = connector.start_task(props, context).await?;
     let mut begun: Option<Instant> = None;

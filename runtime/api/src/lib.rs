@@ -5,6 +5,7 @@
 pub mod converter;
 pub mod error;
 pub mod java;
+pub mod metrics;
 pub mod plugin;
 pub mod record;
 pub mod schema;
@@ -20,6 +21,7 @@ pub use bytestring::ByteString;
 pub use connect_config::{ConfigDef, ConfigError, Props, Secret};
 pub use converter::{Converter, HeaderConverter};
 pub use error::{Error, ErrorKind, Result};
+pub use metrics::{Measures, Metrics, Reading, Readings};
 pub use plugin::{Plugin, PluginKind, PluginType};
 pub use record::{Datum, Header, Origin, Record, SinkOrigin, TimestampType};
 pub use schema::{Field, Kind, Schema, SchemaRef};

@@ -8,6 +8,7 @@ use connect_config::{ConfigDef, Props, Validated};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::record::Record;
 
 /// A partition of a topic.
@@ -44,6 +45,8 @@ pub struct SinkContext {
     pub cancel: CancellationToken,
     /// True when the worker has an errant record reporter (tolerance or a dead letter queue is configured).
     pub reports_errors: bool,
+    /// Where the task registers what it measures.
+    pub metrics: Metrics,
 }
 
 /// A sink connector: one per plugin, stateless.

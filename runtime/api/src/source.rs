@@ -7,6 +7,7 @@ use connect_config::{ConfigDef, Props, Validated};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::metrics::Metrics;
 use crate::record::Record;
 
 /// A source partition or a source offset: a JSON object whose order is kept, because the offsets topic's keys are
@@ -59,6 +60,8 @@ pub struct SourceContext {
     pub cancel: CancellationToken,
     /// Publishes the task's progress.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    /// Where the task registers what it measures.
+    pub metrics: Metrics,
 }
 
 /// Whether a connector can deliver exactly once (`ExactlyOnceSupport`).

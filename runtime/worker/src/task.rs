@@ -124,6 +124,7 @@ impl Making {
             offsets: Arc::new(TaskOffsets { store: Arc::clone(&self.shared.offsets), connector: name }),
             cancel: self.control.cancel.clone(),
             progress: Arc::new(move |progress: Progress| metrics.set_progress(progress)),
+            metrics: connect_api::Metrics::default(),
         };
         let started = tokio::select! {
             started = source.start_task(self.config.clone(), context) => started?,
@@ -161,6 +162,7 @@ impl Making {
             task,
             cancel: self.control.cancel.clone(),
             reports_errors: dead_letters.is_some() || settings.common.log_errors,
+            metrics: connect_api::Metrics::default(),
         };
         let Role::Sink { topics, .. } = &settings.role else {
             return Err(Error::connect("the settings of a sink are those of a source"));
