@@ -1,11 +1,12 @@
 //! The three internal topics: created when missing, refused when they would lose what is written to them.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use connect_config::DistributedConfig;
 use connect_config::worker::InternalTopic;
 use connect_kafka::admin::NewTopic;
-use connect_kafka::{Admin, ErrorKind};
+use connect_kafka::{Admin, Error, ErrorKind};
 
 use super::start::StartError;
 
@@ -80,9 +81,26 @@ pub(super) async fn prepare(admin: &Admin, internals: &[Internal; 3]) -> Result<
     Ok(())
 }
 
+/// How long a topic that another worker of the group has just made may be unknown to the broker that is asked.
+const SPREAD_LIMIT: Duration = Duration::from_secs(30);
+const SPREAD_PAUSE: Duration = Duration::from_millis(100);
+
+/// The settings of a topic that exists, for which another worker may have seen to this very moment.
+async fn known_config(admin: &Admin, name: &str) -> Result<BTreeMap<String, String>, Error> {
+    let end = Instant::now() + SPREAD_LIMIT;
+    loop {
+        match admin.topic_config(name).await {
+            Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < end => {
+                tokio::time::sleep(SPREAD_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
 async fn check_policy(admin: &Admin, internal: &Internal) -> Result<(), StartError> {
     let name = &internal.topic.name;
-    let found = match admin.topic_config(name).await {
+    let found = match known_config(admin, name).await {
         Ok(config) => config.get("cleanup.policy").cloned(),
         Err(error) if matches!(error.kind(), ErrorKind::Authorization | ErrorKind::Unsupported) => None,
         Err(error) => return Err(StartError::kafka(&format!("failed to describe the topic '{name}'"), error)),
