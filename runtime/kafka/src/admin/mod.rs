@@ -7,7 +7,9 @@ mod groups;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::stats::ClientStats;
 use crate::wire::{Brokers, Settings};
 use crate::{ClientProps, Error, ErrorKind, Result};
 
@@ -74,6 +76,11 @@ impl Admin {
     /// Makes a client with Java admin properties (any Java client's will do); connects at the first request.
     pub fn open(props: &ClientProps) -> Result<Self> {
         Ok(Self { brokers: Brokers::new(Settings::from_props(props)?) })
+    }
+
+    /// What its connections carry.
+    pub fn stats(&self) -> &Arc<ClientStats> {
+        &self.brokers.settings().stats
     }
 
     /// The id of the Kafka cluster. Also the check that Kafka can be reached.

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::stats::{ClientStats, StatsOf};
 use crate::wire::{Brokers, Settings};
 use crate::{ClientProps, Error, ErrorKind, Result};
 
@@ -102,6 +103,7 @@ pub enum GroupEvent {
 pub struct Membership {
     leave: oneshot::Sender<Leave>,
     rejoin: Arc<RejoinWish>,
+    stats: Arc<ClientStats>,
 }
 
 impl Membership {
@@ -110,13 +112,20 @@ impl Membership {
     pub fn start(config: GroupConfig, props: &ClientProps) -> Result<(Self, mpsc::Receiver<GroupEvent>)> {
         let mut settings = Settings::from_props(props)?;
         settings.client_id = StrBytes::from_string(config.client_id.clone());
+        settings.stats = ClientStats::new(StatsOf::Requests, &config.client_id);
+        let stats = Arc::clone(&settings.stats);
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         let (leave, leave_receiver) = oneshot::channel();
         let rejoin = Arc::new(RejoinWish::default());
         let driver = Driver::new(config, Brokers::new(settings), sender, Arc::clone(&rejoin));
         // Detached on purpose: it ends when this handle or the receiver is dropped.
         let _task = tokio::spawn(driver.run(leave_receiver));
-        Ok((Self { leave, rejoin }, receiver))
+        Ok((Self { leave, rejoin, stats }, receiver))
+    }
+
+    /// What its connections carry.
+    pub fn stats(&self) -> &Arc<ClientStats> {
+        &self.stats
     }
 
     /// Asks for a new round, which brings everybody to join again. During a join it is done right after it.

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Address, Settings, check, sasl};
+use crate::stats::Open;
 use crate::{Error, ErrorKind, Result};
 
 /// The largest answer taken: metadata of very many topics stays below.
@@ -23,6 +24,7 @@ pub(crate) struct Connection {
     address: Address,
     stream: Box<dyn Stream + Sync>,
     client_id: StrBytes,
+    open: Open,
     /// Newest version of each request that the broker knows, with the oldest.
     versions: HashMap<i16, (i16, i16)>,
     correlation_id: i32,
@@ -50,6 +52,7 @@ impl Connection {
                 address: address.clone(),
                 stream,
                 client_id: settings.client_id.clone(),
+                open: Open::new(&settings.stats),
                 versions: HashMap::new(),
                 correlation_id: 0,
                 unanswered: false,
@@ -58,7 +61,13 @@ impl Connection {
             };
             connection.agree_on_versions(settings.request_timeout).await?;
             if let Some(sasl) = &settings.sasl {
-                let lifetime = sasl::login(&mut connection, sasl, settings.request_timeout).await?;
+                let login = sasl::login(&mut connection, sasl, settings.request_timeout).await;
+                match &login {
+                    Ok(_) => settings.stats.authenticated(),
+                    Err(error) if error.kind() == ErrorKind::Authentication => settings.stats.refused(),
+                    Err(_) => {}
+                }
+                let lifetime = login?;
                 // A little early, so that no request meets the end.
                 connection.login_ends = lifetime.map(|lifetime| Instant::now() + lifetime.mul_f32(0.85));
             }
@@ -124,6 +133,7 @@ impl Connection {
         self.requests += 1;
         let frame = encode(self.correlation_id, &self.client_id, version, request)?;
         self.unanswered = true;
+        self.open.stats().sent(R::KEY, frame.len());
         let answer = tokio::time::timeout(wait, self.round_trip(&frame)).await.map_err(|_| {
             let text = format!("{} did not answer within {} ms", self.address, wait.as_millis());
             Error::new(ErrorKind::Timeout, text)
@@ -137,15 +147,21 @@ impl Connection {
 
     async fn round_trip(&mut self, frame: &[u8]) -> Result<Bytes> {
         let address = &self.address;
+        let writing = Instant::now();
         self.stream.write_all(frame).await.map_err(|error| broken(address, error))?;
         self.stream.flush().await.map_err(|error| broken(address, error))?;
+        let wrote = writing.elapsed();
         let length = self.stream.read_i32().await.map_err(|error| broken(address, error))?;
+        let reading = Instant::now();
         let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_BYTES_MAX).ok_or_else(|| {
             let text = format!("{address} sent an answer of {length} bytes: is it a Kafka broker, and without TLS?");
             Error::new(ErrorKind::Unreachable, text)
         })?;
         let mut answer = BytesMut::zeroed(length);
         self.stream.read_exact(&mut answer).await.map_err(|error| broken(address, error))?;
+        self.open.stats().received(length + size_of::<i32>());
+        // Without the time that the broker took.
+        self.open.stats().busy(wrote + reading.elapsed());
         Ok(answer.freeze())
     }
 }

@@ -19,6 +19,7 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
 
 use crate::security::{Sasl, Security, text};
+use crate::stats::{ClientStats, StatsOf};
 use crate::{ClientProps, Error, ErrorKind, Result};
 
 pub(crate) use code::{check, error_of};
@@ -44,6 +45,7 @@ impl std::fmt::Display for Address {
 pub(crate) struct Settings {
     pub(crate) bootstrap: Vec<Address>,
     pub(crate) client_id: StrBytes,
+    pub(crate) stats: Arc<ClientStats>,
     pub(crate) tls: Option<tls::Tls>,
     pub(crate) sasl: Option<Sasl>,
     /// `request.timeout.ms`: for one answer.
@@ -63,6 +65,7 @@ impl Settings {
         Ok(Self {
             bootstrap,
             client_id: StrBytes::from_string(text(props, "client.id").unwrap_or_default().to_owned()),
+            stats: ClientStats::new(StatsOf::Requests, text(props, "client.id").unwrap_or_default()),
             tls: security.tls.as_ref().map(tls::Tls::new).transpose()?,
             sasl: security.sasl,
             request_timeout: millis(props, "request.timeout.ms", 30_000)?,
