@@ -101,10 +101,14 @@ impl Topics {
             .create()
             .or_fail("failed to make a Kafka consumer")?;
         let mut list = TopicPartitionList::new();
-        let mut open = Vec::new();
+        // Who writes all the time never lets a reader reach the end: it is looked up before.
+        let mut open = BTreeMap::new();
         for partition in self.partitions(topic)? {
-            list.add_partition_offset(topic, partition, Offset::Beginning).or_fail("failed to add a partition")?;
-            open.push(partition);
+            let end = self.end_of(topic, partition)?;
+            if end > 0 {
+                list.add_partition_offset(topic, partition, Offset::Beginning).or_fail("failed to add a partition")?;
+                open.insert(partition, end);
+            }
         }
         consumer.assign(&list).or_fail(format!("failed to read {topic}"))?;
         let end = Instant::now() + READ_LIMIT;
@@ -113,10 +117,15 @@ impl Topics {
             match consumer.poll(Duration::from_millis(200)) {
                 None => {}
                 Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
-                    open.retain(|left| *left != partition)
+                    open.remove(&partition);
                 }
                 Some(Err(error)) => return Err(error).or_fail(format!("failed to read {topic}")),
-                Some(Ok(message)) => records.push(stored(&message)),
+                Some(Ok(message)) => {
+                    if open.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+                        open.remove(&message.partition());
+                    }
+                    records.push(stored(&message));
+                }
             }
         }
         if !open.is_empty() {

@@ -1,0 +1,66 @@
+//! File sources that always have something to read.
+
+use integration_tests::testbed::eventually_async;
+
+use crate::cluster::Cluster;
+use crate::flow::{Flow, Step};
+use crate::load::Lines;
+use crate::support::{ARRIVAL, file_source, source_file, wait_records};
+
+/// Sources whose topics have their names.
+pub(crate) struct Sources {
+    pub(crate) names: Vec<String>,
+    loads: Vec<Lines>,
+}
+
+impl Sources {
+    /// Creates file sources under a load, whose topics have their names.
+    pub(crate) async fn create(cluster: &Cluster, count: usize) -> Self {
+        let names: Vec<String> = (0..count).map(|index| format!("{}_s{index}", cluster.name)).collect();
+        let mut loads = Vec::new();
+        for name in &names {
+            let path = source_file(name);
+            loads.push(Lines::start(&path));
+            cluster.topics.create(name, 1).await.unwrap();
+            cluster.any().api().create(name, &file_source(&path, name)).await.unwrap();
+        }
+        for name in &names {
+            wait_records(&cluster.topics, name, 1).await;
+        }
+        Self { names, loads }
+    }
+
+    /// Each has one task.
+    pub(crate) fn connectors(&self) -> Vec<(&str, usize)> {
+        self.names.iter().map(|name| (name.as_str(), 1)).collect()
+    }
+
+    /// Ends the load, and panics unless everything arrives.
+    pub(crate) async fn complete(self, cluster: &Cluster) {
+        for (name, load) in self.names.iter().zip(self.loads) {
+            let written = load.stop();
+            arrived(cluster, name, written).await;
+            Flow::read(&cluster.topics, name).assert_complete(name, written);
+        }
+    }
+}
+
+/// Waits until the topic of a source holds the number `last`.
+pub(crate) async fn arrived(cluster: &Cluster, name: &str, last: i64) {
+    eventually_async(&format!("{last} in {name}"), ARRIVAL, async || {
+        let found = Flow::read(&cluster.topics, name).numbers().last().copied().unwrap_or_default();
+        if found >= last { Ok(()) } else { Err(format!("{found}")) }
+    })
+    .await
+    .unwrap();
+}
+
+/// Waits for the first record of a source that another worker than `worker` produced, after the topic's first `skip` records.
+pub(crate) async fn by_others(cluster: &Cluster, name: &str, worker: &str, skip: usize) -> Step {
+    let what = format!("{name} to run elsewhere");
+    let first = eventually_async(&what, ARRIVAL, async || {
+        let flow = Flow::read(&cluster.topics, name);
+        flow.first_by_others(worker, skip).map(|(_, step)| step.clone()).ok_or_else(|| format!("{:?}", flow.turns()))
+    });
+    first.await.unwrap()
+}
