@@ -8,14 +8,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of our crates each of our crates may use. Tests (dev-dependencies) may use more.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("connect-config", &[]),
     ("connect-api", &["connect-config"]),
-    ("connect-kafka", &[]),
+    ("connect-tls", &[]),
+    ("connect-kafka", &["connect-tls"]),
     ("connect-metrics", &[]),
     ("connect-cluster", &["connect-config", "connect-api"]),
     ("connect-plugins", &["connect-config", "connect-api"]),
-    ("connect-postgres", &["connect-config", "connect-api"]),
+    ("connect-postgres", &["connect-config", "connect-api", "connect-tls"]),
     ("connect-mongodb", &["connect-config", "connect-api"]),
     ("connect-formats", &["connect-config", "connect-api"]),
     ("connect-transforms", &["connect-config", "connect-api"]),
@@ -24,7 +25,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
         "connect-worker",
         &["connect-config", "connect-api", "connect-cluster", "connect-kafka", "connect-plugins", "connect-metrics"],
     ),
-    ("connect-rest", &["connect-config", "connect-cluster"]),
+    ("connect-rest", &["connect-config", "connect-cluster", "connect-tls"]),
     ("tidegate", EVERYTHING),
     ("integration-tests", EVERYTHING),
 ];
@@ -32,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
 const EVERYTHING: &[&str] = &[
     "connect-config",
     "connect-api",
+    "connect-tls",
     "connect-kafka",
     "connect-metrics",
     "connect-cluster",

@@ -92,6 +92,8 @@ pub struct Tls {
     pub root_cert: Option<String>,
     pub cert: Option<String>,
     pub key: Option<String>,
+    /// Password of an encrypted key, or of a PKCS12 file.
+    pub key_password: Option<Secret>,
 }
 
 /// Where the database is and who we are there.
@@ -208,7 +210,6 @@ pub struct Settings {
 /// Keys whose effect belongs to later work: a value other than the default is reported, never ignored in silence.
 pub const LATER: &[&str] = &[
     "replica.identity.autoset.values",
-    "database.sslpassword",
     "database.sslfactory",
     "lsn.flush.timeout.action",
     "xmin.fetch.interval.ms",
@@ -401,6 +402,7 @@ pub fn server(config: &PostgresConfig) -> Result<Server, Error> {
             root_cert: file(&config.database_sslrootcert),
             cert: file(&config.database_sslcert),
             key: file(&config.database_sslkey),
+            key_password: config.database_sslpassword.clone(),
         },
         tcp_keep_alive: config.database_tcp_keep_alive,
         initial_statements: statements(config.database_initial_statements.as_deref().unwrap_or_default()),

@@ -1,141 +1,98 @@
 //! TLS towards the server, as `database.sslmode` asks for it (libpq's meanings).
 //!
 //! `require` encrypts without asking who the server is, unless a root certificate is given; `verify-ca` checks the
-//! chain; `verify-full` also the host's name.
+//! chain; `verify-full` also the host's name. The client's key may be PEM, DER (PKCS8) or, with its certificate,
+//! PKCS12, each with `database.sslpassword`.
 
-use std::fs;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use connect_config::Secret;
+use connect_tls::{Identity, ServerChecks, TlsError, TlsSettings, Trust, read_certificates, read_identity};
+use rustls::ClientConfig;
 
 use crate::error::PgError;
 use crate::settings::{SslMode, Tls};
 
-/// How much of a server's certificate is believed.
-#[derive(Debug)]
-enum Trust {
-    Anything,
-    Chain(Arc<WebPkiServerVerifier>),
-}
-
-/// A verifier that is laxer than the usual one in exactly one way.
-#[derive(Debug)]
-struct Verifier {
-    trust: Trust,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Trust::Chain(inner) = &self.trust else { return Ok(ServerCertVerified::assertion()) };
-        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// The client side of TLS for these settings.
 pub fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, PgError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| PgError::Setup(format!("TLS can't be set up: {e}")))?;
+    // None of Kafka's properties plays a part here: protocols and suites are the defaults.
+    let settings = TlsSettings::from_properties(|_| None).map_err(|error| setup(&error))?;
     let verifies = matches!(tls.mode, SslMode::VerifyCa | SslMode::VerifyFull);
-    let builder = if !verifies && tls.root_cert.is_none() {
-        let verifier = Verifier { trust: Trust::Anything, provider };
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+    let checks = if !verifies && tls.root_cert.is_none() {
+        ServerChecks::Nothing
+    } else if tls.mode == SslMode::VerifyFull {
+        ServerChecks::ChainAndName(trust(tls)?)
     } else {
-        let roots = Arc::new(roots(tls)?);
-        if tls.mode == SslMode::VerifyFull {
-            builder.with_root_certificates(roots)
-        } else {
-            let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
-                .map_err(|e| PgError::Setup(format!("database.sslrootcert can't be used: {e}")))?;
-            let verifier = Verifier { trust: Trust::Chain(chain), provider };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
-        }
+        ServerChecks::Chain(trust(tls)?)
     };
-    let config = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => builder
-            .with_client_auth_cert(certificates("database.sslcert", cert)?, private_key(key)?)
-            .map_err(|e| PgError::Setup(format!("the client certificate can't be used: {e}")))?,
-        _ => builder.with_no_client_auth(),
-    };
+    let config = settings.client_config_with(checks, identity(tls)?).map_err(|error| setup(&error))?;
     Ok(Arc::new(config))
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore, PgError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &tls.root_cert {
-        for cert in certificates("database.sslrootcert", path)? {
-            roots.add(cert).map_err(|e| PgError::Setup(format!("database.sslrootcert {path} can't be used: {e}")))?;
+fn trust(tls: &Tls) -> Result<Trust, PgError> {
+    let trust = match &tls.root_cert {
+        Some(path) => {
+            let what = format!("database.sslrootcert '{path}'");
+            let pem = std::fs::read(path).map_err(|error| PgError::Setup(format!("{what} can't be read: {error}")))?;
+            read_certificates(&what, &pem).and_then(|certificates| Trust::of(&certificates)).map_err(|e| setup(&e))?
         }
-    } else {
-        let native = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(native.certs);
-    }
-    if roots.is_empty() {
+        None => Trust::system(),
+    };
+    if trust.is_empty() {
         return Err(PgError::Setup("no root certificates found: set database.sslrootcert".to_owned()));
     }
-    Ok(roots)
+    Ok(trust)
 }
 
-fn read(key: &str, path: &str) -> Result<Vec<u8>, PgError> {
-    fs::read(path).map_err(|e| PgError::Setup(format!("{key} {path} can't be read: {e}")))
+fn identity(tls: &Tls) -> Result<Option<Identity>, PgError> {
+    let Some(key) = &tls.key else { return Ok(None) };
+    let is_pkcs12 = key.ends_with(".p12") || key.ends_with(".pfx");
+    let Some(certificate) = tls.cert.as_deref().or(is_pkcs12.then_some("")) else { return Ok(None) };
+    let password = tls.key_password.as_ref().map(Secret::expose);
+    let identity = read_identity(("database.sslcert", certificate), ("database.sslkey", key), password);
+    identity.map(Some).map_err(|error| setup(&error))
 }
 
-fn certificates(key: &str, path: &str) -> Result<Vec<CertificateDer<'static>>, PgError> {
-    let pem = read(key, path)?;
-    rustls_pemfile::certs(&mut pem.as_slice())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| PgError::Setup(format!("{key} {path} is not in PEM form: {e}")))
+/// An error with its cause: the settings of a connector are reported in one line.
+fn setup(error: &TlsError) -> PgError {
+    match std::error::Error::source(error) {
+        Some(cause) => PgError::Setup(format!("{error}: {cause}")),
+        None => PgError::Setup(error.to_string()),
+    }
 }
 
-fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, PgError> {
-    let pem = read("database.sslkey", path)?;
-    rustls_pemfile::private_key(&mut pem.as_slice())
-        .map_err(|e| PgError::Setup(format!("database.sslkey {path} is not in PEM form: {e}")))?
-        .ok_or_else(|| {
-            PgError::Setup(format!(
-                "database.sslkey {path} holds no private key in PEM form; convert a PKCS#8 DER key with \
-                 'openssl pkcs8 -inform DER -nocrypt', and an encrypted key with 'openssl pkey'"
-            ))
-        })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tls(mode: SslMode, key: Option<&str>, password: Option<&str>) -> Tls {
+        Tls {
+            mode,
+            root_cert: None,
+            cert: key.map(|_| testdata("server.pem")),
+            key: key.map(testdata),
+            key_password: password.map(Secret::new),
+        }
+    }
+
+    fn testdata(name: &str) -> String {
+        format!("{}/../../runtime/tls/testdata/{name}", env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[test]
+    fn encrypted_keys_and_pkcs12_are_taken_with_their_password() {
+        let made = |key, password| client_config(&tls(SslMode::Require, Some(key), Some(password)));
+        assert!(made("server-encrypted.key", "key-password").unwrap().client_auth_cert_resolver.has_certs());
+        let pkcs12 = Tls { cert: None, ..tls(SslMode::Require, Some("server.p12"), Some("store-password")) };
+        assert!(client_config(&pkcs12).unwrap().client_auth_cert_resolver.has_certs());
+        let wrong = made("server-encrypted.key", "hush").unwrap_err().to_string();
+        assert!(wrong.contains("is its password right?") && !wrong.contains("hush"), "{wrong}");
+    }
+
+    #[test]
+    fn a_missing_root_certificate_is_named() {
+        let missing = Tls { root_cert: Some("/nowhere".into()), ..tls(SslMode::VerifyFull, None, None) };
+        assert!(client_config(&missing).unwrap_err().to_string().contains("database.sslrootcert '/nowhere'"));
+        assert!(client_config(&tls(SslMode::Require, None, None)).is_ok());
+    }
 }

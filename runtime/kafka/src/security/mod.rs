@@ -4,7 +4,9 @@
 //! Nothing in here implements `Debug` with secrets.
 
 mod jaas;
-mod stores;
+
+use connect_tls::{Identity, TlsError, TlsSettings};
+use rustls::pki_types::CertificateDer;
 
 use crate::{ClientProps, Error, ErrorKind, Result};
 
@@ -17,24 +19,14 @@ pub struct Security {
     pub sasl: Option<Sasl>,
 }
 
-/// Certificates and keys, as PEM text.
-#[derive(Clone, Default)]
+/// Certificates and keys.
+#[derive(Clone)]
 pub struct TlsMaterial {
+    pub settings: TlsSettings,
     /// Authorities to trust; `None`: those of the system.
-    pub trusted_pem: Option<String>,
+    pub trusted: Option<Vec<CertificateDer<'static>>>,
     /// Certificate chain and key of this client.
     pub identity: Option<Identity>,
-    /// Whether the broker's certificate must bear its host name.
-    pub verify_hostname: bool,
-}
-
-/// The client's own certificate and key.
-#[derive(Clone)]
-pub struct Identity {
-    pub chain_pem: String,
-    pub key_pem: String,
-    /// Password of an encrypted key.
-    pub key_password: Option<String>,
 }
 
 /// Credentials by mechanism.
@@ -101,19 +93,15 @@ fn config(message: String) -> Error {
 }
 
 fn tls_material(props: &ClientProps) -> Result<TlsMaterial> {
-    // An empty algorithm switches the check off, so a blank value must not read as "not set" here.
-    let algorithm = props.get("ssl.endpoint.identification.algorithm").map_or("https", |value| value.trim());
-    let verify_hostname = match algorithm.to_ascii_lowercase().as_str() {
-        "https" => true,
-        "" => false,
-        other => {
-            return Err(config(format!(
-                "ssl.endpoint.identification.algorithm '{other}' is not supported: use https, or leave it empty to switch \
-                 the check of host names off"
-            )));
-        }
-    };
-    Ok(TlsMaterial { trusted_pem: stores::trusted(props)?, identity: stores::identity(props)?, verify_hostname })
+    let settings = TlsSettings::from_properties(|name| props.get(name).map(String::as_str)).map_err(tls_error)?;
+    let trusted = settings.trusted().map_err(tls_error)?;
+    let identity = settings.identity().map_err(tls_error)?;
+    Ok(TlsMaterial { settings, trusted, identity })
+}
+
+/// A setting or store that TLS can't be set up with.
+pub(crate) fn tls_error(error: TlsError) -> Error {
+    config(error.to_string()).with_source(error)
 }
 
 fn sasl_credentials(props: &ClientProps) -> Result<Sasl> {
@@ -264,7 +252,7 @@ mod tests {
                 ("ssl.endpoint.identification.algorithm", value),
             ]))
             .unwrap();
-            assert_eq!(security.tls.unwrap().verify_hostname, verify, "{value}");
+            assert_eq!(security.tls.unwrap().settings.check_name, verify, "{value}");
         }
     }
 

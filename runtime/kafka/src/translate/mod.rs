@@ -185,18 +185,15 @@ fn security_settings(security: &Security, settings: &mut BTreeMap<&'static str, 
     };
     settings.insert("security.protocol", protocol.to_owned());
     if let Some(tls) = &security.tls {
-        match &tls.trusted_pem {
-            Some(pem) => settings.insert("ssl.ca.pem", pem.clone()),
+        match &tls.trusted {
+            Some(certificates) => settings.insert("ssl.ca.pem", connect_tls::certificates_pem(certificates)),
             None => settings.insert("ssl.ca.location", "probe".to_owned()),
         };
-        let algorithm = if tls.verify_hostname { "https" } else { "none" };
+        let algorithm = if tls.settings.check_name { "https" } else { "none" };
         settings.insert("ssl.endpoint.identification.algorithm", algorithm.to_owned());
         if let Some(identity) = &tls.identity {
-            settings.insert("ssl.certificate.pem", identity.chain_pem.clone());
-            settings.insert("ssl.key.pem", identity.key_pem.clone());
-            if let Some(password) = &identity.key_password {
-                settings.insert("ssl.key.password", password.clone());
-            }
+            settings.insert("ssl.certificate.pem", identity.chain_pem());
+            settings.insert("ssl.key.pem", identity.key_pem());
         }
     }
     if let Some(sasl) = &security.sasl {

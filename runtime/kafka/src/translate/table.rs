@@ -215,11 +215,15 @@ fn assignor(value: &str) -> Result<(&'static str, String), NotConverted> {
     }
 }
 
-/// TLS 1.3 suites cannot be chosen in librdkafka; older ones have other names there.
+/// TLS 1.3 suites cannot be chosen in librdkafka; older ones have other names there, which are taken as well.
 fn cipher_suites(value: &str) -> Result<(&'static str, String), NotConverted> {
     if value.contains('-') {
-        Ok(("ssl.cipher.suites", value.replace(',', ":")))
+        return Ok(("ssl.cipher.suites", value.replace(',', ":")));
+    }
+    let names = connect_tls::openssl_names(value);
+    if names.is_empty() {
+        Err(NotConverted::Ignored("none of these suites can be chosen: TLS 1.3's are always offered"))
     } else {
-        Err(NotConverted::Ignored("Java's names of cipher suites; give OpenSSL's to choose some"))
+        Ok(("ssl.cipher.suites", names.join(":")))
     }
 }
