@@ -41,6 +41,7 @@ async fn source(file: &Path, stored: Option<u64>, more: &[(&str, &str)]) -> Box<
         cancel: Default::default(),
         progress: Arc::new(|_| {}),
         metrics: Default::default(),
+        transactions: None,
     };
     FileStreamSourceConnector.start_task(props(file, more), context).await.unwrap()
 }

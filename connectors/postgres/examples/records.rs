@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         cancel: tokio_util::sync::CancellationToken::new(),
         progress: Arc::new(|_| {}),
         metrics: connect_api::Metrics::default(),
+        transactions: None,
     };
     let mut task = connector.start_task(props, context).await?;
     let mut begun: Option<Instant> = None;

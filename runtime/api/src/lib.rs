@@ -11,6 +11,7 @@ pub mod record;
 pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod transaction;
 pub mod transform;
 pub mod validate;
 pub mod value;
@@ -29,5 +30,6 @@ pub use sink::{Rejected, SinkConnector, SinkContext, SinkRecord, SinkTask, Topic
 pub use source::{
     Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, Progress, SourceBatch, SourceConnector, SourceContext, SourceTask,
 };
+pub use transaction::{TransactionContext, TransactionEnd};
 pub use transform::{Predicate, Transform};
 pub use value::{Struct, Value};

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::record::Record;
+use crate::transaction::TransactionContext;
 
 /// A source partition or a source offset: a JSON object whose order is kept, because the offsets topic's keys are
 /// compared as bytes.
@@ -62,6 +63,9 @@ pub struct SourceContext {
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
     /// Where the task registers what it measures.
     pub metrics: Metrics,
+    /// Where the task says how its transactions end, when the user left that to the connector
+    /// (`transaction.boundary=connector`) and the worker delivers exactly once.
+    pub transactions: Option<TransactionContext>,
 }
 
 /// Whether a connector can deliver exactly once (`ExactlyOnceSupport`).
@@ -103,6 +107,11 @@ pub trait SourceConnector: Send + Sync {
     /// Whether it can deliver exactly once with this configuration (KIP-618).
     fn exactly_once(&self, _props: &Props) -> ExactlyOnce {
         ExactlyOnce::Unsupported
+    }
+
+    /// Whether it can say where transactions end (`SourceConnector.canDefineTransactionBoundaries`).
+    fn defines_transactions(&self, _props: &Props) -> bool {
+        false
     }
 }
 

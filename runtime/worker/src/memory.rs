@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use crate::io::{
     AckSink, Consume, ConsumerEvent, ConsumerRecord, Message, NewTopic, OffsetLog, Position, Produce, SendError, Topics,
 };
+use crate::memory_transactions::Epochs;
 use crate::offsets::OffsetTable;
 
 /// A record that waits for its acknowledgement: where it goes, its token, and who wants to know.
@@ -32,6 +33,19 @@ pub struct Stored {
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     pub timestamp_ms: Option<i64>,
+}
+
+impl Stored {
+    /// What a broker makes of a message.
+    pub(crate) fn of(message: &Message<'_>) -> Self {
+        Self {
+            topic: message.topic.to_owned(),
+            key: message.key.map(<[u8]>::to_vec),
+            value: message.value.map(<[u8]>::to_vec),
+            headers: message.headers.iter().map(|(k, v)| ((*k).to_owned(), v.map(<[u8]>::to_vec))).collect(),
+            timestamp_ms: message.timestamp_ms,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -53,12 +67,13 @@ struct State {
 pub struct MemoryBroker {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
+    epochs: Epochs,
 }
 
 impl Default for MemoryBroker {
     fn default() -> Self {
         let state = State { room: 100_000, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()), epochs: Epochs::default() }
     }
 }
 
@@ -98,6 +113,21 @@ impl MemoryBroker {
             sink.delivered(token, Ok(Position { partition: 0, offset: 0 }));
         }
         self.changed.notify_waiters();
+    }
+
+    /// The epochs of transactional ids.
+    pub(crate) fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+
+    /// Takes the records of a transaction, all or none.
+    pub(crate) fn store(&self, records: Vec<Stored>) -> Result<()> {
+        let mut state = self.state.lock();
+        if records.iter().any(|record| state.broken.as_deref() == Some(&record.topic)) {
+            return Err(Error::new(ErrorKind::Data, "the topic is broken"));
+        }
+        state.records.extend(records);
+        Ok(())
     }
 
     /// Loses what was not acknowledged, as a crash of the sender does.
@@ -148,13 +178,7 @@ impl MemoryBroker {
 #[async_trait]
 impl Produce for MemoryBroker {
     fn send(&self, message: Message<'_>, token: u64, sink: &Arc<dyn AckSink>) -> Result<(), SendError> {
-        let stored = Stored {
-            topic: message.topic.to_owned(),
-            key: message.key.map(<[u8]>::to_vec),
-            value: message.value.map(<[u8]>::to_vec),
-            headers: message.headers.iter().map(|(k, v)| ((*k).to_owned(), v.map(<[u8]>::to_vec))).collect(),
-            timestamp_ms: message.timestamp_ms,
-        };
+        let stored = Stored::of(&message);
         let outcome = {
             let mut state = self.state.lock();
             if state.pending.len() >= state.room {
@@ -304,12 +328,9 @@ impl Consume for MemoryConsumer {
         Ok(())
     }
 
-    async fn committed(
-        &mut self,
-        partitions: &[kafka::TopicPartition],
-    ) -> Result<Vec<(kafka::TopicPartition, Option<i64>)>> {
+    async fn starts(&mut self, partitions: &[kafka::TopicPartition]) -> Result<Vec<(kafka::TopicPartition, i64)>> {
         let committed = self.broker.committed(&self.group);
-        Ok(partitions.iter().map(|p| (p.clone(), committed.get(p).copied())).collect())
+        Ok(partitions.iter().map(|p| (p.clone(), committed.get(p).copied().unwrap_or(0))).collect())
     }
 
     async fn close(self: Box<Self>, _timeout: Duration) -> Result<()> {

@@ -13,6 +13,7 @@ use connect_kafka::TopicPartition;
 use serde_json::Value;
 
 use crate::io::Topics;
+use crate::own_offsets;
 use crate::task::plugin_of;
 use crate::units::{Shared, present};
 
@@ -34,7 +35,10 @@ pub(crate) async fn offsets(shared: &Shared, name: &str, config: &Props) -> Resu
             })?;
             Ok(offsets.into_iter().map(|(partition, offset)| sink_entry(&partition, offset)).collect())
         }
-        _ => shared.offsets.read_all(name).await.map_err(|e| refused(&e)),
+        _ => {
+            let store = own_offsets::store_of(shared, name, 0, &present(&props)).await.map_err(|e| refused(&e))?;
+            store.read_all(name).await.map_err(|e| refused(&e))
+        }
     }
 }
 
@@ -74,7 +78,8 @@ async fn alter_source(
     let entries = match offsets {
         Some(entries) => entries,
         None => {
-            let known = shared.offsets.read_all(name).await.map_err(|e| refused(&e))?;
+            let store = own_offsets::store_of(shared, name, 0, &present(props)).await.map_err(|e| refused(&e))?;
+            let known = store.read_all(name).await.map_err(|e| refused(&e))?;
             known.into_iter().map(|entry| OffsetEntry { offset: None, ..entry }).collect()
         }
     };
@@ -85,7 +90,7 @@ async fn alter_source(
     }
     let handled = source.alter_offsets(props, &changes).await.map_err(|e| refused(&e))?;
     let writes: Vec<_> = changes.into_iter().map(|(partition, offset)| (Some(partition), offset)).collect();
-    shared.offsets.write(name, &writes).await.map_err(|e| refused(&e))?;
+    own_offsets::write(shared, name, props, &writes).await.map_err(|e| refused(&e))?;
     Ok(handled)
 }
 

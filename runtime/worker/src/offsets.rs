@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connect_api::{Error, OffsetMap, OffsetReader, Result};
 use connect_cluster::{OffsetEntry, offset_record};
+use futures_util::FutureExt;
 use indexmap::IndexMap;
 use parking_lot::RwLock;
 
@@ -77,44 +78,107 @@ impl OffsetTable {
     }
 }
 
-/// The store.
+/// A record of the offsets topic.
+pub(crate) type OffsetRecord = (Option<Bytes>, Option<Bytes>);
+
+/// The store: the worker's, or that of one connector (`offsets.storage.topic`, `ConnectorOffsetBackingStore`), which falls
+/// back on the worker's for partitions that it does not have.
 pub struct OffsetStore {
     table: OffsetTable,
     log: Arc<dyn OffsetLog>,
+    fallback: Option<Arc<Self>>,
 }
 
 impl OffsetStore {
     /// A store over a log that was opened with this table as its sink.
     pub fn new(table: OffsetTable, log: Arc<dyn OffsetLog>) -> Self {
-        Self { table, log }
+        Self { table, log, fallback: None }
+    }
+
+    /// Makes it a connector's own store beside the worker's.
+    #[must_use]
+    pub fn falling_back_on(self, worker: Arc<Self>) -> Self {
+        Self { fallback: Some(worker), ..self }
+    }
+
+    /// Offsets of a connector as records; `None` removes one.
+    pub(crate) fn records(
+        connector: &str,
+        offsets: &[(Partition, Option<OffsetMap>)],
+    ) -> Result<Vec<OffsetRecord>> {
+        let record = |(partition, offset): &(Partition, Option<OffsetMap>)| {
+            let key = offset_record::encode_key(connector, partition.as_ref()).map_err(unstorable)?;
+            let value = offset_record::encode_value(offset.as_ref()).map_err(unstorable)?;
+            Ok((Some(Bytes::from(key)), value.map(Bytes::from)))
+        };
+        offsets.iter().map(record).collect()
     }
 
     /// Writes offsets of a connector (`None` removes one) and waits until they are durable.
     pub async fn write(&self, connector: &str, offsets: &[(Partition, Option<OffsetMap>)]) -> Result<()> {
-        let mut records = Vec::with_capacity(offsets.len());
-        for (partition, offset) in offsets {
-            let key = offset_record::encode_key(connector, partition.as_ref()).map_err(unstorable)?;
-            let value = offset_record::encode_value(offset.as_ref()).map_err(unstorable)?;
-            records.push((Some(Bytes::from(key)), value.map(Bytes::from)));
+        let records = Self::records(connector, offsets)?;
+        self.remove_behind(&records).await?;
+        self.log.append_all(&records).await?;
+        self.copy_behind(&records);
+        Ok(())
+    }
+
+    /// Removes offsets from the store behind this one, which has to come first: one that were left there would be read again.
+    pub(crate) async fn remove_behind(&self, records: &[OffsetRecord]) -> Result<()> {
+        let Some(worker) = &self.fallback else { return Ok(()) };
+        let removed: Vec<OffsetRecord> = records.iter().filter(|(_, value)| value.is_none()).cloned().collect();
+        if removed.is_empty() { Ok(()) } else { worker.log.append_all(&removed).await }
+    }
+
+    /// Writes offsets that are durable here to the store behind this one too. Nobody waits for that, and a failure is only
+    /// logged; but the order of writes is kept.
+    pub(crate) fn copy_behind(&self, records: &[OffsetRecord]) {
+        let Some(worker) = &self.fallback else { return };
+        let records: Vec<OffsetRecord> = records.iter().filter(|(_, value)| value.is_some()).cloned().collect();
+        if records.is_empty() {
+            return;
         }
-        self.log.append_all(&records).await
+        let worker = Arc::clone(worker);
+        let mut copy = async move {
+            if let Err(error) = worker.log.append_all(&records).await {
+                tracing::warn!(trace = error.trace(), "failed to write offsets to the worker's offsets topic");
+            }
+        }
+        .boxed();
+        // The records are handed over here, before those of the next call.
+        if copy.as_mut().now_or_never().is_none() {
+            tokio::spawn(copy);
+        }
+    }
+
+    async fn read_to_end(&self) -> Result<()> {
+        match &self.fallback {
+            None => self.log.read_to_end().await,
+            Some(worker) => tokio::try_join!(self.log.read_to_end(), worker.log.read_to_end()).map(|_| ()),
+        }
     }
 
     /// All offsets of a connector, as the log has them at its end.
     pub async fn read_all(&self, connector: &str) -> Result<Vec<OffsetEntry>> {
-        self.log.read_to_end().await?;
-        Ok(self
-            .table
-            .all(connector)
-            .into_iter()
-            .map(|(partition, offset)| OffsetEntry { partition: Some(partition), offset: Some(offset) })
-            .collect())
+        self.read_to_end().await?;
+        let mut offsets = self.table.all(connector);
+        if let Some(worker) = &self.fallback {
+            for (partition, offset) in worker.table.all(connector) {
+                if offsets.iter().all(|(known, _)| *known != partition) {
+                    offsets.push((partition, offset));
+                }
+            }
+        }
+        let entry = |(partition, offset)| OffsetEntry { partition: Some(partition), offset: Some(offset) };
+        Ok(offsets.into_iter().map(entry).collect())
     }
 
     /// The offset of one partition, as the log has it at its end.
     pub async fn read(&self, connector: &str, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
-        self.log.read_to_end().await?;
-        Ok(self.table.get(connector, partition))
+        self.read_to_end().await?;
+        let own = self.table.get(connector, partition);
+        let behind = || self.fallback.as_ref().and_then(|worker| worker.table.get(connector, partition));
+        Ok(own.or_else(behind))
     }
 }
 
@@ -177,6 +241,32 @@ mod tests {
         let written = map(r#"{"x":1,"y":2}"#);
         store.write("c", &[(Some(written), Some(map(r#"{"at":1}"#)))]).await.expect("written");
         assert_eq!(store.read("c", &map(r#"{"y":2,"x":1}"#)).await.expect("read"), Some(map(r#"{"at":1}"#)));
+    }
+
+    #[tokio::test]
+    async fn a_connectors_own_store_comes_before_the_workers_and_removes_from_both() {
+        let (worker, worker_log) = store();
+        let worker = Arc::new(worker);
+        let (own, own_log) = store();
+        let own = own.falling_back_on(Arc::clone(&worker));
+        let (a, b) = (map(r#"{"file":"a"}"#), map(r#"{"file":"b"}"#));
+        let at = |n: i64| Some(map(&format!(r#"{{"at":{n}}}"#)));
+        worker.write("c", &[(Some(a.clone()), at(1)), (Some(b.clone()), at(2))]).await.expect("written");
+        own.write("c", &[(Some(a.clone()), at(3))]).await.expect("written");
+        assert_eq!(own.read("c", &a).await.expect("read"), at(3));
+        assert_eq!(own.read("c", &b).await.expect("read"), at(2), "the worker's where there is no other");
+        let all = own.read_all("c").await.expect("read");
+        let of = |partition: &OffsetMap, offset| OffsetEntry { partition: Some(partition.clone()), offset };
+        assert_eq!(all, [of(&a, at(3)), of(&b, at(2))]);
+        assert_eq!(worker.read("c", &a).await.expect("read"), at(3), "copied");
+        own.write("c", &[(Some(a.clone()), None), (Some(b.clone()), None)]).await.expect("removed");
+        assert_eq!(own.read_all("c").await.expect("read"), []);
+        assert_eq!((own_log.len(), worker_log.len()), (3, 5));
+        worker_log.set_failing(true);
+        own.write("c", &[(Some(a.clone()), at(4))]).await.expect("a copy that fails is no failure");
+        let removed = own.write("c", &[(Some(a.clone()), None)]).await;
+        assert!(removed.is_err(), "what stayed behind would be read again");
+        assert_eq!(own.read("c", &a).await.expect("read"), at(4));
     }
 
     #[test]

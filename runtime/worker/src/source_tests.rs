@@ -131,6 +131,7 @@ impl Rig {
                 flush_interval: Duration::from_millis(5),
                 flush_timeout: Duration::from_millis(200),
             },
+            exactly_once: None,
         };
         let handle = tokio::spawn(source.run());
         Self { broker, log, seen, wanted, cancel, events, metrics, handle }

@@ -55,6 +55,16 @@ pub(crate) fn converters() -> Converters {
     Converters::new(pipeline, ConverterClasses { key: class("Key"), value: class("Value"), header: class("Header") })
 }
 
+/// A topic with one partition.
+pub(crate) fn topic(name: &str) -> crate::io::NewTopic {
+    crate::io::NewTopic {
+        name: name.to_owned(),
+        partitions: 1,
+        replication_factor: 1,
+        configs: std::collections::BTreeMap::new(),
+    }
+}
+
 /// Waits until a condition holds.
 pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(10), async {

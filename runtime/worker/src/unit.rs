@@ -67,6 +67,9 @@ pub trait Units: Send + Sync + 'static {
         offsets: Option<Vec<OffsetEntry>>,
     ) -> Result<String, HerdError>;
 
+    /// Fences the producers of the first `tasks` tasks of a source (`Worker.fenceZombies`), so that they write no more.
+    async fn fence(&self, name: &str, config: &Props, tasks: u32) -> Result<(), HerdError>;
+
     /// The topics a connector used were reset: tasks report their topics anew.
     fn forget_topics(&self, name: &str);
 }

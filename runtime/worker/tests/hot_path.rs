@@ -165,6 +165,7 @@ async fn measure(count: usize, schemas: &str) {
         used: TopicsUsed::new(Arc::default(), true),
         metrics: Arc::clone(&metrics),
         settings: SourceSettings { flush_interval: Duration::from_secs(1), flush_timeout: Duration::from_secs(5) },
+        exactly_once: None,
     };
     let started = Instant::now();
     let handle = tokio::spawn(source.run());

@@ -6,9 +6,11 @@
 
 mod carry;
 mod drive;
+mod fencing;
 mod file_log;
 mod group;
 mod java_map;
+mod leader_log;
 mod log;
 mod peers;
 mod signature;
@@ -22,5 +24,6 @@ pub use file_log::FileOffsets;
 pub use group::{Alone, Group, GroupHandle, KafkaGroup};
 pub use log::{KafkaLog, Log, MemoryLog, Sink};
 pub use peers::{HttpPeers, NoPeers, Peers};
+pub(crate) use topics::prepare_offsets_topic;
 pub use start::{Running, StartError, Startup, knows, start_distributed, start_standalone};
 pub use worker::Worker;

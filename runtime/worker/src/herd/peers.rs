@@ -17,6 +17,9 @@ pub trait Peers: Send + Sync {
         configs: &[IndexMap<String, String>],
         key: Option<&SessionKey>,
     ) -> Result<(), String>;
+
+    /// `PUT <url>connectors/<name>/fence`; signed when there is a key.
+    async fn put_fence(&self, url: &str, connector: &str, key: Option<&SessionKey>) -> Result<(), String>;
 }
 
 /// For a worker that is alone.
@@ -32,6 +35,10 @@ impl Peers for NoPeers {
         _key: Option<&SessionKey>,
     ) -> Result<(), String> {
         Err("a worker without a group has no leader to send to".to_owned())
+    }
+
+    async fn put_fence(&self, _url: &str, _connector: &str, _key: Option<&SessionKey>) -> Result<(), String> {
+        Err("a worker without a group has no leader to ask".to_owned())
     }
 }
 
@@ -51,6 +58,26 @@ impl HttpPeers {
         let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self { client, algorithm })
     }
+
+    /// Sends a request, signed when there is a key; anything but success is an error.
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        body: Vec<u8>,
+        key: Option<&SessionKey>,
+    ) -> Result<(), String> {
+        let mut request = request.header("Accept", "application/json").header("User-Agent", "kafka-connect");
+        if let Some(signature) = key.and_then(|key| sign(&self.algorithm, key, &body)) {
+            request = request
+                .header("X-Connect-Authorization", signature)
+                .header("X-Connect-Request-Signature-Algorithm", &self.algorithm);
+        }
+        let answer = request.body(body).send().await.map_err(|error| error.without_url().to_string())?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(format!("the leader answered {}: {}", answer.status(), answer.text().await.unwrap_or_default()))
+    }
 }
 
 #[async_trait]
@@ -63,27 +90,24 @@ impl Peers for HttpPeers {
         key: Option<&SessionKey>,
     ) -> Result<(), String> {
         let body = serde_json::to_vec(configs).map_err(|error| error.to_string())?;
-        let mut target = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
-        target
-            .path_segments_mut()
-            .map_err(|()| format!("the leader's URL {url} can't be extended"))?
-            .pop_if_empty()
-            .extend(["connectors", connector, "tasks"]);
-        let mut request = self
-            .client
-            .post(target)
-            .header("Accept", "application/json")
-            .header("Content-Type", "application/json")
-            .header("User-Agent", "kafka-connect");
-        if let Some(signature) = key.and_then(|key| sign(&self.algorithm, key, &body)) {
-            request = request
-                .header("X-Connect-Authorization", signature)
-                .header("X-Connect-Request-Signature-Algorithm", &self.algorithm);
-        }
-        let answer = request.body(body).send().await.map_err(|error| error.without_url().to_string())?;
-        if answer.status().is_success() {
-            return Ok(());
-        }
-        Err(format!("the leader answered {}: {}", answer.status(), answer.text().await.unwrap_or_default()))
+        let request = self.client.post(target(url, connector, "tasks")?).header("Content-Type", "application/json");
+        self.send(request, body, key).await
     }
+
+    async fn put_fence(&self, url: &str, connector: &str, key: Option<&SessionKey>) -> Result<(), String> {
+        // The JVM sends a body that is null, and signs no bytes.
+        let request = self.client.put(target(url, connector, "fence")?);
+        self.send(request, Vec::new(), key).await
+    }
+}
+
+/// `<url>connectors/<connector>/<resource>`.
+fn target(url: &str, connector: &str, resource: &str) -> Result<reqwest::Url, String> {
+    let mut target = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
+    target
+        .path_segments_mut()
+        .map_err(|()| format!("the leader's URL {url} can't be extended"))?
+        .pop_if_empty()
+        .extend(["connectors", connector, resource]);
+    Ok(target)
 }

@@ -98,6 +98,34 @@ async fn known_config(admin: &Admin, name: &str) -> Result<BTreeMap<String, Stri
     }
 }
 
+/// Creates the offsets topic of a connector when it is missing, as the worker's was made, and checks it when it is there.
+///
+/// # Errors
+/// When Kafka refuses, or records would be lost in the topic.
+pub(crate) async fn prepare_offsets_topic(
+    admin: &Admin,
+    workers: Option<&NewTopic>,
+    name: &str,
+) -> connect_api::Result<()> {
+    const PARTITIONS: i32 = 25;
+    let compacted = || BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+    let topic = workers.cloned().unwrap_or_else(|| NewTopic {
+        name: String::new(),
+        partitions: PARTITIONS,
+        replication_factor: -1,
+        configs: compacted(),
+    });
+    let topic = NewTopic { name: name.to_owned(), ..topic };
+    let what = format!("failed to create the offsets topic '{name}'");
+    let created = admin.create_topics_if_missing(std::slice::from_ref(&topic)).await;
+    if !created.map_err(|error| crate::io::kafka_error(&what, error))?.contains(&topic.name) {
+        let internal = Internal { topic, setting: "offset.storage.topic", purpose: "source connector offsets" };
+        let unfit = |error: StartError| connect_api::Error::config(error.to_string()).caused_by(error);
+        check_policy(admin, &internal).await.map_err(unfit)?;
+    }
+    Ok(())
+}
+
 async fn check_policy(admin: &Admin, internal: &Internal) -> Result<(), StartError> {
     let name = &internal.topic.name;
     let found = match known_config(admin, name).await {
