@@ -25,7 +25,7 @@ pub(crate) struct Step {
 pub(crate) struct Flow(pub(crate) Vec<Step>);
 
 impl Flow {
-    /// Of a file source (the value is the line) or a Debezium source of `t` (the key is the row's number).
+    /// Of a file source (the number is the line) or a Debezium source of `t` (the number is the column `n`).
     pub(crate) fn read(topics: &Topics, topic: &str) -> Self {
         Self(topics.read(topic).unwrap().iter().filter_map(step).collect())
     }
@@ -43,6 +43,17 @@ impl Flow {
         for (index, step) in self.0.iter().enumerate() {
             assert!(step.number <= highest + 1, "{what}: {} came before {} (record {index})", step.number, highest + 1);
             highest = highest.max(step.number);
+        }
+    }
+
+    /// Panics when something came again that had come earlier than `window` milliseconds before one of these times.
+    pub(crate) fn assert_repeated_within(&self, what: &str, handovers: &[i64], window: i64) {
+        let mut first = std::collections::BTreeMap::new();
+        for step in &self.0 {
+            let at = *first.entry(step.number).or_insert(step.at);
+            let again = at != step.at;
+            let near = |handover: &i64| (handover - window..handover + window).contains(&at);
+            assert!(!again || handovers.iter().any(near), "{what}: {step:?} came at {at} already; {handovers:?}");
         }
     }
 
@@ -72,11 +83,8 @@ impl Flow {
 fn step(record: &Stored) -> Option<Step> {
     record.value.as_ref()?;
     let value = record.json();
-    let id = || {
-        let key: serde_json::Value = serde_json::from_slice(record.key.as_deref()?).ok()?;
-        key.get("payload").unwrap_or(&key)["id"].as_i64()
-    };
-    let number = value.as_i64().or_else(id)?;
+    let row = || value.get("payload").unwrap_or(&value)["after"]["n"].as_i64();
+    let number = value.as_i64().or_else(row)?;
     Some(Step { number, at: record.timestamp, worker: record.header(HEADER).into_owned() })
 }
 

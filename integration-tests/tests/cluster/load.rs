@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
@@ -35,7 +35,6 @@ impl Counter {
 
 /// Appends the lines `1`, `2`, ... to a file.
 pub(crate) struct Lines {
-    pub(crate) path: PathBuf,
     counter: Arc<Counter>,
     thread: JoinHandle<()>,
 }
@@ -53,7 +52,7 @@ impl Lines {
                 std::thread::sleep(EVERY);
             }
         });
-        Self { path: path.to_owned(), counter, thread }
+        Self { counter, thread }
     }
 
     /// Lines written so far.
@@ -69,11 +68,15 @@ impl Lines {
     }
 }
 
-/// Inserts the rows `1`, `2`, ... into the table `t (id bigint primary key)`, each in a transaction.
+/// Writes the numbers 1, 2, ... into the column `n` of the table `t (id bigint primary key, n bigint)`, each in a transaction,
+/// over and over into the same rows.
 pub(crate) struct Rows {
     counter: Arc<Counter>,
     task: tokio::task::JoinHandle<()>,
 }
+
+/// Rows of the table.
+const ROWS: i64 = 50;
 
 impl Rows {
     pub(crate) fn start(client: Client) -> Self {
@@ -82,7 +85,8 @@ impl Rows {
         let task = tokio::spawn(async move {
             while theirs.goes_on() {
                 let number = theirs.next();
-                client.execute("insert into t (id) values ($1)", &[&number]).await.unwrap();
+                let upsert = "insert into t values ($1, $2) on conflict (id) do update set n = excluded.n";
+                client.execute(upsert, &[&(number % ROWS), &number]).await.unwrap();
                 theirs.done(number);
                 tokio::time::sleep(EVERY).await;
             }

@@ -37,7 +37,7 @@ pub(crate) fn topics() -> Topics {
 pub(crate) async fn database(name: &str) -> (PostgresAddress, Client) {
     let address = Servers::shared().postgres.create_database(name).await.unwrap();
     let client = address.connect().await.unwrap();
-    client.batch_execute("create table t (id bigint primary key)").await.unwrap();
+    client.batch_execute("create table t (id bigint primary key, n bigint)").await.unwrap();
     (address, client)
 }
 

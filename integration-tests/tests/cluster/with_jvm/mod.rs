@@ -1,1 +1,3 @@
-//! To come.
+//! With Apache Kafka's workers. (The module's name puts these tests behind the others, which wait for no JVM.)
+
+mod takeover;
