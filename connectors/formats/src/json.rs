@@ -9,6 +9,7 @@ mod config;
 mod encoding;
 mod envelope;
 mod escape;
+mod jackson;
 mod number;
 mod read;
 mod read_schema;
@@ -140,7 +141,8 @@ fn describe(failure: Failure, payload: &Bytes) -> Error {
         },
         Failure::Syntax(syntax) => syntax,
     };
-    Error::data("Converting byte[] to Kafka Connect data failed due to serialization error: ").caused_by(failure)
+    Error::data("Converting byte[] to Kafka Connect data failed due to serialization error: ")
+        .caused_by(jackson::exception(payload, failure.to_string()))
 }
 
 impl Converter for JsonConverter {

@@ -116,11 +116,14 @@ impl NumberConverter {
         if self.number == Number::Boolean {
             return Error::data(format!("BooleanConverter is not compatible with objects of type class {class}"));
         }
+        let cause = Error::data(format!("class {class} cannot be cast to class java.lang.Number"));
         Error::data(format!("Failed to serialize to {name} (was class {class}): "))
+            .caused_by(cause.class("java.lang.ClassCastException"))
     }
 
     fn malformed(&self, why: String) -> Error {
-        Error::data(format!("Failed to deserialize {}: ", self.number.name())).caused_by(why)
+        Error::data(format!("Failed to deserialize {}: ", self.number.name()))
+            .caused_by(Error::data(why).class("org.apache.kafka.common.errors.SerializationException"))
     }
 
     fn parse(&self, bytes: &[u8]) -> Option<Value> {

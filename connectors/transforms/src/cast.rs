@@ -252,9 +252,24 @@ fn cast(schema: Option<&SchemaRef>, value: &Value, kind: &Kind) -> Result<Value>
     match found {
         Some(value) => Ok(value),
         None => match physical {
-            Value::String(text) => Err(Error::data(format!("Value ({text}) was out of range for requested data type"))),
+            Value::String(text) => {
+                let error = Error::data(format!("Value ({text}) was out of range for requested data type"));
+                let cause = Error::data(not_a_number(&text, kind)).class("java.lang.NumberFormatException");
+                Err(error.caused_by(cause))
+            }
             _ => Err(Error::data(format!("Unexpected type in Cast transformation: class {class}"))),
         },
+    }
+}
+
+/// What Java says of a text that is not the number it should be.
+fn not_a_number(text: &str, kind: &Kind) -> String {
+    let small = matches!(kind, Kind::Int8 | Kind::Int16) && text.parse::<i32>().is_ok();
+    let floating = matches!(kind, Kind::Float32 | Kind::Float64);
+    match text.trim().is_empty() {
+        true if floating => "empty String".to_owned(),
+        _ if small => format!("Value out of range. Value:\"{text}\" Radix:10"),
+        _ => format!("For input string: \"{text}\""),
     }
 }
 

@@ -193,7 +193,9 @@ impl TimestampConverter {
                     return Err(Error::data(message).class("java.lang.NullPointerException"));
                 };
                 let wrong = || {
+                    let cause = Error::data(format!("Unparseable date: \"{text}\"")).class("java.text.ParseException");
                     Error::data(format!("Could not parse timestamp: value ({text}) does not match pattern ({source})"))
+                        .caused_by(cause)
                 };
                 pattern.parse_text(text).ok_or_else(wrong)?
             }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 
 /// A result of a contract.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,26 +84,32 @@ pub struct Error {
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     class: Option<&'static str>,
+    /// Where in this program it arose.
+    at: &'static Location<'static>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a kind.
+    #[track_caller]
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), hint: None, class: None, source: None }
+        Self { kind, message: message.into(), hint: None, class: None, at: Location::caller(), source: None }
     }
 
     /// A record that can't be handled (`DataException`).
+    #[track_caller]
     pub fn data(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Data, message)
     }
 
     /// A wrong configuration (`ConfigException`).
+    #[track_caller]
     pub fn config(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Config, message)
     }
 
     /// A general failure (`ConnectException`) that retrying does not mend.
+    #[track_caller]
     pub fn connect(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Bug, message).class("org.apache.kafka.connect.errors.ConnectException")
     }
@@ -173,6 +180,55 @@ impl Error {
         text.push('\n');
         text
     }
+
+    /// The trace as `Throwable.printStackTrace` writes it, for dead letters and logs that tools parse: class and message,
+    /// frames, then each cause in the same way. A frame is where in this program the error arose; that is all the frames
+    /// there are, because errors here carry no stack.
+    pub fn stack_trace(&self) -> String {
+        let mut text = String::new();
+        let mut next: Option<&(dyn StdError + 'static)> = Some(self);
+        while let Some(error) = next {
+            if !text.is_empty() {
+                text.push_str("Caused by: ");
+            }
+            text.push_str(class_of(error));
+            let message = error.to_string();
+            if !message.is_empty() {
+                text.push_str(": ");
+                text.push_str(&message);
+            }
+            text.push('\n');
+            if let Some(frame) = error.downcast_ref::<Self>().and_then(|error| frame(error.at.file(), error.at.line()))
+            {
+                text.push_str("\tat ");
+                text.push_str(&frame);
+                text.push('\n');
+            }
+            next = error.source();
+        }
+        text
+    }
+}
+
+/// The class that stands for a cause of another type.
+fn class_of(cause: &(dyn StdError + 'static)) -> &'static str {
+    match cause.downcast_ref::<Error>() {
+        Some(error) => error.java_class(),
+        None if cause.is::<std::io::Error>() => "java.io.IOException",
+        None => "java.lang.Exception",
+    }
+}
+
+/// A line of code as a frame of a Java stack trace: `connectors/formats/src/json.rs:12` is
+/// `connectors.formats.json(json.rs:12)`. `None` for code that is not of this program, whose path would tell where it was
+/// built.
+fn frame(file: &str, line: u32) -> Option<String> {
+    if file.starts_with(['/', '\\']) || file.contains(':') {
+        return None;
+    }
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let parts = file.strip_suffix(".rs").unwrap_or(file).split('/').filter(|part| *part != "src");
+    Some(format!("{}({name}:{line})", parts.collect::<Vec<_>>().join(".").replace('-', "_")))
 }
 
 impl fmt::Display for Error {
@@ -190,5 +246,46 @@ impl StdError for Error {
 impl From<connect_config::ConfigError> for Error {
     fn from(error: connect_config::ConfigError) -> Self {
         Self::config(error.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_trace_reads_as_javas() {
+        let io = std::io::Error::other("broken pipe");
+        let error = Error::connect("Tolerance exceeded in error handler").caused_by(Error::data("bad").caused_by(io));
+        let text = error.stack_trace();
+        let plain: Vec<&str> = text.lines().filter(|line| !line.starts_with('\t')).collect();
+        assert_eq!(
+            plain,
+            [
+                "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler",
+                "Caused by: org.apache.kafka.connect.errors.DataException: bad",
+                "Caused by: java.io.IOException: broken pipe",
+            ]
+        );
+        let frames: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("\tat ")).collect();
+        assert_eq!(frames.len(), 2, "{text}");
+        assert!(frames.iter().all(|frame| frame.starts_with("runtime.api.error(error.rs:")), "{text}");
+        assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn an_exception_without_a_message_is_its_class() {
+        let text = Error::new(ErrorKind::Bug, "").class("com.acme.Skipped").stack_trace();
+        assert_eq!(text.lines().next(), Some("com.acme.Skipped"));
+    }
+
+    #[test]
+    fn frames_never_tell_where_the_program_was_built() {
+        assert_eq!(
+            frame("connectors/file-x/src/json/read.rs", 7).as_deref(),
+            Some("connectors.file_x.json.read(read.rs:7)")
+        );
+        assert_eq!(frame("/home/somebody/core/ops.rs", 7), None);
+        assert_eq!(frame("C:\\build\\x.rs", 7), None);
     }
 }
