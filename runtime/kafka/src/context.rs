@@ -17,6 +17,16 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
+/// Writes an error of a client as a whole to `tracing`: librdkafka goes on and mends most of them by itself. The end of a
+/// partition is none.
+pub(crate) fn client_error(client: &str, error: &KafkaError, reason: &str) {
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::trace!(target: "librdkafka", reason, "{client}: {error}");
+    } else {
+        tracing::warn!(target: "librdkafka", reason, "{client}: {error}");
+    }
+}
+
 /// The error of ours for one of librdkafka's.
 pub(crate) fn error(action: &str, error: KafkaError) -> Error {
     let kind = match error.rdkafka_error_code() {
@@ -31,7 +41,12 @@ pub(crate) fn error(action: &str, error: KafkaError) -> Error {
         KafkaError::Transaction(cause) if cause.is_retriable() => ErrorKind::Retriable,
         _ => kind,
     };
-    Error::new(kind, format!("failed to {action}: {}", describe(&error)))
+    let failed = Error::new(kind, format!("failed to {action}: {}", describe(&error)));
+    let code = error.rdkafka_error_code().and_then(|code| i16::try_from(code as i32).ok());
+    match code.and_then(crate::java::exception) {
+        Some((class, usual)) => failed.with_java(class, usual),
+        None => failed,
+    }
 }
 
 /// librdkafka's words without the wrapper of the Rust binding. A configuration error must not show the value.

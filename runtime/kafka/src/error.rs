@@ -52,13 +52,34 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
+    java: Option<JavaError>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The exception that the Java client would have thrown, in its words: operators' tools and dead letters show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JavaError {
+    /// Full class name.
+    pub class: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 impl Error {
     /// An error without a cause.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), java: None, source: None }
+    }
+
+    /// Says what the Java client would have thrown.
+    #[must_use]
+    pub fn with_java(mut self, class: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        self.java = Some(JavaError { class, message: message.into() });
+        self
+    }
+
+    /// What the Java client would have thrown, where that is known.
+    pub const fn java(&self) -> Option<&JavaError> {
+        self.java.as_ref()
     }
 
     /// Adds the cause.

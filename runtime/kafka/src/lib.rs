@@ -11,8 +11,10 @@ pub mod consumer;
 mod context;
 pub mod error;
 pub mod group;
+mod java;
 pub mod producer;
 pub mod security;
+pub mod stats;
 pub mod topic_log;
 pub mod translate;
 mod wire;
@@ -21,6 +23,7 @@ pub use admin::Admin;
 pub use consumer::{Consumer, ConsumerEvent, ConsumerRecord, Subscription};
 pub use error::{Error, ErrorKind, Result};
 pub use producer::{AckSink, Message, Position, Producer, SendError};
+pub use stats::{ClientNumbers, ClientStats, StatsOf};
 pub use topic_log::{LogRecord, LogSink, TopicLog};
 
 use indexmap::IndexMap;

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::{Admin, OffsetSpec};
 use crate::producer::{AckSink, Message, SendError};
+use crate::stats::{self, ClientStats, StatsOf};
 use crate::translate::{ClientKind, translate};
 use crate::{ClientProps, Error, ErrorKind, Position, Producer, Result, TopicPartition, context};
 
@@ -59,14 +60,22 @@ impl<F: FnMut(LogRecord) + Send + 'static> LogSink for F {
     }
 }
 
-struct LogContext;
+struct LogContext {
+    stats: Arc<ClientStats>,
+}
 
 impl ClientContext for LogContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         context::log(level, facility, message);
     }
 
-    fn stats(&self, _statistics: Statistics) {}
+    fn stats(&self, statistics: Statistics) {
+        self.stats.take(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        context::client_error("reader of a log", &error, reason);
+    }
 }
 
 impl ConsumerContext for LogContext {}
@@ -91,6 +100,7 @@ pub struct TopicLog {
     shared: Arc<Shared>,
     producer: Arc<Producer>,
     admin: Admin,
+    stats: Arc<ClientStats>,
     committed_only: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -124,13 +134,16 @@ impl TopicLog {
             ("allow.auto.create.topics", "false"),
             ("fetch.wait.max.ms", FETCH_WAIT_MS),
             ("queued.max.messages.kbytes", READ_AHEAD_KBYTES),
+            (stats::INTERVAL, stats::INTERVAL_MS),
         ] {
             settings.insert(name, value.to_owned());
         }
         // librdkafka wants a group even where none is joined.
         settings.entry("group.id").or_insert_with(|| topic.to_owned());
         let committed_only = settings.get("isolation.level").is_some_and(|level| level == "read_committed");
-        let consumer = BaseConsumer::from_config_and_context(&translated.client_config(), LogContext)
+        let stats = ClientStats::new(StatsOf::Consumer, consumer.get("client.id").map_or("", String::as_str));
+        let context = LogContext { stats: Arc::clone(&stats) };
+        let consumer = BaseConsumer::from_config_and_context(&translated.client_config(), context)
             .map_err(|error| context::error("open a log reader", error))?;
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
@@ -150,7 +163,7 @@ impl TopicLog {
             .name("topic-log".to_owned())
             .spawn(move || reader.run())
             .map_err(|error| Error::new(ErrorKind::Fatal, "failed to start a thread").with_source(error))?;
-        Ok(Self { shared, producer, admin, committed_only, thread: Some(thread) })
+        Ok(Self { shared, producer, admin, stats, committed_only, thread: Some(thread) })
     }
 
     /// Waits until everything written before the call has gone through the sink.
@@ -218,6 +231,16 @@ impl TopicLog {
             }
         }
         done.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "the producer was closed")))
+    }
+
+    /// What the connections for requests about the topic carry.
+    pub fn admin_stats(&self) -> &Arc<ClientStats> {
+        self.admin.stats()
+    }
+
+    /// What the reader's connections carry.
+    pub fn stats(&self) -> &Arc<ClientStats> {
+        &self.stats
     }
 
     /// The topic's name.

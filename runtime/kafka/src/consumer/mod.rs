@@ -7,6 +7,7 @@
 
 mod batch;
 mod reader;
+mod starts;
 mod topics;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -24,6 +25,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{ClientProps, Error, ErrorKind, Result, TopicPartition, context};
+
+use crate::stats::ClientStats;
 
 use reader::{ReaderContext, Seek, Signal};
 
@@ -60,7 +63,7 @@ pub struct ConsumerRecord {
 /// What a poll gives, in the order it happened.
 #[derive(Debug)]
 pub enum ConsumerEvent {
-    /// The group gave us these partitions (an eager rebalance: they are all we have now).
+    /// The group gave us these partitions: all we have now after an eager rebalance, more of them after a cooperative one.
     Assigned(Vec<TopicPartition>),
     /// We are about to lose these partitions. Finish and commit what was read of them, then drop or answer `done`: the
     /// rebalance waits for it. With `lost` they are gone already and nothing can be committed.
@@ -84,6 +87,7 @@ pub struct Consumer {
     thread: Option<std::thread::JoinHandle<()>>,
     watch: Option<tokio::task::AbortHandle>,
     runtime: Handle,
+    reset: starts::Reset,
     view: Mutex<View>,
 }
 
@@ -113,7 +117,7 @@ impl Consumer {
         let runtime = Handle::try_current()
             .map_err(|error| Error::new(ErrorKind::Fatal, "a consumer needs a tokio runtime").with_source(error))?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let reader::Started { inner, signals, seeks, thread } = reader::start(props, &stopping, &runtime)?;
+        let reader::Started { inner, signals, seeks, thread, reset } = reader::start(props, &stopping, &runtime)?;
         let mut consumer = Self {
             inner,
             signals,
@@ -123,6 +127,7 @@ impl Consumer {
             thread: Some(thread),
             watch: None,
             runtime,
+            reset,
             view: Mutex::default(),
         };
         match subscription {
@@ -220,6 +225,11 @@ impl Consumer {
         outcome
     }
 
+    /// What its connections carry, and how far it is behind.
+    pub fn stats(&self) -> Arc<ClientStats> {
+        Arc::clone(&self.inner.context().stats)
+    }
+
     /// The partitions assigned, as of the last event handed out.
     pub fn assignment(&self) -> Vec<TopicPartition> {
         self.view.lock().assignment.clone()
@@ -292,8 +302,11 @@ impl View {
                 let records = self.wanted(records);
                 (!records.is_empty()).then_some(ConsumerEvent::Records(records))
             }
-            Signal::Assigned(partitions) => {
-                self.assignment.clone_from(&partitions);
+            Signal::Assigned { partitions, more } => {
+                if !more {
+                    self.assignment.clear();
+                }
+                self.assignment.extend(partitions.iter().cloned());
                 Some(ConsumerEvent::Assigned(partitions))
             }
             Signal::Revoked { partitions, lost, done } => {

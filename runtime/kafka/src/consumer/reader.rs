@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -17,8 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ConsumerRecord;
 use super::batch::Batch;
+use super::starts::Reset;
 use crate::security::text;
-use crate::translate::{ClientKind, translate};
+use crate::stats::{self, ClientStats, StatsOf};
+use crate::translate::{ClientKind, invalid, translate};
 use crate::{ClientProps, Error, ErrorKind, Result, TopicPartition, context};
 
 /// How long one poll waits: the time it takes at most to see a stop or a seek.
@@ -33,7 +35,11 @@ const SEEK_WAIT: Duration = Duration::from_secs(30);
 /// What the thread tells the owner's side, in order.
 pub(super) enum Signal {
     Records(Vec<ConsumerRecord>),
-    Assigned(Vec<TopicPartition>),
+    Assigned {
+        partitions: Vec<TopicPartition>,
+        /// They come to those that are there (a cooperative rebalance).
+        more: bool,
+    },
     Revoked {
         partitions: Vec<TopicPartition>,
         lost: bool,
@@ -56,6 +62,9 @@ pub(super) struct Seek {
 }
 
 pub(super) struct ReaderContext {
+    pub(super) stats: Arc<ClientStats>,
+    /// Says whose consumer it is, on log lines from librdkafka's own threads.
+    span: tracing::Span,
     signals: mpsc::Sender<Signal>,
     /// Collected and not handed over yet; a rebalance hands it over first.
     batch: Mutex<Batch>,
@@ -66,10 +75,16 @@ pub(super) struct ReaderContext {
 
 impl ClientContext for ReaderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
+        self.span.in_scope(|| context::log(level, facility, message));
     }
 
-    fn stats(&self, _statistics: Statistics) {}
+    fn stats(&self, statistics: Statistics) {
+        self.stats.take(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        context::client_error("consumer", &error, reason);
+    }
 }
 
 impl ConsumerContext for ReaderContext {
@@ -81,18 +96,21 @@ impl ConsumerContext for ReaderContext {
             .iter()
             .map(|element| TopicPartition::new(element.topic(), element.partition()))
             .collect();
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            if let Err(error) = consumer.assign(partitions) {
+            let taken = if cooperative { consumer.incremental_assign(partitions) } else { consumer.assign(partitions) };
+            if let Err(error) = taken {
                 self.tell(Signal::Failed(context::error("take over partitions", error)));
             }
-            self.tell(Signal::Assigned(named));
+            self.tell(Signal::Assigned { partitions: named, more: cooperative });
             return;
         }
         let (done, answered) = oneshot::channel();
         self.tell(Signal::Revoked { partitions: named, lost: consumer.assignment_lost(), done });
         // Answered, dropped, or too late for the group: in each case the rebalance goes on.
         let _answer = self.runtime.block_on(async { tokio::time::timeout(self.rebalance_wait, answered).await });
-        if let Err(error) = consumer.unassign() {
+        let given_up = if cooperative { consumer.incremental_unassign(partitions) } else { consumer.unassign() };
+        if let Err(error) = given_up {
             self.tell(Signal::Failed(context::error("give up partitions", error)));
         }
     }
@@ -118,6 +136,7 @@ pub(super) struct Started {
     pub(super) signals: mpsc::Receiver<Signal>,
     pub(super) seeks: std::sync::mpsc::Sender<Seek>,
     pub(super) thread: JoinHandle<()>,
+    pub(super) reset: Reset,
 }
 
 /// Opens the client and starts the thread.
@@ -130,9 +149,14 @@ pub(super) fn start(props: &ClientProps, stopping: &Arc<AtomicBool>, runtime: &H
     // Offsets are committed by the task, never behind its back.
     translated.settings.entry("enable.auto.commit").or_insert_with(|| "false".to_owned());
     let rebalance_wait = translated.settings.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
+    let reset = Reset::of(translated.settings.get("auto.offset.reset").map(String::as_str));
     let (sender, signals) = mpsc::channel(SIGNALS_MAX);
     let (seeks, seek_receiver) = std::sync::mpsc::channel();
+    translated.settings.entry(stats::INTERVAL).or_insert_with(|| stats::INTERVAL_MS.to_owned());
+    let client_id = props.get("client.id").map_or("", String::as_str);
     let context = ReaderContext {
+        stats: ClientStats::new(StatsOf::Consumer, client_id),
+        span: tracing::Span::current(),
         signals: sender,
         batch: Mutex::new(Batch::new(records_max(props)?)),
         runtime: runtime.clone(),
@@ -142,21 +166,21 @@ pub(super) fn start(props: &ClientProps, stopping: &Arc<AtomicBool>, runtime: &H
         .map_err(|error| context::error("open a consumer", error))?;
     let inner = Arc::new(inner);
     let reader = Reader { consumer: Arc::clone(&inner), seeks: seek_receiver, stopping: Arc::clone(stopping) };
+    let span = tracing::Span::current();
     let thread = std::thread::Builder::new()
         .name("consumer".to_owned())
-        .spawn(move || reader.run())
+        .spawn(move || span.in_scope(|| reader.run()))
         .map_err(|error| Error::new(ErrorKind::Fatal, "failed to start a thread").with_source(error))?;
-    Ok(Started { inner, signals, seeks, thread })
+    Ok(Started { inner, signals, seeks, thread, reset })
 }
 
 fn records_max(props: &ClientProps) -> Result<usize> {
     let Some(value) = text(props, "max.poll.records") else { return Ok(RECORDS_MAX_DEFAULT) };
-    value.parse().ok().filter(|records| *records > 0).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Config,
-            format!("max.poll.records has the value '{value}', which is not a number above 0"),
-        )
-    })
+    let records: i64 = value.parse().map_err(|_| invalid("max.poll.records", value, "Not a number of type INT"))?;
+    if records < 1 {
+        return Err(invalid("max.poll.records", value, "Value must be at least 1"));
+    }
+    Ok(usize::try_from(records).unwrap_or(usize::MAX))
 }
 
 struct Reader {
@@ -194,18 +218,18 @@ impl Reader {
 
     fn failed(&self, error: KafkaError) {
         let context = self.consumer.context();
-        let told = match error.rdkafka_error_code() {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
             // Only librdkafka's own words for an offset that is gone with `auto.offset.reset=none`.
-            Some(RDKafkaErrorCode::AutoOffsetReset) => true,
-            _ => false,
-        };
+            let said = "Fetch position is out of range and there is no reset policy";
+            let error = Error::new(ErrorKind::Refused, format!("failed to read: {said}"))
+                .with_java("org.apache.kafka.clients.consumer.OffsetOutOfRangeException", said);
+            context.flush();
+            context.tell(Signal::Failed(error));
+            return;
+        }
         let error = context::error("read", error);
         match error.kind() {
             ErrorKind::Authorization | ErrorKind::Authentication | ErrorKind::Fatal => {
-                context.flush();
-                context.tell(Signal::Failed(error));
-            }
-            _ if told => {
                 context.flush();
                 context.tell(Signal::Failed(error));
             }

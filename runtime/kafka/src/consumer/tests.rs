@@ -71,11 +71,11 @@ fn what_was_read_ahead_of_a_seek_is_dropped() {
 #[test]
 fn a_revoked_partition_is_forgotten_with_its_pause() {
     let mut view = View::default();
-    view.take(Signal::Assigned(vec![partition(0), partition(1)]));
+    view.take(Signal::Assigned { partitions: vec![partition(0), partition(1)], more: false });
     view.paused.insert(partition(0));
     view.take(records(&[(0, 5), (1, 1)]));
     revoke(&mut view, &[partition(0), partition(1)]);
     assert!(view.assignment.is_empty() && view.held.is_empty() && view.positions.is_empty());
-    view.take(Signal::Assigned(vec![partition(0)]));
+    view.take(Signal::Assigned { partitions: vec![partition(0)], more: false });
     assert_eq!(seen(view.take(records(&[(0, 5)]))), [(0, 5)]);
 }

@@ -53,6 +53,21 @@ impl Translated {
     }
 }
 
+/// The properties among `props` that have no effect here, with the reason: for warning of what a user has set. What the worker
+/// reads itself has an effect.
+pub fn without_effect(kind: ClientKind, props: &ClientProps) -> Vec<Ignored> {
+    let mut probe = Translated::default();
+    for (key, value) in props.iter().filter(|(key, _)| !READ_ELSEWHERE.contains(&key.as_str())) {
+        // A wrong value is refused when the client is made.
+        if apply(kind, key, value.trim(), &mut probe).is_err() {
+            tracing::debug!(key, "the value of this property is wrong");
+        }
+    }
+    let codec = props.get("compression.type").map(|codec| format!("compression.{}.level", codec.trim()));
+    probe.ignored.retain(|ignored| codec.as_ref() != Some(&ignored.key));
+    probe.ignored
+}
+
 /// Translates the properties of a Java client of this kind. Reads key stores.
 pub fn translate(kind: ClientKind, props: &ClientProps) -> Result<Translated> {
     let mut out = Translated { settings: base(kind), ignored: Vec::new() };
@@ -70,6 +85,9 @@ pub fn translate(kind: ClientKind, props: &ClientProps) -> Result<Translated> {
     Ok(out)
 }
 
+/// Properties that the worker's own code reads, so that librdkafka need not.
+const READ_ELSEWHERE: [&str; 1] = ["max.poll.records"];
+
 /// What is set before the properties are looked at: Java's defaults where they differ, small buffers, quick reconnects.
 fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
     let both = [
@@ -85,6 +103,8 @@ fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
             ("queue.buffering.max.messages", "100000"),
             ("message.max.bytes", "1048576"),
             ("linger.ms", "5"),
+            // A topic that is missing is waited for, as by Java's producer within the worker: its `max.block.ms` is endless.
+            ("topic.metadata.propagation.max.ms", "3600000"),
         ],
         ClientKind::Consumer => &[
             ("isolation.level", "read_uncommitted"),
@@ -107,9 +127,7 @@ fn apply(kind: ClientKind, key: &str, value: &str, out: &mut Translated) -> Resu
         out.ignored.push(Ignored { key: key.to_owned(), reason: "not a property of this Kafka client" });
         return Ok(());
     };
-    let wrong = |expected: &str| {
-        Error::new(ErrorKind::Config, format!("{key} has the value '{value}', which is not {expected}"))
-    };
+    let wrong = |expected: &str| invalid(key, value, expected);
     match rule.how {
         How::Security => {}
         How::Ignore(reason) => out.ignored.push(Ignored { key: key.to_owned(), reason }),
@@ -119,12 +137,18 @@ fn apply(kind: ClientKind, key: &str, value: &str, out: &mut Translated) -> Resu
         How::Lower(name) => {
             out.settings.insert(name, value.to_ascii_lowercase());
         }
+        How::OneOf { name, allowed } => {
+            if !allowed.contains(&value) {
+                return Err(wrong(&format!("String must be one of: {}", allowed.join(", "))));
+            }
+            out.settings.insert(name, value.to_owned());
+        }
         How::Number { name, min, max } => {
-            let number: i64 = value.parse().map_err(|_| wrong("a whole number"))?;
+            let number: i64 = value.parse().map_err(|_| wrong("Not a number"))?;
             out.settings.insert(name, number.clamp(min, max).to_string());
         }
         How::Kilobytes { name, min, max } => {
-            let bytes: i64 = value.parse().map_err(|_| wrong("a whole number of bytes"))?;
+            let bytes: i64 = value.parse().map_err(|_| wrong("Not a number"))?;
             out.settings.insert(name, (bytes / 1024).clamp(min, max).to_string());
         }
         How::Convert(convert) => match convert(value) {
@@ -136,6 +160,12 @@ fn apply(kind: ClientKind, key: &str, value: &str, out: &mut Translated) -> Resu
         },
     }
     Ok(())
+}
+
+/// A value that the Java client would refuse, in its words (`ConfigException`).
+pub(crate) fn invalid(key: &str, value: &str, why: &str) -> Error {
+    let said = format!("Invalid value {value} for configuration {key}: {why}");
+    Error::new(ErrorKind::Config, said.clone()).with_java("org.apache.kafka.common.config.ConfigException", said)
 }
 
 fn find(kind: ClientKind, key: &str) -> Option<&'static Rule> {

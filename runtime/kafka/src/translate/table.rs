@@ -15,6 +15,8 @@ pub(super) enum How {
     Text(&'static str),
     /// The text in lower case under this name.
     Lower(&'static str),
+    /// One of these words under this name; Java refuses any other.
+    OneOf { name: &'static str, allowed: &'static [&'static str] },
     /// A number, clamped.
     Number { name: &'static str, min: i64, max: i64 },
     /// Bytes in Java, kilobytes in librdkafka.
@@ -26,7 +28,7 @@ pub(super) enum How {
 /// Why a value was not converted.
 pub(super) enum NotConverted {
     Ignored(&'static str),
-    /// Not what is expected; the text completes "which is not …".
+    /// Not what is expected, in Java's words.
     Wrong(&'static str),
 }
 
@@ -45,6 +47,11 @@ const INT_MAX: i64 = i32::MAX as i64;
 const JAVA_CLASSES: &str = "names Java classes; there is no Java here";
 const METRICS: &str = "metrics of the Java client; the worker has its own";
 const OWN_LOOP: &str = "the worker's own loop decides this";
+
+/// `compression.type`, in the order of Java's message.
+const CODECS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
+/// `isolation.level`, in the order of Java's message.
+const LEVELS: &[&str] = &["read_committed", "read_uncommitted"];
 
 const fn rule(java: &'static str, kinds: &'static [ClientKind], how: How) -> Rule {
     Rule { java, kinds, how }
@@ -84,7 +91,7 @@ pub(super) static TABLE: &[Rule] = &[
     ignore("default.api.timeout.ms", CONSUMER, OWN_LOOP),
     // Producer.
     rule("acks", PRODUCER, How::Convert(acks)),
-    rule("compression.type", PRODUCER, How::Lower("compression.type")),
+    rule("compression.type", PRODUCER, How::OneOf { name: "compression.type", allowed: CODECS }),
     ignore("compression.gzip.level", PRODUCER, "counts with compression.type=gzip only"),
     ignore("compression.lz4.level", PRODUCER, "counts with compression.type=lz4 only"),
     ignore("compression.zstd.level", PRODUCER, "counts with compression.type=zstd only"),
@@ -120,7 +127,7 @@ pub(super) static TABLE: &[Rule] = &[
     rule("auto.offset.reset", CONSUMER, How::Convert(offset_reset)),
     rule("enable.auto.commit", CONSUMER, How::Lower("enable.auto.commit")),
     number("auto.commit.interval.ms", CONSUMER, "auto.commit.interval.ms", 10, 86_400_000),
-    rule("isolation.level", CONSUMER, How::Lower("isolation.level")),
+    rule("isolation.level", CONSUMER, How::OneOf { name: "isolation.level", allowed: LEVELS }),
     number("fetch.min.bytes", CONSUMER, "fetch.min.bytes", 1, 100_000_000),
     number("fetch.max.bytes", CONSUMER, "fetch.max.bytes", 0, INT_MAX - 512),
     number("fetch.max.wait.ms", CONSUMER, "fetch.wait.max.ms", 0, 300_000),
@@ -171,7 +178,7 @@ fn acks(value: &str) -> Result<(&'static str, String), NotConverted> {
     match value.to_ascii_lowercase().as_str() {
         "all" | "-1" => Ok(("acks", "all".to_owned())),
         number @ ("0" | "1") => Ok(("acks", number.to_owned())),
-        _ => Err(NotConverted::Wrong("one of all, -1, 0, 1")),
+        _ => Err(NotConverted::Wrong("String must be one of: all, -1, 0, 1")),
     }
 }
 
@@ -195,23 +202,30 @@ fn offset_reset(value: &str) -> Result<(&'static str, String), NotConverted> {
     match value.to_ascii_lowercase().as_str() {
         known @ ("earliest" | "latest") => Ok(("auto.offset.reset", known.to_owned())),
         "none" => Ok(("auto.offset.reset", "error".to_owned())),
-        _ => Err(NotConverted::Wrong("one of earliest, latest, none (by_duration is not supported)")),
+        _ => Err(NotConverted::Wrong(
+            "The value must be either 'earliest', 'latest' or 'none'; by_duration is not supported",
+        )),
     }
 }
 
+/// librdkafka rebalances either eagerly or cooperatively. Java's list may hold assignors of both kinds, and then it rebalances
+/// eagerly with whichever the whole group has: here the eager ones are offered, which such a group can agree on.
 fn assignor(value: &str) -> Result<(&'static str, String), NotConverted> {
-    let names: Vec<&str> = value
-        .split(',')
-        .filter_map(|class| match class.trim().rsplit('.').next().unwrap_or_default() {
-            "RangeAssignor" | "range" => Some("range"),
-            "RoundRobinAssignor" | "roundrobin" => Some("roundrobin"),
-            _ => None,
-        })
-        .collect();
-    if names.is_empty() {
-        Err(NotConverted::Ignored("sink tasks rebalance eagerly: RangeAssignor or RoundRobinAssignor"))
-    } else {
-        Ok(("partition.assignment.strategy", names.join(",")))
+    let (mut eager, mut cooperative) = (Vec::new(), false);
+    for class in value.split(',') {
+        match class.trim().rsplit('.').next().unwrap_or_default() {
+            "RangeAssignor" | "range" => eager.push("range"),
+            "RoundRobinAssignor" | "roundrobin" => eager.push("roundrobin"),
+            "CooperativeStickyAssignor" | "cooperative-sticky" => cooperative = true,
+            _ => {}
+        }
+    }
+    match (eager.is_empty(), cooperative) {
+        (false, _) => Ok(("partition.assignment.strategy", eager.join(","))),
+        (true, true) => Ok(("partition.assignment.strategy", "cooperative-sticky".to_owned())),
+        (true, false) => {
+            Err(NotConverted::Ignored("there are RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor here"))
+        }
     }
 }
 

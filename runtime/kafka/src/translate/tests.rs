@@ -25,7 +25,7 @@ fn values_become_librdkafkas() {
         ("delivery.timeout.ms", "9223372036854775807", "delivery.timeout.ms", "2147483647"),
         ("request.timeout.ms", "2147483647", "request.timeout.ms", "900000"),
         ("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner", "partitioner", "random"),
-        ("compression.type", "ZSTD", "compression.type", "zstd"),
+        ("compression.type", "zstd", "compression.type", "zstd"),
         ("send.buffer.bytes", "-1", "socket.send.buffer.bytes", "0"),
     ] {
         assert_eq!(producer(&[(java, value)]).settings.get(name).map(String::as_str), Some(expected), "{java}={value}");
@@ -41,6 +41,18 @@ fn values_become_librdkafkas() {
             "partition.assignment.strategy",
             "range",
         ),
+        (
+            "partition.assignment.strategy",
+            "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+            "partition.assignment.strategy",
+            "cooperative-sticky",
+        ),
+        (
+            "partition.assignment.strategy",
+            "org.apache.kafka.clients.consumer.RoundRobinAssignor, org.apache.kafka.clients.consumer.RangeAssignor",
+            "partition.assignment.strategy",
+            "roundrobin,range",
+        ),
     ] {
         assert_eq!(consumer(&[(java, value)]).settings.get(name).map(String::as_str), Some(expected), "{java}={value}");
     }
@@ -49,7 +61,7 @@ fn values_become_librdkafkas() {
 #[test]
 fn a_consumer_reads_uncommitted_by_default_as_in_java() {
     assert_eq!(consumer(&[]).settings["isolation.level"], "read_uncommitted");
-    assert_eq!(consumer(&[("isolation.level", "READ_COMMITTED")]).settings["isolation.level"], "read_committed");
+    assert_eq!(consumer(&[("isolation.level", "read_committed")]).settings["isolation.level"], "read_committed");
 }
 
 #[test]
@@ -77,13 +89,40 @@ fn java_only_properties_are_listed_with_a_reason() {
 }
 
 #[test]
+fn what_has_no_effect_is_told_and_what_the_worker_reads_itself_is_not() {
+    let given: ClientProps = [
+        ("interceptor.classes", "com.acme.Mine"),
+        ("max.poll.records", "7"),
+        ("no.such.key", "x"),
+        ("fetch.min.bytes", "9"),
+        ("partition.assignment.strategy", "com.acme.Mine"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect();
+    let keys: Vec<_> = without_effect(ClientKind::Consumer, &given).into_iter().map(|ignored| ignored.key).collect();
+    assert_eq!(keys, ["interceptor.classes", "no.such.key", "partition.assignment.strategy"]);
+    let zstd: ClientProps = [("compression.type", "zstd"), ("compression.zstd.level", "7")]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    assert!(without_effect(ClientKind::Producer, &zstd).is_empty());
+}
+
+#[test]
 fn wrong_values_are_refused_with_the_property_and_what_was_expected() {
     for (pairs, expected) in [
-        (("acks", "2"), "acks has the value '2', which is not one of all, -1, 0, 1"),
-        (("linger.ms", "soon"), "linger.ms has the value 'soon', which is not a whole number"),
+        (("acks", "2"), "Invalid value 2 for configuration acks: String must be one of: all, -1, 0, 1"),
+        (("linger.ms", "soon"), "Invalid value soon for configuration linger.ms: Not a number"),
+        (
+            ("compression.type", "rar"),
+            "Invalid value rar for configuration compression.type: String must be one of: none, gzip, snappy, lz4, zstd",
+        ),
     ] {
-        let error = translate(ClientKind::Producer, &props(&[pairs])).err().map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some(expected));
+        let error = translate(ClientKind::Producer, &props(&[pairs])).err();
+        assert_eq!(error.as_ref().map(ToString::to_string).as_deref(), Some(expected));
+        let class = error.as_ref().and_then(Error::java).map(|java| java.class);
+        assert_eq!(class, Some("org.apache.kafka.common.config.ConfigException"));
     }
     assert!(translate(ClientKind::Producer, &ClientProps::new()).is_err());
 }

@@ -18,7 +18,14 @@ pub(crate) fn error_of(error: ResponseError, message: Option<&str>) -> Error {
         Some(message) => format!("{message} ({error})"),
         None => format!("{error}"),
     };
-    Error::new(kind_of(error), text)
+    let java = crate::java::exception(error.code());
+    let said = message.filter(|message| !message.is_empty()).map(str::to_owned);
+    let failed = Error::new(kind_of(error), text);
+    match (java, said) {
+        (Some((class, _)), Some(said)) => failed.with_java(class, said),
+        (Some((class, usual)), None) => failed.with_java(class, usual),
+        (None, _) => failed,
+    }
 }
 
 fn kind_of(error: ResponseError) -> ErrorKind {
