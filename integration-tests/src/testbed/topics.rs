@@ -94,9 +94,15 @@ impl Topics {
 
     /// All records of a topic, up to the end it has now, by partition and offset.
     pub fn read(&self, topic: &str) -> Result<Vec<Stored>, Failure> {
+        self.read_tail(topic, i64::MAX)
+    }
+
+    /// The last `count` offsets of each partition of a topic, in the same way.
+    pub fn read_tail(&self, topic: &str, count: i64) -> Result<Vec<Stored>, Failure> {
         let consumer: BaseConsumer = client(&self.bootstrap)
             .set("group.id", "testbed-reader")
             .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
             .set("enable.partition.eof", "true")
             .create()
             .or_fail("failed to make a Kafka consumer")?;
@@ -106,7 +112,8 @@ impl Topics {
         for partition in self.partitions(topic)? {
             let end = self.end_of(topic, partition)?;
             if end > 0 {
-                list.add_partition_offset(topic, partition, Offset::Beginning).or_fail("failed to add a partition")?;
+                let first = Offset::Offset(end.saturating_sub(count).max(0));
+                list.add_partition_offset(topic, partition, first).or_fail("failed to add a partition")?;
                 open.insert(partition, end);
             }
         }

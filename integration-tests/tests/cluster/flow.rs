@@ -30,6 +30,11 @@ impl Flow {
         Self(topics.read(topic).unwrap().iter().filter_map(step).collect())
     }
 
+    /// The same from the last records alone.
+    pub(crate) fn read_tail(topics: &Topics, topic: &str, count: i64) -> Self {
+        Self(topics.read_tail(topic, count).unwrap().iter().filter_map(step).collect())
+    }
+
     pub(crate) fn numbers(&self) -> BTreeSet<i64> {
         self.0.iter().map(|step| step.number).collect()
     }
@@ -140,6 +145,12 @@ impl SinkFiles {
     pub(crate) fn size(&self) -> u64 {
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
         entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+    }
+
+    /// Lines in all files.
+    pub(crate) fn lines(&self) -> usize {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        entries.map(|entry| numbers(&entry.path()).len()).sum()
     }
 
     /// The numbers that are in any of the files.

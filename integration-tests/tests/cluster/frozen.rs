@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::flow::{Flow, numbers};
 use crate::gate;
 use crate::load::Rows;
-use crate::sources::{Sources, by_others};
+use crate::sources::{Sources, arrived, by_others};
 use crate::support::{ARRIVAL, database, file_sink, millis_now, sink_files, table_source, wait_records};
 
 /// How long after SIGCONT everything is looked at.
@@ -81,12 +81,7 @@ async fn a_worker_frozen_past_its_session_writes_nothing_when_it_wakes() {
         silent(source, &Flow::read(&cluster.topics, source), &name, woken_at..rejoined);
     }
     let written = rows.stop().await;
-    eventually_async("the table's rows", ARRIVAL, async || {
-        let found = Flow::read(&cluster.topics, &table_topic).numbers().last().copied().unwrap_or_default();
-        if found >= written { Ok(()) } else { Err(format!("{found} of {written}")) }
-    })
-    .await
-    .unwrap();
+    arrived(&cluster, &table_topic, written).await;
     let flow = Flow::read(&cluster.topics, &table_topic);
     flow.assert_complete(&table, written);
     silent(&table, &flow, &name, woken_at..rejoined);

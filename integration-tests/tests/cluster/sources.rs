@@ -7,6 +7,9 @@ use crate::flow::{Flow, Step};
 use crate::load::Lines;
 use crate::support::{ARRIVAL, file_source, source_file, wait_records};
 
+/// Records of a topic's end that are looked at for its last number.
+const TAIL: i64 = 200;
+
 /// Sources whose topics have their names.
 pub(crate) struct Sources {
     pub(crate) names: Vec<String>,
@@ -48,7 +51,7 @@ impl Sources {
 /// Waits until the topic of a source holds the number `last`.
 pub(crate) async fn arrived(cluster: &Cluster, name: &str, last: i64) {
     eventually_async(&format!("{last} in {name}"), ARRIVAL, async || {
-        let found = Flow::read(&cluster.topics, name).numbers().last().copied().unwrap_or_default();
+        let found = Flow::read_tail(&cluster.topics, name, TAIL).numbers().last().copied().unwrap_or_default();
         if found >= last { Ok(()) } else { Err(format!("{found}")) }
     })
     .await
