@@ -77,6 +77,13 @@ impl Snapshot {
         self.groups.last_mut().expect("it was pushed just now")
     }
 
+    /// Adds an attribute to the group that was begun last; there has to be one.
+    pub fn put(&mut self, attribute: &'static str, value: Value) {
+        if let Some(group) = self.groups.last_mut() {
+            group.values.push((attribute, value));
+        }
+    }
+
     /// All groups, in the order in which they were begun.
     pub fn groups(&self) -> &[Attributes] {
         &self.groups
