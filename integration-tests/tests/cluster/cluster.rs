@@ -8,7 +8,7 @@ use integration_tests::testbed::{
     Failure, Generation, Generations, Kind, Servers, Topics, Worker, WorkerSetup, eventually_async,
 };
 
-use crate::support::{topics, unique};
+use crate::support::unique;
 
 /// How long a group may take to come to rest.
 const REST_LIMIT: Duration = Duration::from_secs(60);
@@ -25,9 +25,19 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a worker of each kind at the same time, in a group of their own on the shared Kafka.
     pub(crate) async fn start(name: &str, kinds: &[Kind], change: impl Fn(WorkerSetup) -> WorkerSetup) -> Self {
+        Self::start_on(&Servers::shared().kafka.bootstrap, name, kinds, change).await
+    }
+
+    /// The same on another Kafka.
+    pub(crate) async fn start_on(
+        bootstrap: &str,
+        name: &str,
+        kinds: &[Kind],
+        change: impl Fn(WorkerSetup) -> WorkerSetup,
+    ) -> Self {
         let name = unique(name);
-        let base = change(setup(&name, &Servers::shared().kafka.bootstrap));
-        let topics = topics();
+        let base = change(setup(&name, bootstrap));
+        let topics = Topics::new(bootstrap).unwrap();
         let mut cluster = Self { name, base, workers: Vec::new(), topics, alive: Vec::new() };
         cluster.add(kinds).await;
         cluster
@@ -94,6 +104,18 @@ impl Cluster {
     pub(crate) async fn start_again(&mut self, index: usize) {
         self.workers[index].start_again().await.unwrap();
         self.alive[index] = true;
+    }
+
+    /// The same with several at a time.
+    pub(crate) async fn start_all_again(&mut self, which: &[usize]) {
+        let stopped = self.workers.iter_mut().enumerate().filter(|(index, _)| which.contains(index));
+        let started = futures_util::future::join_all(stopped.map(|(_, worker)| worker.start_again())).await;
+        for outcome in started {
+            outcome.unwrap();
+        }
+        for index in which {
+            self.alive[*index] = true;
+        }
     }
 
     /// The workers that should be members.

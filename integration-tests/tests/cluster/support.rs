@@ -28,11 +28,6 @@ pub(crate) fn millis_now() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// The topics of the shared Kafka.
-pub(crate) fn topics() -> Topics {
-    Topics::new(&Servers::shared().kafka.bootstrap).unwrap()
-}
-
 /// A fresh database in the shared Postgres with an empty table `t`, and a client in it.
 pub(crate) async fn database(name: &str) -> (PostgresAddress, Client) {
     let address = Servers::shared().postgres.create_database(name).await.unwrap();

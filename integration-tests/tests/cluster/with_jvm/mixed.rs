@@ -12,7 +12,7 @@ use crate::sources::{Sources, arrived};
 use crate::support::{ARRIVAL, file_sink, file_source, sink_files, source_file, wait_records};
 
 /// How long the group has to stay as it is to count as settled.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(2);
 /// The rounds that the group may need after something happened to it: with KIP-415 one that revokes and one that assigns, and
 /// one more of each when members come one after the other.
 const ROUNDS_MAX: i32 = 8;
@@ -28,6 +28,7 @@ struct Mix {
     sources: Sources,
     sink: String,
     generation: i32,
+    began: Instant,
 }
 
 impl Mix {
@@ -55,7 +56,8 @@ impl Mix {
         self.generation = rest.generation.number;
         let leader = self.cluster.at(rest.generation.leader_url());
         let kind = self.cluster.workers[leader].setup().kind;
-        println!("{what}: {rounds} rounds, {kind:?} leads, {}", rest.generation.protocol);
+        let since = self.began.elapsed().as_secs();
+        println!("{since} s: {what}: {rounds} rounds, {kind:?} leads, {}", rest.generation.protocol);
         assert!(rounds <= rounds_max, "{what}: {rounds} rounds");
         rest
     }
@@ -86,6 +88,7 @@ impl Mix {
 #[tokio::test(flavor = "multi_thread")]
 async fn jvm_workers_and_ours_share_a_group() {
     let _pass = gate::enter(gate::Kind::Heavy).await;
+    let began = Instant::now();
     let cluster = Cluster::start("mixed", &[Kind::Jvm; 2], |setup| setup.for_either().unwrap()).await;
     let sources = Sources::create(&cluster, SOURCES).await;
     let sink = format!("{}_k", cluster.name);
@@ -93,7 +96,7 @@ async fn jvm_workers_and_ours_share_a_group() {
     config["tasks.max"] = json!(SOURCES.to_string());
     cluster.any().api().create(&sink, &config).await.unwrap();
     let generation = cluster.generations().last().unwrap().number;
-    let mut mix = Mix { cluster, sources, sink, generation };
+    let mut mix = Mix { cluster, sources, sink, generation, began };
     mix.cluster.add(&[Kind::Tidegate; 2]).await;
     mix.settled("two of ours have joined").await;
     assert_eq!(mix.leads(), Kind::Jvm);
@@ -110,9 +113,7 @@ async fn jvm_workers_and_ours_share_a_group() {
     other_protocols(&mut mix).await;
 
     // Back again, under a leader of ours.
-    for worker in [victim, other] {
-        mix.cluster.start_again(worker).await;
-    }
+    mix.cluster.start_all_again(&[victim, other]).await;
     mix.settled("both JVM workers are back").await;
     assert_eq!(mix.leads(), Kind::Tidegate);
     every_worker_answers(&mut mix, "requests under a leader of ours").await;
@@ -135,15 +136,12 @@ async fn other_protocols(mix: &mut Mix) {
     }
 }
 
-/// Every kind of request, sent to each of the workers, does what it should, whoever has to do it in the end.
+/// Every kind of request, sent to each of the workers at the same time, does what it should, whoever has to do it in the end.
 async fn every_worker_answers(mix: &mut Mix, what: &str) {
     let workers: Vec<usize> = mix.cluster.living().collect();
+    futures_util::future::join_all(workers.iter().map(|worker| life_of_a_connector(mix, *worker))).await;
     for worker in &workers {
-        let worker = *worker;
-        let began = Instant::now();
-        life_of_a_connector(mix, worker).await;
-        log_levels(mix, worker).await;
-        println!("{} answered everything within {:?}", mix.cluster.name_of(worker), began.elapsed());
+        log_levels(mix, *worker).await;
     }
     let rounds = ROUNDS_OF_A_LIFE_MAX * i32::try_from(workers.len()).unwrap();
     mix.settled_within(rounds, what).await;

@@ -94,6 +94,7 @@ fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
         ("reconnect.backoff.ms", "50"),
         ("reconnect.backoff.max.ms", "1000"),
         ("socket.keepalive.enable", "true"),
+        ("socket.timeout.ms", "30000"),
         ("log.connection.close", "false"),
     ];
     let own: &[(&'static str, &str)] = match kind {
@@ -178,6 +179,11 @@ fn find(kind: ClientKind, key: &str) -> Option<&'static Rule> {
     })
 }
 
+/// Java's default of `request.timeout.ms`.
+const REQUEST_TIMEOUT_MS: i64 = 30_000;
+/// What librdkafka allows for `socket.timeout.ms`.
+const SOCKET_TIMEOUT_MS: (i64, i64) = (10, 300_000);
+
 /// What follows from several producer properties together.
 fn settle_producer(props: &ClientProps, out: &mut Translated) {
     let is = |name: &str, value: &str| props.get(name).is_some_and(|given| given.trim().eq_ignore_ascii_case(value));
@@ -190,6 +196,10 @@ fn settle_producer(props: &ClientProps, out: &mut Translated) {
         // Both demand it and both call anything else a configuration error, but Java keeps order with up to five.
         out.settings.entry("max.in.flight.requests.per.connection").or_insert_with(|| "5".to_owned());
     }
+    // Java's one limit is two in librdkafka: what the broker is told, and how long an answer is waited for. Without the second
+    // a connection that died unnoticed would be noticed after a minute.
+    let asked = out.settings.get("request.timeout.ms").and_then(|ms| ms.parse::<i64>().ok());
+    let mut wait = asked.unwrap_or(REQUEST_TIMEOUT_MS).clamp(SOCKET_TIMEOUT_MS.0, SOCKET_TIMEOUT_MS.1);
     if props.contains_key("transactional.id") {
         // librdkafka wants the delivery time-out within the transaction's.
         let limit = out.settings.get("transaction.timeout.ms").and_then(|ms| ms.parse::<i64>().ok()).unwrap_or(60_000);
@@ -198,7 +208,10 @@ fn settle_producer(props: &ClientProps, out: &mut Translated) {
         {
             *timeout = limit.to_string();
         }
+        // It wants the answer's, too, and 100 ms earlier.
+        wait = wait.min(limit - 100).max(SOCKET_TIMEOUT_MS.0);
     }
+    out.settings.insert("socket.timeout.ms", wait.to_string());
     if let Some(codec) = out.settings.get("compression.type")
         && let Some(level) = props.get(&format!("compression.{codec}.level"))
     {
