@@ -1,6 +1,7 @@
 //! Transforms and predicates: those of Apache Kafka Connect, and those of Debezium that pipelines use most.
 
 mod cast;
+mod debezium;
 mod decimals;
 mod extract_field;
 mod fields;
@@ -39,6 +40,7 @@ pub fn plugins() -> Vec<Plugin> {
         header::insert_plugin(),
     ];
     plugins.extend(cast::plugins());
+    plugins.extend(debezium::plugins());
     plugins.extend(extract_field::plugins());
     plugins.extend(flatten::plugins());
     plugins.extend(header::from_plugins());

@@ -17,10 +17,18 @@ fn long(value: i64) -> i32 {
     (value ^ ((value as u64) >> 32) as i64) as i32
 }
 
-/// `Object.hashCode` of a value, as far as it does not depend on identity.
+/// `Object.hashCode` of a value, as far as it does not depend on identity. Bytes are those of a `ByteBuffer`.
+pub fn code(value: &Value) -> i32 {
+    self::value(value)
+}
+
 fn value(value: &Value) -> i32 {
     match value {
-        Value::Null | Value::Struct(_) | Value::Bytes(_) => 0,
+        Value::Null | Value::Struct(_) => 0,
+        Value::Bytes(bytes) => {
+            let add = |hash: i32, byte: &u8| hash.wrapping_mul(31).wrapping_add(i32::from(*byte as i8));
+            bytes.iter().rev().fold(1, add)
+        }
         Value::Bool(value) => {
             if *value {
                 1231
