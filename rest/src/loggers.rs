@@ -56,6 +56,15 @@ impl LogLevels {
     }
 }
 
+/// What the names of connectors' levels begin with, which the JVM does not have.
+const CONNECTOR: &str = "connector.";
+
+/// Whether a change of one logger's level changes that of another known one. Names are compared as text, not by their dotted
+/// parts, because the JVM worker does so; names of connectors are whole.
+fn reaches(name: &str, known: &str) -> bool {
+    if name == ROOT || name.starts_with(CONNECTOR) { known == name } else { known.starts_with(name) }
+}
+
 impl Loggers for LogLevels {
     fn all(&self) -> BTreeMap<String, LoggerLevel> {
         self.levels.lock().clone()
@@ -68,10 +77,9 @@ impl Loggers for LogLevels {
     fn set(&self, name: &str, level: &'static str) -> Vec<String> {
         let mut levels = self.levels.lock();
         let new = LoggerLevel { level, last_modified: Some((self.now_ms)()) };
-        // Names are compared as text, not by their dotted parts, because the JVM worker does so.
         let mut changed: Vec<String> = levels
             .iter()
-            .filter(|(known, old)| name != ROOT && known.starts_with(name) && old.level != level)
+            .filter(|(known, old)| reaches(name, known) && old.level != level)
             .map(|(known, _)| known.clone())
             .collect();
         if levels.get(name).is_none_or(|old| old.level != level) && !changed.iter().any(|known| known == name) {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(tidegate::run(args.mode, logging)) {
+    match runtime.block_on(tidegate::run(args.mode, &logging)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", tidegate::run::one_line(&error));
