@@ -1,20 +1,22 @@
-//! Listening: binds the listeners and serves the routes until told to stop.
+//! Listening: binds the listeners, and serves the routes until told to stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use connect_cluster::Herd;
+use connect_config::worker::Listener;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::forward::Forwarder;
+use crate::guard::Guard;
 use crate::loggers::Loggers;
 use crate::routes::{self, App, Table};
-use crate::settings::{AdminListeners, RestSettings};
-use crate::{cors, headers, uri};
+use crate::settings::{AdminListeners, Bind, RestSettings};
+use crate::{connections, cors, headers, limits};
 
 /// Why the API can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +29,63 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
-    /// The client for other workers could not be made.
-    #[error("cannot make the HTTP client for requests between workers")]
-    Client(#[from] reqwest::Error),
+}
+
+/// Listeners that are open; nobody is answered yet.
+#[derive(Debug)]
+pub struct Listeners {
+    main: Vec<Open>,
+    admin: Vec<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    socket: TcpListener,
+    bind: Bind,
+    address: SocketAddr,
+}
+
+impl Listeners {
+    /// Opens the listeners of the main API and of the admin endpoints.
+    ///
+    /// # Errors
+    /// When one can't be opened.
+    pub async fn bind(settings: &RestSettings) -> Result<Self, ServeError> {
+        let admin = match &settings.admin_listeners {
+            AdminListeners::Own(binds) => open_all(binds).await?,
+            AdminListeners::Main | AdminListeners::Disabled => Vec::new(),
+        };
+        Ok(Self { main: open_all(&settings.listeners).await?, admin })
+    }
+
+    /// The listeners of the main API with the ports that they really got.
+    pub fn main(&self) -> Vec<Listener> {
+        let bound = |open: &Open| Listener { port: open.address.port(), ..open.bind.listener.clone() };
+        self.main.iter().map(bound).collect()
+    }
+}
+
+async fn open_all(binds: &[Bind]) -> Result<Vec<Open>, ServeError> {
+    let mut opened = Vec::with_capacity(binds.len());
+    for bind in binds {
+        let Listener { scheme, host, port } = &bind.listener;
+        let failed = |source| ServeError::Bind {
+            address: format!("{scheme}://{}:{port}", host.as_deref().unwrap_or_default()),
+            source,
+        };
+        let socket = connections::bind(host.as_deref(), *port).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        tracing::info!(%address, %scheme, "REST API listening");
+        opened.push(Open { socket, bind: bind.clone(), address });
+    }
+    Ok(opened)
 }
 
 /// A served API.
 #[derive(Debug)]
 pub struct RestServer {
     addresses: Vec<SocketAddr>,
+    admin_addresses: Vec<SocketAddr>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -43,6 +93,11 @@ impl RestServer {
     /// The addresses of the main listeners, with the ports that were really bound.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses of the listeners that the admin endpoints have for themselves.
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        &self.admin_addresses
     }
 
     /// Waits until every server has ended, which they do once the token given to [`serve`] is cancelled and the
@@ -56,17 +111,21 @@ impl RestServer {
     }
 }
 
-/// Binds all listeners, then serves them until `cancel` is cancelled.
-pub async fn serve(
+/// Serves open listeners until `cancel` is cancelled. `peers` sends requests on to other workers, see
+/// [`crate::peer_client`].
+pub fn serve(
+    listeners: Listeners,
     settings: &RestSettings,
     herd: Arc<dyn Herd>,
     loggers: Arc<dyn Loggers>,
-    cancel: CancellationToken,
-) -> Result<RestServer, ServeError> {
+    peers: reqwest::Client,
+    cancel: &CancellationToken,
+) -> RestServer {
     let app = App {
         herd,
         loggers,
-        forwarder: Forwarder::new()?,
+        forwarder: Forwarder::new(peers),
+        metrics: settings.metrics.clone(),
         topic_tracking: settings.topic_tracking,
         topic_tracking_reset: settings.topic_tracking_reset,
     };
@@ -74,50 +133,42 @@ pub async fn serve(
         AdminListeners::Main => routes::main().merge(routes::admin()),
         AdminListeners::Disabled | AdminListeners::Own(_) => routes::main(),
     };
-    let mut server = RestServer { addresses: Vec::new(), servers: Vec::new() };
-    let main = router(main, app.clone(), settings);
-    for listener in &settings.listeners {
-        let (address, task) = listen(listener, main.clone(), cancel.clone()).await?;
-        server.addresses.push(address);
-        server.servers.push(task);
+    let addresses = |open: &[Open]| open.iter().map(|open| open.address).collect();
+    let mut server = RestServer {
+        addresses: addresses(&listeners.main),
+        admin_addresses: addresses(&listeners.admin),
+        servers: Vec::new(),
+    };
+    let max = settings.limits.max_connections;
+    let main = main_router(main, app.clone(), settings);
+    let admin = router(routes::admin_alone(), app, settings, None);
+    for (open, router) in listeners
+        .main
+        .into_iter()
+        .map(|open| (open, main.clone()))
+        .chain(listeners.admin.into_iter().map(|open| (open, admin.clone())))
+    {
+        let served = connections::serve(open.socket, open.bind.tls, max, router, cancel.clone());
+        server.servers.push(tokio::spawn(served));
     }
-    if let AdminListeners::Own(listeners) = &settings.admin_listeners {
-        let admin = router(routes::admin(), app, settings);
-        for listener in listeners {
-            let (_, task) = listen(listener, admin.clone(), cancel.clone()).await?;
-            server.servers.push(task);
-        }
-    }
-    Ok(server)
+    server
 }
 
-fn router(table: Table, app: App, settings: &RestSettings) -> Router {
-    let mut router = table.into_router(app).layer(from_fn(uri::refuse_ambiguous));
-    if let Some(cors) = &settings.cors {
-        router = router.layer(from_fn_with_state(Arc::new(cors.clone()), cors::apply));
-    }
+/// Routes with what concerns every listener.
+fn router(table: Table, app: App, settings: &RestSettings, auth: Option<Arc<crate::BasicAuth>>) -> Router {
+    let guard = Guard { auth, max_body: settings.limits.max_body };
+    table.into_router(app).layer(Extension(guard)).layer(from_fn(limits::heads))
+}
+
+/// Routes with what concerns the main listeners only.
+fn main_router(table: Table, app: App, settings: &RestSettings) -> Router {
+    let mut router = router(table, app, settings, settings.auth.clone());
     if !settings.response_headers.is_empty() {
         let rules: Arc<[_]> = settings.response_headers.clone().into();
         router = router.layer(from_fn_with_state(rules, headers::apply));
     }
+    if let Some(cors) = &settings.cors {
+        router = router.layer(from_fn_with_state(Arc::new(cors.clone()), cors::apply));
+    }
     router
-}
-
-async fn listen(
-    address: &str,
-    router: Router,
-    cancel: CancellationToken,
-) -> Result<(SocketAddr, JoinHandle<()>), ServeError> {
-    let failed = |source| ServeError::Bind { address: address.to_owned(), source };
-    let wildcard = address.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
-    let listener = TcpListener::bind(wildcard.as_deref().unwrap_or(address)).await.map_err(failed)?;
-    let local = listener.local_addr().map_err(failed)?;
-    tracing::info!(address = %local, "REST API listening");
-    let task = tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the REST listener failed");
-        }
-    });
-    Ok((local, task))
 }

@@ -1,11 +1,13 @@
 //! Addresses to listen on, and the address that other workers are told (`RestServer`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::parse::ConfigError;
+use crate::embed::without_prefix;
+use crate::parse::{ConfigError, Props};
 use crate::worker::rest::RestConfig;
 
 /// What a listener speaks.
@@ -75,21 +77,19 @@ impl RestConfig {
 
     /// The URL that other workers are told, with a slash at the end. `bound` are the listeners with the ports that
     /// they really got, `local` is this machine's own name or address, used where nothing else is given.
-    pub fn advertised_url(&self, bound: &[Listener], local: &str) -> Result<String, ConfigError> {
-        let scheme = match self.advertised_listener.as_deref().map(str::to_lowercase).as_deref() {
-            Some("http") => Scheme::Http,
-            Some("https") => Scheme::Https,
-            Some(other) => {
-                return Err(ConfigError::invalid(
-                    "rest.advertised.listener",
-                    other,
-                    "Listener protocol must be either \"http\" or \"https\".",
-                ));
+    ///
+    /// The first listener of the advertised protocol gives host and port; where there is none, the port is that of the
+    /// first listener, as the JVM has it. The protocol is not checked, because the JVM does not.
+    pub fn advertised_url(&self, bound: &[Listener], local: &str) -> String {
+        let scheme = match &self.advertised_listener {
+            Some(given) => given.to_lowercase(),
+            None if bound.is_empty() || bound.iter().any(|listener| listener.scheme == Scheme::Http) => {
+                Scheme::Http.to_string()
             }
-            None if bound.is_empty() || bound.iter().any(|listener| listener.scheme == Scheme::Http) => Scheme::Http,
-            None => Scheme::Https,
+            None => Scheme::Https.to_string(),
         };
-        let listener = bound.iter().find(|listener| listener.scheme == scheme);
+        let fits = |listener: &&Listener| listener.scheme.to_string() == scheme;
+        let listener = bound.iter().find(fits).or(bound.first());
         let anywhere = |host: &&str| !matches!(*host, "0.0.0.0" | "::");
         let own_host = listener.and_then(|listener| listener.host.as_deref()).filter(anywhere);
         let given = self.advertised_host.as_deref().filter(|host| !host.is_empty());
@@ -97,17 +97,29 @@ impl RestConfig {
         let given_port = self.advertised_port.and_then(|port| u16::try_from(port).ok());
         let port = given_port.or(listener.map(|listener| listener.port));
         let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-        Ok(match port {
+        match port {
             Some(port) => format!("{scheme}://{host}:{port}/"),
             None => format!("{scheme}://{host}/"),
-        })
+        }
     }
+}
+
+/// The prefix of TLS settings for `listeners`, and for requests to other workers.
+pub const LISTENERS_HTTPS: &str = "listeners.https.";
+/// The prefix of TLS settings for `admin.listeners`.
+pub const ADMIN_LISTENERS_HTTPS: &str = "admin.listeners.https.";
+
+/// The settings that count for a prefix (`AbstractConfig.valuesWithPrefixAllOrNothing`): as soon as one key has the
+/// prefix, only those that have it, without it; else all that have none. A null is left out.
+pub fn all_or_nothing(originals: &Props, prefix: &str) -> BTreeMap<String, String> {
+    let values = |props: Props| props.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let prefixed = without_prefix(originals, prefix);
+    if prefixed.is_empty() { values(originals.clone()) } else { values(prefixed) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::Props;
 
     fn rest(entries: &[(&str, &str)]) -> RestConfig {
         let props: Props = entries.iter().map(|(k, v)| ((*k).to_owned(), Some((*v).to_owned()))).collect();
@@ -128,11 +140,31 @@ mod tests {
     #[test]
     fn the_advertised_address_is_the_given_one_then_the_listeners_then_our_own() {
         let bound = [Listener { scheme: Scheme::Http, host: None, port: 8083 }];
-        assert_eq!(rest(&[]).advertised_url(&bound, "me").as_deref(), Ok("http://me:8083/"));
+        assert_eq!(rest(&[]).advertised_url(&bound, "me"), "http://me:8083/");
         let hosted = [Listener { host: Some("h".into()), ..bound[0].clone() }];
-        assert_eq!(rest(&[]).advertised_url(&hosted, "me").as_deref(), Ok("http://h:8083/"));
+        assert_eq!(rest(&[]).advertised_url(&hosted, "me"), "http://h:8083/");
         let given = rest(&[("rest.advertised.host.name", "w1"), ("rest.advertised.port", "80")]);
-        assert_eq!(given.advertised_url(&hosted, "me").as_deref(), Ok("http://w1:80/"));
-        assert!(rest(&[("rest.advertised.listener", "x")]).advertised_url(&hosted, "me").is_err());
+        assert_eq!(given.advertised_url(&hosted, "me"), "http://w1:80/");
+        let https = Listener { scheme: Scheme::Https, host: Some("s".into()), port: 8443 };
+        let both = [https.clone(), hosted[0].clone()];
+        assert_eq!(rest(&[]).advertised_url(&both, "me"), "http://h:8083/");
+        assert_eq!(rest(&[("rest.advertised.listener", "HTTPS")]).advertised_url(&both, "me"), "https://s:8443/");
+        assert_eq!(rest(&[]).advertised_url(&[https], "me"), "https://s:8443/");
+        // What is asked for does not exist: the JVM tells others all the same.
+        assert_eq!(rest(&[("rest.advertised.listener", "https")]).advertised_url(&hosted, "me"), "https://h:8083/");
+    }
+
+    #[test]
+    fn one_key_with_the_prefix_hides_all_keys_without_it() {
+        let props = |entries: &[(&str, &str)]| -> Props {
+            entries.iter().map(|(k, v)| ((*k).to_owned(), Some((*v).to_owned()))).collect()
+        };
+        let plain = [("ssl.keystore.location", "a"), ("ssl.key.password", "b")];
+        let found = all_or_nothing(&props(&plain), LISTENERS_HTTPS);
+        assert_eq!((found.get("ssl.keystore.location").map(String::as_str), found.len()), (Some("a"), 2));
+        let mixed = [plain[0], plain[1], ("listeners.https.ssl.keystore.location", "c")];
+        let found = all_or_nothing(&props(&mixed), LISTENERS_HTTPS);
+        assert_eq!((found.get("ssl.keystore.location").map(String::as_str), found.len()), (Some("c"), 1));
+        assert_eq!(all_or_nothing(&props(&mixed), ADMIN_LISTENERS_HTTPS).len(), 3);
     }
 }

@@ -10,17 +10,17 @@ crate::config! {
         "ssl.protocol" => protocol: String = "TLSv1.3" { importance(Medium) },
         /// Accepted and not used: there is one implementation of TLS.
         "ssl.provider" => provider: Option<String> = NULL { importance(Medium) },
-        /// Cipher suites to offer; all secure ones when it is not given.
+        /// Cipher suites to offer, by Java's names; all secure ones when it is not given.
         "ssl.cipher.suites" => cipher_suites: Option<Vec<String>> = NULL { importance(Low) },
-        /// Versions of TLS that may be used.
+        /// Versions of TLS that may be used; those before TLSv1.2 are not offered.
         "ssl.enabled.protocols" => enabled_protocols: Vec<String> = "TLSv1.2,TLSv1.3" { importance(Medium) },
-        /// Format of the key store: "PEM" or "PKCS12".
+        /// Format of the key store: "PEM", "PKCS12" or "JKS". What a file is shows its content.
         "ssl.keystore.type" => keystore_type: String = "JKS" { importance(Medium) },
         /// File of the key store.
         "ssl.keystore.location" => keystore_location: Option<String> = NULL { importance(High) },
         /// Password of the key store.
         "ssl.keystore.password" => keystore_password: Option<Secret> = NULL { importance(High) },
-        /// Password of the private key.
+        /// Password of the private key. Not given: that of the key store.
         "ssl.key.password" => key_password: Option<Secret> = NULL { importance(High) },
         /// Private key in PEM, in place of a key store.
         "ssl.keystore.key" => keystore_key: Option<Secret> = NULL { importance(High) },
@@ -28,9 +28,9 @@ crate::config! {
         "ssl.keystore.certificate.chain" => certificate_chain: Option<Secret> = NULL { importance(High) },
         /// Trusted certificates in PEM, in place of a trust store.
         "ssl.truststore.certificates" => truststore_certificates: Option<Secret> = NULL { importance(High) },
-        /// Format of the trust store: "PEM" or "PKCS12".
+        /// Format of the trust store: "PEM", "PKCS12" or "JKS".
         "ssl.truststore.type" => truststore_type: String = "JKS" { importance(Medium) },
-        /// File of the trust store.
+        /// File of the trust store. Not given: the system's certificates are trusted, by the REST API those of the key store.
         "ssl.truststore.location" => truststore_location: Option<String> = NULL { importance(High) },
         /// Password of the trust store.
         "ssl.truststore.password" => truststore_password: Option<Secret> = NULL { importance(High) },

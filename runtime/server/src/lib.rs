@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod connectors;
+mod java_options;
 pub mod logging;
 pub mod rest;
 pub mod run;

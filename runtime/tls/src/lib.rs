@@ -1,4 +1,5 @@
-//! TLS as the properties of Java clients and servers describe it (`SslConfigs`), made into rustls configurations.
+//! Security as Java's properties and files describe it: TLS (`SslConfigs`), made into rustls configurations, and login
+//! configurations (JAAS).
 //!
 //! [`TlsSettings`] are read from `ssl.*` properties; [`TlsSettings::client_config`] and [`TlsSettings::server_config`]
 //! make configurations of them. Stores are read in PEM, PKCS12 and JKS; which one a file is shows its content, because
@@ -10,6 +11,7 @@
 
 mod error;
 mod identity;
+mod jaas;
 mod jks;
 mod pem;
 mod settings;
@@ -19,6 +21,7 @@ mod trust;
 
 pub use error::TlsError;
 pub use identity::Identity;
+pub use jaas::{JaasModule, LoginFlag, parse_jaas, parse_login_file};
 pub use pem::{certificates_pem, read_certificates};
 pub use settings::{ClientAuth, KeySettings, TlsSettings, TrustSettings};
 pub use store::read_identity;

@@ -3,14 +3,13 @@
 //! Read once from the properties (files included) and used twice: for librdkafka's settings and for our own connections.
 //! Nothing in here implements `Debug` with secrets.
 
-mod jaas;
 
 use connect_tls::{Identity, TlsError, TlsSettings};
 use rustls::pki_types::CertificateDer;
 
 use crate::{ClientProps, Error, ErrorKind, Result};
 
-pub use jaas::{JaasModule, parse_jaas};
+pub use connect_tls::{JaasModule, parse_jaas};
 
 /// `security.protocol`, taken apart.
 #[derive(Clone, Default)]

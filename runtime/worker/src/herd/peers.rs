@@ -49,14 +49,11 @@ pub struct HttpPeers {
     algorithm: String,
 }
 
-/// The JVM worker's limit for requests between workers.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(90);
-
 impl HttpPeers {
-    /// Makes the client.
-    pub fn new(algorithm: String) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { client, algorithm })
+    /// Sends with this client, which knows how to reach the other workers, and signs with
+    /// `inter.worker.signature.algorithm`.
+    pub fn new(client: reqwest::Client, algorithm: String) -> Self {
+        Self { client, algorithm }
     }
 
     /// Sends a request, signed when there is a key; anything but success is an error.

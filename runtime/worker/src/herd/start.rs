@@ -46,9 +46,6 @@ pub enum StartError {
     /// The offsets file.
     #[error(transparent)]
     Offsets(#[from] connect_api::Error),
-    /// The client for requests to other workers.
-    #[error("failed to make the HTTP client for requests between workers")]
-    Http(#[from] reqwest::Error),
 }
 
 impl StartError {
@@ -71,6 +68,8 @@ pub struct Startup {
 }
 
 /// A worker that has started: its topics are read, and it joins its group.
+    /// The client for requests to other workers.
+    pub peers: reqwest::Client,
 pub struct Running {
     pub worker: Arc<Worker>,
     pub units: Arc<WorkerUnits>,
@@ -151,7 +150,7 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
         config_log: Arc::new(KafkaLog(config_log)),
         status_log: Arc::new(KafkaLog(status_log)),
         group,
-        peers: Arc::new(HttpPeers::new(config.protocol.signature_algorithm.clone())?),
+        peers: Arc::new(HttpPeers::new(startup.peers.clone(), config.protocol.signature_algorithm.clone())),
         offsets: Arc::new(OffsetStore::new(table, Arc::clone(&offset_log) as Arc<dyn OffsetLog>)),
         herder: distributed_herder(config, &startup, &parts.cluster_id),
         mode: WorkerMode::Distributed {

@@ -1,18 +1,34 @@
-//! The login configuration in `sasl.jaas.config`: `class flag name=value ... ;`.
+//! Login configurations of Java (JAAS): modules in `sasl.jaas.config`, and files of named entries.
 //!
-//! Follows Kafka's `JaasConfig`, which splits with Java's `StreamTokenizer`: text in double or single quotes with backslash
-//! escapes, bare words, comments in `//` and `/* */`.
+//! A module is `class flag name=value ... ;` (Kafka's `JaasConfig`), an entry of a file `Name { modules };`
+//! (`sun.security.provider.ConfigFile`). Both split with Java's `StreamTokenizer`: text in double or single quotes with
+//! backslash escapes, bare words, comments in `//` and `/* */`.
 
 use indexmap::IndexMap;
 
-/// One login module.
+/// How much a module's outcome counts (`AppConfigurationEntry.LoginModuleControlFlag`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFlag {
+    Required,
+    Requisite,
+    Sufficient,
+    Optional,
+}
+
+/// One login module. Its options hold passwords, so it is not printed.
 #[derive(Clone)]
 pub struct JaasModule {
     pub class: String,
+    pub flag: LoginFlag,
     pub options: IndexMap<String, String>,
 }
 
+type Peekable<'a> = std::iter::Peekable<Tokens<'a>>;
+
 /// Reads all login modules of a JAAS text. The error never repeats the text, which holds passwords.
+///
+/// # Errors
+/// What is wrong with the text.
 pub fn parse_jaas(text: &str) -> Result<Vec<JaasModule>, &'static str> {
     let mut tokens = Tokens { rest: text }.peekable();
     let mut modules = Vec::new();
@@ -22,18 +38,45 @@ pub fn parse_jaas(text: &str) -> Result<Vec<JaasModule>, &'static str> {
     if modules.is_empty() { Err("it names no login module") } else { Ok(modules) }
 }
 
-fn module(tokens: &mut std::iter::Peekable<Tokens<'_>>) -> Result<JaasModule, &'static str> {
+/// Reads the entries of a login configuration file. The error never repeats the text.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_login_file(text: &str) -> Result<IndexMap<String, Vec<JaasModule>>, &'static str> {
+    let mut tokens = Tokens { rest: text }.peekable();
+    let mut entries = IndexMap::new();
+    while let Some(first) = tokens.next().transpose()? {
+        let (Token::Word(name), Some(Token::Sign('{'))) = (first, tokens.next().transpose()?) else {
+            return Err("an entry must look like Name { modules };");
+        };
+        let mut modules = Vec::new();
+        while !matches!(tokens.peek(), Some(Ok(Token::Sign('}')))) {
+            modules.push(module(&mut tokens)?);
+        }
+        tokens.next();
+        if !matches!(tokens.next().transpose()?, Some(Token::Sign(';'))) {
+            return Err("an entry must end with };");
+        }
+        if entries.insert(name, modules).is_some() {
+            return Err("two entries have the same name");
+        }
+    }
+    Ok(entries)
+}
+
+fn module(tokens: &mut Peekable<'_>) -> Result<JaasModule, &'static str> {
     let Some(Token::Word(class)) = tokens.next().transpose()? else {
         return Err("a login module must start with its class");
     };
-    match tokens.next().transpose()? {
-        Some(Token::Word(flag)) if is_flag(&flag) => {}
-        _ => return Err("after the class there must be one of required, requisite, sufficient, optional"),
-    }
+    let flag = match tokens.next().transpose()? {
+        Some(Token::Word(word)) => flag(&word),
+        _ => None,
+    };
+    let flag = flag.ok_or("after the class there must be one of required, requisite, sufficient, optional")?;
     let mut options = IndexMap::new();
     loop {
         match tokens.next().transpose()? {
-            Some(Token::Sign(';')) => return Ok(JaasModule { class, options }),
+            Some(Token::Sign(';')) => return Ok(JaasModule { class, flag, options }),
             Some(Token::Word(name)) => {
                 let (Some(Token::Sign('=')), Some(Token::Word(value))) =
                     (tokens.next().transpose()?, tokens.next().transpose()?)
@@ -48,8 +91,14 @@ fn module(tokens: &mut std::iter::Peekable<Tokens<'_>>) -> Result<JaasModule, &'
     }
 }
 
-fn is_flag(word: &str) -> bool {
-    ["required", "requisite", "sufficient", "optional"].iter().any(|flag| word.eq_ignore_ascii_case(flag))
+fn flag(word: &str) -> Option<LoginFlag> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "required" => LoginFlag::Required,
+        "requisite" => LoginFlag::Requisite,
+        "sufficient" => LoginFlag::Sufficient,
+        "optional" => LoginFlag::Optional,
+        _ => return None,
+    })
 }
 
 enum Token {
@@ -107,12 +156,13 @@ impl Iterator for Tokens<'_> {
         let first = self.rest.chars().next()?;
         match first {
             '"' | '\'' => Some(self.quoted(first)),
-            ';' | '=' => {
+            ';' | '=' | '{' | '}' => {
                 self.rest = self.rest.get(1..).unwrap_or_default();
                 Some(Ok(Token::Sign(first)))
             }
             _ => {
-                let end = self.rest.find(|c: char| c.is_whitespace() || ";=\"'".contains(c)).unwrap_or(self.rest.len());
+                let end =
+                    self.rest.find(|c: char| c.is_whitespace() || ";={}\"'".contains(c)).unwrap_or(self.rest.len());
                 let (word, rest) = self.rest.split_at(end);
                 self.rest = rest;
                 Some(Ok(Token::Word(word.to_owned())))
@@ -161,7 +211,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_file_has_named_entries() {
+        let entries = parse_login_file(
+            "KafkaConnect {\n a.B required\n file=\"/x y\";\n c.D sufficient debug=true; };\n// end\nOther {};",
+        )
+        .unwrap();
+        assert_eq!(entries.keys().collect::<Vec<_>>(), ["KafkaConnect", "Other"]);
+        let modules = &entries["KafkaConnect"];
+        assert_eq!((modules[0].class.as_str(), modules[0].flag), ("a.B", LoginFlag::Required));
+        assert_eq!(modules[0].options["file"], "/x y");
+        assert_eq!(modules[1].flag, LoginFlag::Sufficient);
+        for bad in ["A", "A {", "A { b required; }", "A { b maybe; };", "A {}; A {};", "A { b required;"] {
+            assert!(parse_login_file(bad).is_err(), "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_file_ends_without_panic(text in "[a-z{};=\" ]{0,60}") {
+            let _outcome = parse_login_file(&text);
+        }
+
         #[test]
         fn any_text_ends_without_panic(text in ".{0,60}") {
             let _outcome = parse_jaas(&text);
