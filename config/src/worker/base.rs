@@ -42,9 +42,11 @@ crate::config! {
         /// Names of the providers that resolve "${provider:path:key}", separated by commas. Each has a
         /// "config.providers.<name>.class" and settings under "config.providers.<name>.param.".
         "config.providers" => config_providers: Vec<String> = "" { importance(Low) },
-        /// Which settings of their Kafka clients connectors may override: "All", "None" or "Principal" (the ones that
-        /// say who the client is).
+        /// Which settings of their Kafka clients connectors may override: "All", "None", "Principal" (the ones that
+        /// say who the client is) or "Allowlist" (those in "connector.client.config.override.allowlist").
         "connector.client.config.override.policy" => override_policy: String = "All" { importance(Medium) },
+        /// Names of the client settings that connectors may override under the policy "Allowlist", separated by commas.
+        "connector.client.config.override.allowlist" => override_allowlist: Vec<String> = "" { importance(Medium) },
         /// Whether the worker creates the topics of source connectors that have "topic.creation." settings.
         "topic.creation.enable" => topic_creation: bool = "true" { importance(Low) },
     }

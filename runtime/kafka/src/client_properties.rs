@@ -5,6 +5,9 @@
 //! `consumer.`); admin clients and the worker's own start from all of the worker's properties. Recorded from the JVM in
 //! `clientprops.jsonl`.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use crate::ClientProps;
@@ -67,34 +70,38 @@ pub enum Client<'a> {
 }
 
 /// `connector.client.config.override.policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum OverridePolicy {
     #[default]
     All,
     None,
     /// Only who the connector logs in as: `sasl.jaas.config`, `sasl.mechanism`, `security.protocol`.
     Principal,
+    /// Only the properties listed (KIP-1188).
+    Allowlist(Arc<BTreeSet<String>>),
 }
 
 impl OverridePolicy {
-    fn allows(self, property: &str) -> bool {
+    fn allows(&self, property: &str) -> bool {
         match self {
             Self::All => true,
             Self::None => false,
             Self::Principal => ["sasl.jaas.config", "sasl.mechanism", "security.protocol"].contains(&property),
+            Self::Allowlist(allowed) => allowed.contains(property),
         }
     }
 
-    const fn name(self) -> &'static str {
+    const fn name(&self) -> &'static str {
         match self {
             Self::All => "All",
             Self::None => "None",
             Self::Principal => "Principal",
+            Self::Allowlist(_) => "Allowlist",
         }
     }
 
     /// The JVM's text when this policy does not allow the override of `property` (without its prefix).
-    pub fn refusal(self, property: &str) -> Option<String> {
+    pub fn refusal(&self, property: &str) -> Option<String> {
         let policy = self.name();
         (!self.allows(property)).then(|| {
             format!(
@@ -120,7 +127,7 @@ pub fn client_properties(
     policy: &OverridePolicy,
     kafka_cluster_id: &str,
 ) -> Result<ClientProps, OverrideNotAllowed> {
-    let inputs = Inputs { worker, connector, policy: *policy, kafka_cluster_id };
+    let inputs = Inputs { worker, connector, policy, kafka_cluster_id };
     match client {
         Client::SourceTaskProducer { connector, task } => {
             inputs.task_producer(&format!("connector-producer-{connector}-{task}"))
@@ -170,7 +177,7 @@ fn set(props: &mut ClientProps, name: &str, value: &str) {
 struct Inputs<'a> {
     worker: &'a ClientProps,
     connector: &'a IndexMap<String, String>,
-    policy: OverridePolicy,
+    policy: &'a OverridePolicy,
     kafka_cluster_id: &'a str,
 }
 

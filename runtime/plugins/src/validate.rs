@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use connect_api::{Error, ErrorKind, ExactlyOnce, Plugin, PluginKind, Result, SinkConnector, SourceConnector};
-use connect_config::{ConfigDef, ConfigEntry, Props, Validated, without_prefix};
+use connect_config::{ConfigDef, ConfigEntry, ConfigValue, Props, Type, Validated, java_map, without_prefix};
 
-use crate::enrich::{connector_keys, enrich};
+use crate::enrich::{connector_keys, enrich, versioned_keys};
 use crate::overrides::{ClientOverridePolicy, ClientType};
-use crate::registry::{Lookup, PluginRegistry};
-use crate::versions;
+use crate::registry::{Lookup, PluginRegistry, types};
+use crate::versions::{self, VersionProblem};
 use crate::{ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig};
 
 /// The worker's `exactly.once.source.support`, as far as validation asks.
@@ -93,8 +93,10 @@ pub async fn validate_connector(
     })?;
 
     let asked = props.get("connector.plugin.version").and_then(Option::as_deref);
-    if let Err(problem) = versions::require(plugin.class, asked, plugin.version) {
-        return Ok(wrong_version(registry, context, plugin, props, &problem));
+    match versions::require(plugin.class, asked, plugin.version, 1) {
+        Ok(()) => {}
+        Err(VersionProblem::Malformed(problem)) => return Err(bad_request(problem)),
+        Err(problem) => return Ok(wrong_version(registry, plugin, props, &problem.to_string())),
     }
     let base = match connector {
         Connector::Source(_) => SourceConnectorConfig::full_def(),
@@ -114,15 +116,10 @@ pub async fn validate_connector(
 }
 
 /// Without the right version of the connector nothing but the keys of every connector can be validated.
-fn wrong_version(
-    registry: &PluginRegistry,
-    context: &ValidationContext,
-    plugin: &Plugin,
-    props: &Props,
-    problem: &str,
-) -> Validated {
-    let def = connector_keys(registry, Some(&context.worker), plugin, ConnectorConfig::def().clone());
+fn wrong_version(registry: &PluginRegistry, plugin: &Plugin, props: &Props, problem: &str) -> Validated {
+    let def = versioned_keys(plugin, ConnectorConfig::def().clone());
     let mut common = def.validate_with(props, &|name| registry.is_known_class(name));
+    name_classes(registry, &mut common);
     common.add_error("connector.class", problem);
     common.add_error("connector.plugin.version", problem);
     add_null_errors(&mut common, props);
@@ -145,7 +142,26 @@ fn common_part(
 ) -> Validated {
     let mut def = connector_keys(registry, Some(&context.worker), plugin, base);
     enrich(registry, &mut def, props);
-    def.validate_with(props, &|name| registry.is_known_class(name))
+    let mut common = def.validate_with(props, &|name| registry.is_known_class(name));
+    name_classes(registry, &mut common);
+    common
+}
+
+/// A class that was given by an alias is shown by its name.
+fn name_classes(registry: &PluginRegistry, validated: &mut Validated) {
+    for entry in &mut validated.entries {
+        if !entry.key.as_ref().is_some_and(|key| key.ty == Type::Class) {
+            continue;
+        }
+        let class = entry.value.as_str().and_then(|given| match registry.lookup(given) {
+            Lookup::Found(plugin) => Some(plugin.class),
+            Lookup::WorkerPlugin(class) => Some(class),
+            _ => None,
+        });
+        if let Some(class) = class {
+            entry.value = ConfigValue::Class(class.to_owned());
+        }
+    }
 }
 
 /// The checks that concern several keys, or the kind of the worker.
@@ -159,7 +175,8 @@ fn checked(mut common: Validated, context: &ValidationContext, connector: &Conne
         }
         Connector::Source(source) => {
             if let WorkerMode::Distributed { exactly_once, .. } = &context.mode {
-                check_exactly_once(&mut common, *exactly_once, source.exactly_once(props));
+                let (exact, boundaries) = (source.exactly_once(props), source.defines_transactions(props));
+                check_exactly_once(&mut common, *exactly_once, exact, boundaries);
             }
         }
     }
@@ -224,7 +241,7 @@ fn check_group(common: &mut Validated, worker_group: &str, props: &Props) {
 }
 
 /// A distributed worker refuses what it or the connector can not guarantee (KIP-618).
-fn check_exactly_once(common: &mut Validated, worker: ExactlyOnceSource, connector: ExactlyOnce) {
+fn check_exactly_once(common: &mut Validated, worker: ExactlyOnceSource, connector: ExactlyOnce, boundaries: bool) {
     let is = |common: &Validated, key: &str, wanted: &str| {
         common.entry(key).is_some_and(|entry| {
             entry.errors.is_empty() && entry.value.as_str().is_some_and(|value| value.eq_ignore_ascii_case(wanted))
@@ -240,7 +257,7 @@ fn check_exactly_once(common: &mut Validated, worker: ExactlyOnceSource, connect
             common.add_error("exactly.once.support", message);
         }
     }
-    if is(common, "transaction.boundary", "connector") {
+    if !boundaries && is(common, "transaction.boundary", "connector") {
         common.add_error(
             "transaction.boundary",
             "The connector does not support connector-defined transaction boundaries with the given configuration. \
@@ -305,10 +322,13 @@ fn override_parts(context: &ValidationContext, connector: &Connector, props: &Pr
     let topic_creation = props.keys().any(|key| key.starts_with("topic.creation."));
     let uses = [
         (ClientType::Producer, is_source || has_dlq),
-        (ClientType::Admin, if is_source { topic_creation || separate_offsets } else { has_dlq }),
         (ClientType::Consumer, !is_source || separate_offsets),
+        (ClientType::Admin, if is_source { topic_creation || separate_offsets } else { has_dlq }),
     ];
-    uses.into_iter().filter(|(_, used)| *used).map(|(client, _)| override_part(context.policy, client, props)).collect()
+    uses.into_iter()
+        .filter(|(_, used)| *used)
+        .map(|(client, _)| override_part(&context.policy, client, props))
+        .collect()
 }
 
 /// A source of a distributed worker has clients of its own for offsets when it delivers exactly once or has its own
@@ -319,7 +339,7 @@ fn separate_offsets_clients(context: &ValidationContext, props: &Props) -> bool 
     *exactly_once == ExactlyOnceSource::Enabled || own_topic
 }
 
-fn override_part(policy: ClientOverridePolicy, client: ClientType, props: &Props) -> Result<Validated> {
+fn override_part(policy: &ClientOverridePolicy, client: ClientType, props: &Props) -> Result<Validated> {
     let prefix = client.override_prefix();
     let mut part = Validated::default();
     for (name, given) in client.overrides(props) {
@@ -337,6 +357,7 @@ fn override_part(policy: ClientOverridePolicy, client: ClientType, props: &Props
         }
         part.entries.push(entry);
     }
+    java_map::sort_as_hash_map(&mut part.entries, |entry| entry.name.strip_prefix(prefix).unwrap_or(&entry.name));
     Ok(part)
 }
 
@@ -353,32 +374,51 @@ fn converter_part(
     key: &str,
     kind: &str,
 ) -> Option<Validated> {
-    let class = props.get(key)?.as_deref()?.trim();
+    let class = props.get(key)?.as_deref()?;
     let interface = if kind == "header" { "HeaderConverter" } else { "Converter" };
-    let Lookup::Found(plugin) = registry.lookup(class) else { return None };
+    let faultless = |common: &Validated| common.entry(key).is_some_and(|entry| entry.errors.is_empty());
+    let Lookup::Found(plugin) = registry.lookup(class) else {
+        // With blanks around it the key's own check takes the name, but there is no such class.
+        if faultless(common) && registry.is_known_class(class.trim()) {
+            common.add_error(key, format!("Failed to load class {class}: {class}"));
+        }
+        return None;
+    };
     let fits = match plugin.kind {
         PluginKind::Converter(_, header) => kind != "header" || header.is_some(),
         PluginKind::HeaderConverter(_) => kind == "header",
         _ => false,
     };
-    if !fits || common.entry(key).is_some_and(|entry| !entry.errors.is_empty()) {
+    if !fits || !faultless(common) {
         tracing::debug!(key, class, interface, "the converter's own keys are not validated: the class does not fit");
         return None;
     }
     let prefix = format!("{key}.");
     let version_key = format!("{prefix}plugin.version");
-    let asked = props.get(&version_key).and_then(Option::as_deref);
-    if let Err(problem) = versions::require(plugin.class, asked, plugin.version) {
-        common.add_error(key, problem.clone());
-        common.add_error(&version_key, problem);
+    // A version given as null is refused as such, and nothing is made of the converter.
+    let asked = match props.get(&version_key) {
+        Some(None) => return None,
+        asked => asked.and_then(Option::as_deref),
+    };
+    if let Err(problem) = versions::require(plugin.class, asked, plugin.version, types(plugin).len()) {
+        if matches!(problem, VersionProblem::Missing { .. }) {
+            common.add_error(key, problem.to_string());
+        }
+        common.add_error(&version_key, problem.to_string());
         return None;
     }
     let mut own = without_prefix(props, &prefix);
     own.entry("converter.type".to_owned()).or_insert_with(|| Some(kind.to_owned()));
     let mut part = (plugin.config_def)().validate_with(&own, &|name| registry.is_known_class(name));
-    // Groups of keys only: a definition may have a group that no key is in.
-    part.groups
-        .retain(|group| part.entries.iter().any(|e| e.key.as_ref().is_some_and(|k| k.group.as_ref() == Some(group))));
+    name_classes(registry, &mut part);
+    java_map::sort_as_hash_map(&mut part.entries, |entry| &entry.name);
+    // Groups in the order of the keys that are shown; a definition may have one that no key is in.
+    part.groups.clear();
+    for group in part.entries.iter().filter_map(|entry| entry.key.as_ref()?.group.as_ref()) {
+        if !part.groups.contains(group) {
+            part.groups.push(group.clone());
+        }
+    }
     for entry in &mut part.entries {
         entry.name = format!("{prefix}{}", entry.name);
         if let Some(definition) = &mut entry.key {

@@ -20,10 +20,13 @@ use connect_kafka::{AckSink, Position};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::io::kafka_error;
+use crate::io::kafka_exception;
 
 /// Records that one task may have in flight.
 pub const MAX_IN_FLIGHT: usize = 1 << 17;
+
+/// Tolerated failures that are kept for the log between two flushes of offsets; more are counted only.
+const TOLERATED_ERRORS_MAX: usize = 64;
 
 /// The side of the acknowledgements that the producer's threads see.
 pub struct Ring {
@@ -34,6 +37,8 @@ pub struct Ring {
     /// Failures of single records are as good as acknowledgements (`errors.tolerance=all`).
     tolerant: bool,
     tolerated: AtomicU64,
+    /// Why, of the first few.
+    tolerated_errors: Mutex<Vec<Error>>,
     waiting: AtomicBool,
     wake: Notify,
 }
@@ -48,6 +53,7 @@ impl Ring {
             failure: Mutex::new(None),
             tolerant,
             tolerated: AtomicU64::new(0),
+            tolerated_errors: Mutex::default(),
             waiting: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -56,6 +62,11 @@ impl Ring {
     /// The number of records that may be in flight.
     pub fn capacity(&self) -> u64 {
         self.words.len() as u64 * 64
+    }
+
+    /// Records known to be durable.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire)
     }
 
     fn place(&self, sequence: u64) -> (&AtomicU64, u64) {
@@ -96,9 +107,14 @@ impl AckSink for Ring {
             Err(error) if self.tolerant => {
                 tracing::debug!(error = %error, "ignoring a record that could not be sent (errors.tolerance=all)");
                 self.tolerated.fetch_add(1, Ordering::Relaxed);
+                let mut errors = self.tolerated_errors.lock();
+                if errors.len() < TOLERATED_ERRORS_MAX {
+                    errors.push(kafka_exception(error));
+                }
+                drop(errors);
                 self.acknowledge(token);
             }
-            Err(error) => self.fail(token, kafka_error("failed to send a record", error)),
+            Err(error) => self.fail(token, kafka_exception(error)),
         }
     }
 }
@@ -124,6 +140,11 @@ impl Tracker {
         let ring = Arc::new(Ring::new(capacity, tolerant));
         let sink: Arc<dyn AckSink> = Arc::clone(&ring) as Arc<dyn AckSink>;
         Self { ring, sink, next: 0, prefix: 0, waiting: VecDeque::new(), complete: Vec::new() }
+    }
+
+    /// Where acknowledgements are counted.
+    pub fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring)
     }
 
     /// Where the producer reports outcomes.
@@ -202,6 +223,15 @@ impl Tracker {
         std::mem::take(&mut self.complete)
     }
 
+    /// Takes the newest checkpoint of each source partition, complete or not: for who knows in another way that everything
+    /// sent is durable.
+    pub fn take_all(&mut self) -> Vec<Checkpoint> {
+        for (_, checkpoint) in std::mem::take(&mut self.waiting) {
+            self.keep(checkpoint);
+        }
+        std::mem::take(&mut self.complete)
+    }
+
     /// Gives back checkpoints that could not be stored; newer ones win.
     pub fn give_back(&mut self, checkpoints: Vec<Checkpoint>) {
         for checkpoint in checkpoints {
@@ -237,9 +267,20 @@ impl Tracker {
         self.ring.failure.lock().take().map(|(_, error)| error)
     }
 
-    /// Failures that were tolerated since the last call.
-    pub fn take_tolerated(&self) -> u64 {
-        self.ring.tolerated.swap(0, Ordering::Relaxed)
+    /// Failures that were tolerated since the last call: how many, and the first of them.
+    pub fn take_tolerated(&self) -> (u64, Vec<Error>) {
+        let errors = std::mem::take(&mut *self.ring.tolerated_errors.lock());
+        (self.ring.tolerated.swap(0, Ordering::Relaxed), errors)
+    }
+
+    /// The sequence number of the next record.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// So many records are durable, as of the last [`Self::advance`], with everything before them.
+    pub fn prefix(&self) -> u64 {
+        self.prefix
     }
 
     /// Waits for the next acknowledgement or failure, unless there is nothing to wait for.

@@ -10,7 +10,8 @@ use connect_api::{Error, ErrorKind, Result};
 use crate::acks::Tracker;
 use crate::convert::Headers;
 use crate::failure::Failed;
-use crate::io::{ConsumerRecord, Message, NewTopic, Produce, SendError, Topics, kafka_error};
+use crate::io::{ConsumerRecord, Message, NewTopic, Produce, SendError, Topics, kafka_exception};
+use crate::topic_creation::execution;
 
 /// Letters in flight at once.
 const MAX_LETTERS_IN_FLIGHT: usize = 4096;
@@ -45,7 +46,8 @@ impl DeadLetters {
     ) -> Result<Self> {
         let prepared = async {
             if !topics.exists(&config.topic).await? {
-                tracing::info!(connector = &*connector, topic = config.topic, "creating the dead letter topic");
+                let (connector, topic) = (&*connector, &config.topic);
+                tracing::warn!(connector, task, "Topic {topic} doesn't exist. Will attempt to create topic.");
                 let topic = NewTopic {
                     name: config.topic.clone(),
                     partitions: 1,
@@ -59,7 +61,7 @@ impl DeadLetters {
         prepared.await.map_err(|cause: Error| {
             Error::new(cause.kind(), "Could not initialize dead letter queue with topic=".to_owned() + &config.topic)
                 .class("org.apache.kafka.connect.errors.ConnectException")
-                .caused_by(cause)
+                .caused_by(execution(cause))
         })?;
         let tracker = Tracker::new(MAX_LETTERS_IN_FLIGHT, false);
         Ok(Self { config, producer, tracker, connector, task: task.to_string() })
@@ -68,7 +70,7 @@ impl DeadLetters {
     /// Sends one letter; waits only while the producer has no room.
     pub async fn send(&mut self, raw: &ConsumerRecord, failed: &Failed) -> Result<()> {
         let (partition, offset) = (raw.partition.to_string(), raw.offset.to_string());
-        let (message, trace) = (failed.error.message().to_owned(), failed.error.trace());
+        let (message, trace) = (failed.error.message().to_owned(), failed.error.stack_trace());
         let mut headers: Headers<'_> = raw.headers.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
         if self.config.context_headers {
             let context: [(&str, &str); 10] = [
@@ -107,7 +109,7 @@ impl DeadLetters {
                     return Ok(());
                 }
                 Err(SendError::QueueFull) => self.producer.room().await,
-                Err(SendError::Refused(error)) => return Err(undeliverable(kafka_error(&self.what(), error))),
+                Err(SendError::Refused(error)) => return Err(self.undeliverable(kafka_exception(error))),
             }
         }
     }
@@ -120,19 +122,16 @@ impl DeadLetters {
 
     fn check(&self) -> Result<()> {
         match self.tracker.take_failure() {
-            Some(error) => Err(undeliverable(error)),
+            Some(error) => Err(self.undeliverable(error)),
             None => Ok(()),
         }
     }
 
-    fn what(&self) -> String {
-        format!("Could not produce message to dead letter queue. topic={}", self.config.topic)
+    /// A letter that is lost would be a record that is lost: the task fails instead. (The JVM logs it and goes on.)
+    fn undeliverable(&self, cause: Error) -> Error {
+        let message = format!("Could not produce message to dead letter queue. topic={}", self.config.topic);
+        Error::new(ErrorKind::Unavailable, message)
+            .class("org.apache.kafka.connect.errors.ConnectException")
+            .caused_by(cause)
     }
-}
-
-/// A letter that is lost would be a record that is lost: the task fails instead.
-fn undeliverable(cause: Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "failed to write to the dead letter topic")
-        .class("org.apache.kafka.connect.errors.ConnectException")
-        .caused_by(cause)
 }

@@ -47,11 +47,14 @@ pub trait Consume: Send {
     /// Commits the next offsets to be read, and waits for the answer.
     async fn commit(&mut self, offsets: Vec<(kafka::TopicPartition, i64)>) -> Result<()>;
 
-    /// The committed offsets of partitions.
-    async fn committed(
-        &mut self,
-        partitions: &[kafka::TopicPartition],
-    ) -> Result<Vec<(kafka::TopicPartition, Option<i64>)>>;
+    /// The first offset that will be read of each of these partitions, which were just assigned: what the group has
+    /// committed, else what the reset policy says.
+    async fn starts(&mut self, partitions: &[kafka::TopicPartition]) -> Result<Vec<(kafka::TopicPartition, i64)>>;
+
+    /// What its connections carry, and how far it is behind, where that is measured.
+    fn stats(&self) -> Option<Arc<kafka::ClientStats>> {
+        None
+    }
 
     /// Leaves the group.
     async fn close(self: Box<Self>, timeout: Duration) -> Result<()>;
@@ -60,7 +63,7 @@ pub trait Consume: Send {
 /// Looks at and creates topics, and alters the offsets of groups.
 #[async_trait]
 pub trait Topics: Send + Sync {
-    /// True when the topic exists.
+    /// True when the topic exists. Errors are the Java client's exceptions, here and in [`Self::create`].
     async fn exists(&self, topic: &str) -> Result<bool>;
 
     /// Creates a topic; one that exists already is left as it is.
@@ -93,10 +96,10 @@ pub trait OffsetLog: Send + Sync {
     async fn read_to_end(&self) -> Result<()>;
 }
 
-/// An error of Kafka in the terms of connectors.
-pub fn kafka_error(what: &str, error: kafka::Error) -> Error {
+/// What can be done about an error of Kafka.
+fn kind_of(error: &kafka::Error) -> ErrorKind {
     use connect_kafka::ErrorKind as K;
-    let kind = match error.kind() {
+    match error.kind() {
         K::Config => ErrorKind::Config,
         K::Authentication => ErrorKind::Auth,
         K::Authorization => ErrorKind::Forbidden,
@@ -106,15 +109,37 @@ pub fn kafka_error(what: &str, error: kafka::Error) -> Error {
         K::TooLarge => ErrorKind::Data,
         K::GroupState | K::AlreadyExists => ErrorKind::Conflict,
         K::Fenced | K::Unsupported | K::Fatal | K::Refused => ErrorKind::Bug,
-    };
-    let class = match error.kind() {
+    }
+}
+
+/// The Java class for an error of Kafka.
+fn class_of(error: &kafka::Error) -> &'static str {
+    use connect_kafka::ErrorKind as K;
+    if let Some(java) = error.java() {
+        return java.class;
+    }
+    match error.kind() {
         K::TooLarge => "org.apache.kafka.common.errors.RecordTooLargeException",
         K::Authorization => "org.apache.kafka.common.errors.AuthorizationException",
         K::Authentication => "org.apache.kafka.common.errors.AuthenticationException",
         K::Timeout => "org.apache.kafka.common.errors.TimeoutException",
-        _ => kind.java_class(),
-    };
-    Error::new(kind, format!("{what}: {error}")).class(class).caused_by(error)
+        _ => kind_of(error).java_class(),
+    }
+}
+
+/// An error of Kafka in the terms of connectors. A wrong client property is told in Java's words alone.
+pub fn kafka_error(what: &str, error: kafka::Error) -> Error {
+    if error.kind() == kafka::ErrorKind::Config && error.java().is_some() {
+        return kafka_exception(error);
+    }
+    Error::new(kind_of(&error), format!("{what}: {error}")).class(class_of(&error)).caused_by(error)
+}
+
+/// An error of Kafka as the exception that the Java client throws, without anything around it: as a cause in traces, and in
+/// dead letters.
+pub fn kafka_exception(error: kafka::Error) -> Error {
+    let message = error.java().map_or_else(|| error.to_string(), |java| java.message.to_string());
+    Error::new(kind_of(&error), message).class(class_of(&error))
 }
 
 #[async_trait]
@@ -150,13 +175,12 @@ impl Consume for kafka::Consumer {
         kafka::Consumer::commit(self, offsets).await.map_err(|e| kafka_error("failed to commit offsets", e))
     }
 
-    async fn committed(
-        &mut self,
-        partitions: &[kafka::TopicPartition],
-    ) -> Result<Vec<(kafka::TopicPartition, Option<i64>)>> {
-        kafka::Consumer::committed(self, partitions, REQUEST_TIMEOUT)
-            .await
-            .map_err(|e| kafka_error("failed to read committed offsets", e))
+    async fn starts(&mut self, partitions: &[kafka::TopicPartition]) -> Result<Vec<(kafka::TopicPartition, i64)>> {
+        kafka::Consumer::starts(self, partitions, REQUEST_TIMEOUT).await.map_err(kafka_exception)
+    }
+
+    fn stats(&self) -> Option<Arc<kafka::ClientStats>> {
+        Some(kafka::Consumer::stats(self))
     }
 
     async fn close(self: Box<Self>, timeout: Duration) -> Result<()> {
@@ -167,16 +191,11 @@ impl Consume for kafka::Consumer {
 #[async_trait]
 impl Topics for kafka::Admin {
     async fn exists(&self, topic: &str) -> Result<bool> {
-        let found = self
-            .describe_topics(&[topic])
-            .await
-            .map_err(|e| kafka_error(&format!("failed to describe topic '{topic}'"), e))?;
-        Ok(found.contains_key(topic))
+        Ok(self.describe_topics(&[topic]).await.map_err(kafka_exception)?.contains_key(topic))
     }
 
     async fn create(&self, topic: NewTopic) -> Result<()> {
-        let what = format!("failed to create topic '{}'", topic.name);
-        self.create_topics_if_missing(&[topic]).await.map(|_created| ()).map_err(|e| kafka_error(&what, e))
+        self.create_topics_if_missing(&[topic]).await.map(|_created| ()).map_err(kafka_exception)
     }
 
     async fn group_offsets(&self, group: &str) -> Result<BTreeMap<kafka::TopicPartition, i64>> {

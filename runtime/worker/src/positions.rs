@@ -9,9 +9,10 @@ use crate::io::ConsumerRecord;
 /// Where a partition stands.
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
-    /// The next offset to be read, once records were put.
+    /// The next offset to be read after everything that is done with; known from the assignment on, unless it could not be
+    /// looked up and nothing was read yet.
     position: Option<i64>,
-    /// What the group has committed.
+    /// What the group has committed, or where reading began when it has committed nothing.
     committed: Option<i64>,
     /// Where reading began in this assignment: set as soon as a record was read, whether it was put or not.
     first: Option<i64>,
@@ -24,14 +25,14 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// These partitions are the task's from now on, with what is committed of them.
-    pub fn assign(&mut self, partitions: &[TopicPartition], committed: Vec<(TopicPartition, Option<i64>)>) {
+    /// These partitions are the task's from now on; reading begins at these positions, as far as they are known.
+    pub fn assign(&mut self, partitions: &[TopicPartition], starts: Vec<(TopicPartition, i64)>) {
         for partition in partitions {
             self.partitions.insert(partition.clone(), Standing::default());
         }
-        for (partition, offset) in committed {
+        for (partition, offset) in starts {
             if let Some(standing) = self.partitions.get_mut(&partition) {
-                standing.committed = offset;
+                (standing.position, standing.committed) = (Some(offset), Some(offset));
             }
         }
     }
@@ -71,13 +72,15 @@ impl Positions {
         }
     }
 
-    /// What may be committed and is not.
-    pub fn uncommitted(&self) -> Vec<(TopicPartition, i64)> {
-        let open = |(partition, standing): (&TopicPartition, &Standing)| {
-            let position = standing.position.filter(|position| Some(*position) != standing.committed)?;
-            Some((partition.clone(), position))
-        };
-        self.partitions.iter().filter_map(open).collect()
+    /// What is to be committed of all partitions, or of some. As the JVM does, the positions of all of them are committed as
+    /// soon as one has moved, also of those without a record; nothing is when none has moved.
+    pub fn uncommitted(&self, of: Option<&[TopicPartition]>) -> Vec<(TopicPartition, i64)> {
+        let asked = |partition: &TopicPartition| of.is_none_or(|some| some.contains(partition));
+        let asked = || self.partitions.iter().filter(|(partition, _)| asked(partition));
+        if asked().all(|(_, standing)| standing.position == standing.committed) {
+            return Vec::new();
+        }
+        asked().filter_map(|(partition, standing)| Some((partition.clone(), standing.position?))).collect()
     }
 
     /// These offsets are committed.
@@ -94,7 +97,7 @@ impl Positions {
     pub fn rewind(&mut self) -> Vec<(TopicPartition, i64)> {
         let mut back = Vec::new();
         for (partition, standing) in &mut self.partitions {
-            standing.position = None;
+            standing.position = standing.committed;
             if let Some(first) = standing.first {
                 back.push((partition.clone(), standing.committed.unwrap_or(first)));
             }
@@ -122,21 +125,40 @@ mod tests {
         }
     }
 
+    fn partition(topic: &Arc<str>) -> TopicPartition {
+        TopicPartition::new(Arc::clone(topic), 0)
+    }
+
     #[test]
     fn a_rewind_goes_back_in_partitions_that_were_only_read() {
         let (put, waiting): (Arc<str>, Arc<str>) = ("put".into(), "waiting".into());
-        let partitions = [TopicPartition::new(put.clone(), 0), TopicPartition::new(waiting.clone(), 0)];
+        let partitions = [partition(&put), partition(&waiting)];
         let mut positions = Positions::default();
-        positions.assign(&partitions, vec![(partitions[0].clone(), Some(5)), (partitions[1].clone(), None)]);
+        positions.assign(&partitions, vec![(partitions[0].clone(), 5)]);
         let (done, waits) = ([record(&put, 5), record(&put, 6)], [record(&waiting, 3)]);
         positions.read(&done);
         positions.passed(&done);
         positions.read(&waits);
-        assert_eq!(positions.uncommitted(), [(partitions[0].clone(), 7)]);
+        assert_eq!(positions.uncommitted(None), [(partitions[0].clone(), 7)]);
         assert_eq!(positions.rewind(), [(partitions[0].clone(), 5), (partitions[1].clone(), 3)]);
-        assert_eq!(positions.uncommitted(), []);
+        assert_eq!(positions.uncommitted(None), []);
         positions.passed(&done);
         positions.committed(&[(partitions[0].clone(), 7)]);
         assert_eq!(positions.rewind()[0], (partitions[0].clone(), 7));
+    }
+
+    #[test]
+    fn partitions_without_records_are_committed_with_those_that_moved() {
+        let (busy, empty): (Arc<str>, Arc<str>) = ("busy".into(), "empty".into());
+        let partitions = [partition(&busy), partition(&empty)];
+        let mut positions = Positions::default();
+        positions.assign(&partitions, vec![(partitions[0].clone(), 5), (partitions[1].clone(), 0)]);
+        assert_eq!(positions.uncommitted(None), [], "nothing has moved");
+        positions.passed(&[record(&busy, 5)]);
+        let offsets = positions.uncommitted(None);
+        assert_eq!(offsets, [(partitions[0].clone(), 6), (partitions[1].clone(), 0)]);
+        assert_eq!(positions.uncommitted(Some(&partitions[1..])), [], "the one that is taken away has not moved");
+        positions.committed(&offsets);
+        assert_eq!(positions.uncommitted(None), []);
     }
 }

@@ -8,6 +8,9 @@
 //! 3. While a batch waits to be given again, or the task rests, partitions are paused and the consumer is polled on, which
 //!    keeps the membership in the group.
 
+mod batch;
+mod commits;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,8 @@ use crate::metrics::TaskMetrics;
 use crate::positions::Positions;
 use crate::report::{Reporter, Subject};
 use crate::unit::UnitNews;
+
+use batch::Batch;
 
 /// The longest single wait for records: orders are noticed at once, this only bounds the client's call.
 const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
@@ -49,18 +54,10 @@ pub struct SinkLoop {
     pub metrics: Arc<TaskMetrics>,
     /// `offset.flush.interval.ms`.
     pub flush_interval: Duration,
+    /// `offset.flush.timeout.ms`: how long one commit may take.
+    pub flush_timeout: Duration,
     /// After so long a `put` counts as slow; [`SLOW_PUT`] but in tests.
     pub slow_put: Duration,
-}
-
-/// Records that were read and not put yet.
-#[derive(Default)]
-struct Batch {
-    /// As consumed; those that are skipped have no place in `records`.
-    raw: Vec<ConsumerRecord>,
-    records: Vec<SinkRecord>,
-    /// For each of `records`, its place in `raw`.
-    places: Vec<usize>,
 }
 
 /// A batch that is to be given again.
@@ -163,8 +160,7 @@ impl SinkLoop {
     async fn handle(&mut self, work: &mut Work, event: ConsumerEvent) -> Result<()> {
         match event {
             ConsumerEvent::Records(raw) => {
-                TaskMetrics::add(&self.metrics.polled, raw.len() as u64);
-                TaskMetrics::add(&self.metrics.batches, 1);
+                self.metrics.arrived(raw.len());
                 work.positions.read(&raw);
                 let batch = self.convert(raw).await?;
                 match &mut work.redelivery {
@@ -181,7 +177,7 @@ impl SinkLoop {
                 let _gone = done.send(());
                 outcome
             }
-            ConsumerEvent::Error(error) => Err(crate::io::kafka_error("failed to consume", error)),
+            ConsumerEvent::Error(error) => Err(crate::io::kafka_exception(error)),
         }
     }
 
@@ -191,11 +187,17 @@ impl SinkLoop {
         if partitions.is_empty() {
             return Ok(());
         }
-        let committed = self.consumer.committed(partitions).await.unwrap_or_else(|error| {
-            tracing::warn!(connector, task, trace = error.trace(), "failed to look up committed offsets");
-            partitions.iter().map(|partition| (partition.clone(), None)).collect()
-        });
-        work.positions.assign(partitions, committed);
+        let starts = match self.consumer.starts(partitions).await {
+            Ok(starts) => starts,
+            // Without them a partition's position is known from its first record on.
+            Err(error) if error.kind().retriable() => {
+                tracing::warn!(connector, task, trace = error.trace(), "failed to look up where reading begins");
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        work.positions.assign(partitions, starts);
+        self.metrics.partitions(work.positions.partitions().len());
         if work.resting || work.redelivery.is_some() {
             self.consumer.pause(partitions)?;
         }
@@ -207,10 +209,11 @@ impl SinkLoop {
         tracing::info!(connector, task, partitions = partitions.len(), lost, "partitions were revoked");
         if !lost && !partitions.is_empty() {
             // What could not be flushed is read again by whoever gets the partitions; a seek would wait for the rebalance.
-            self.flush_and_commit(work).await?;
+            self.flush_and_commit(work, Some(partitions)).await?;
         }
         let closed = self.task.close(&api_partitions(partitions)).await;
         work.positions.remove(partitions);
+        self.metrics.partitions(work.positions.partitions().len());
         if let Some(again) = &mut work.redelivery {
             again.batch.remove(partitions);
             if again.batch.raw.is_empty() {
@@ -229,10 +232,15 @@ impl SinkLoop {
         let mut batch =
             Batch { records: Vec::with_capacity(raw.len()), places: Vec::with_capacity(raw.len()), raw: Vec::new() };
         for (place, consumed) in raw.iter().enumerate() {
-            if self.used.is_new(&consumed.topic) && self.used.enabled {
+            let decoded = self.converters.decode(consumed);
+            // A topic counts as used with its first record that could be converted, whatever a transform makes of it.
+            if decoded.as_ref().err().is_none_or(|failed| failed.stage == Stage::Transformation)
+                && self.used.is_new(&consumed.topic)
+                && self.used.enabled
+            {
                 self.control.tell(UnitNews::TopicUsed { topic: consumed.topic.to_string() }).await;
             }
-            let decoded = match self.converters.decode(consumed) {
+            let decoded = match decoded {
                 Ok(decoded) => decoded,
                 Err(failed) => self.decode_again(consumed, failed).await?,
             };
@@ -270,6 +278,10 @@ impl SinkLoop {
 
     /// Gives a batch to the sink; `wait` is how long it rests when it must be given again.
     async fn deliver(&mut self, work: &mut Work, batch: Batch, wait: Duration) -> Result<()> {
+        if !self.control.may_work() {
+            // Another worker may have the task already: it reads these records again.
+            return Ok(());
+        }
         let started = Instant::now();
         if !batch.records.is_empty() {
             match self.put(work, &batch.records).await? {
@@ -282,11 +294,7 @@ impl SinkLoop {
             // It had to be given again, and that is over.
             self.consumer.resume(&work.positions.partitions())?;
         }
-        TaskMetrics::add(&self.metrics.written, batch.records.len() as u64);
-        self.metrics.last_batch_us.store(
-            u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            std::sync::atomic::Ordering::Relaxed,
-        );
+        self.metrics.put_returned(batch.records.len(), started.elapsed());
         work.positions.passed(&batch.raw);
         Ok(())
     }
@@ -345,93 +353,6 @@ impl SinkLoop {
             self.reporter.report(Subject::Sink(raw), failed).await.map_err(exiting)?;
         }
         Ok(())
-    }
-
-    /// Commits what is durable. When the sink can't flush, the consumer goes back to what was committed last, as the JVM's
-    /// does.
-    async fn commit(&mut self, work: &mut Work) -> Result<()> {
-        if self.flush_and_commit(work).await? { Ok(()) } else { self.rewind(work).await }
-    }
-
-    /// Flushes the sink and commits what that makes durable; false when the sink can't flush.
-    async fn flush_and_commit(&mut self, work: &mut Work) -> Result<bool> {
-        work.next_commit = Instant::now() + self.flush_interval;
-        let offsets = work.positions.uncommitted();
-        if offsets.is_empty() {
-            return Ok(true);
-        }
-        self.reporter.settle().await?;
-        if let Err(error) = self.task.flush().await {
-            self.log_commit_failure(&error, "failed to flush the sink, its records will be given again");
-            return Ok(false);
-        }
-        match self.consumer.commit(offsets.clone()).await {
-            Ok(()) => {
-                work.positions.committed(&offsets);
-                self.metrics.committed();
-            }
-            Err(error) => self.log_commit_failure(&error, "failed to commit offsets, trying again later"),
-        }
-        Ok(true)
-    }
-
-    fn log_commit_failure(&self, error: &Error, what: &str) {
-        TaskMetrics::add(&self.metrics.commit_failures, 1);
-        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
-        tracing::error!(connector, task, trace = error.trace(), "{what}");
-    }
-
-    /// Reads again what was read since the last commit. What waits is dropped: it comes again, too.
-    async fn rewind(&mut self, work: &mut Work) -> Result<()> {
-        let Work { positions, backlog, .. } = work;
-        backlog.retain(|event| match event {
-            ConsumerEvent::Records(raw) => {
-                positions.read(raw);
-                false
-            }
-            _ => true,
-        });
-        for (partition, offset) in work.positions.rewind() {
-            self.consumer.seek(&partition, offset).await?;
-        }
-        if work.redelivery.take().is_some() && !work.resting {
-            self.consumer.resume(&work.positions.partitions())?;
-        }
-        Ok(())
-    }
-
-    /// The orderly end: what was put is flushed and committed, and the partitions are closed.
-    async fn close_all(&mut self, work: &mut Work) -> Result<()> {
-        self.flush_and_commit(work).await?;
-        self.task.close(&api_partitions(&work.positions.partitions())).await
-    }
-}
-
-impl Batch {
-    fn append(&mut self, later: Batch) {
-        let base = self.raw.len();
-        self.raw.extend(later.raw);
-        self.records.extend(later.records);
-        self.places.extend(later.places.into_iter().map(|place| base + place));
-    }
-
-    /// Leaves out the records of partitions that were taken away.
-    fn remove(&mut self, partitions: &[kafka::TopicPartition]) {
-        let gone =
-            |raw: &ConsumerRecord| partitions.iter().any(|p| p.partition == raw.partition && *p.topic == *raw.topic);
-        let mut records = std::mem::take(&mut self.records).into_iter();
-        let mut places = std::mem::take(&mut self.places).into_iter().peekable();
-        for (place, raw) in std::mem::take(&mut self.raw).into_iter().enumerate() {
-            let record = places.next_if_eq(&place).and_then(|_| records.next());
-            if gone(&raw) {
-                continue;
-            }
-            if let Some(record) = record {
-                self.places.push(self.raw.len());
-                self.records.push(record);
-            }
-            self.raw.push(raw);
-        }
     }
 }
 

@@ -157,6 +157,7 @@ impl Rig {
             used: TopicsUsed::new(Arc::new(AtomicU64::new(0)), true),
             metrics: Arc::clone(&metrics),
             flush_interval: Duration::from_millis(20),
+            flush_timeout: Duration::from_secs(5),
             slow_put: Duration::from_millis(30),
         };
         Self { broker, seen, wanted, events, metrics, handle: tokio::spawn(sink.run()) }
@@ -305,7 +306,7 @@ async fn a_letter_that_can_not_be_written_fails_the_task() {
     broker.break_topic("dlq");
     let rig = Rig::start(broker, Seen::default(), tolerant(), true).await;
     let broker = rig.broker.clone();
-    assert!(rig.failure().await.contains("failed to write to the dead letter topic"));
+    assert!(rig.failure().await.contains("Could not produce message to dead letter queue. topic=dlq"));
     assert!(broker.committed("g").is_empty());
 }
 

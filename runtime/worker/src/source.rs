@@ -7,7 +7,6 @@
 //! the offsets topic, then `SourceTask::committed` is called with it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use connect_api::{Checkpoint, Error, Record, Result, SourceBatch, SourceTask};
@@ -19,7 +18,7 @@ use crate::acks::Tracker;
 use crate::control::{Control, TopicsUsed, Wanted};
 use crate::convert::Encoder;
 use crate::failure::{Failed, Stage, wrap};
-use crate::io::{Produce, SendError, kafka_error};
+use crate::io::{Produce, SendError, kafka_exception};
 use crate::metrics::TaskMetrics;
 use crate::offsets::OffsetStore;
 use crate::report::{Reporter, Subject};
@@ -27,9 +26,12 @@ use crate::topic_creation::TopicCreation;
 use crate::unit::UnitNews;
 
 /// The first wait after a `poll` that failed but may be tried again; it doubles up to [`POLL_RETRY_MAX`].
-const POLL_RETRY_FIRST: Duration = Duration::from_millis(100);
+pub(crate) const POLL_RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between attempts to poll.
-const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
+pub(crate) const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// The class that the JVM names for records that Kafka did not take.
+const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
 /// Everything a source task runs with.
 pub struct SourceLoop {
@@ -44,6 +46,8 @@ pub struct SourceLoop {
     pub used: TopicsUsed,
     pub metrics: Arc<TaskMetrics>,
     pub settings: SourceSettings,
+    /// The offsets topic of a task that delivers exactly once: no record may go there, and none may be left out.
+    pub exactly_once: Option<Arc<str>>,
 }
 
 /// Times of a source task.
@@ -60,14 +64,12 @@ type Flush = BoxFuture<'static, (Vec<Checkpoint>, Result<()>)>;
 
 /// What is kept of a record in case its conversion fails.
 struct Spare {
-    /// For retries.
+    /// For retries, and for the log when it is to describe records.
     record: Option<Record>,
-    /// For the log.
-    topic: Option<Arc<str>>,
 }
 
 /// Why a batch was left before its end.
-enum Left {
+pub(crate) enum Left {
     /// The task is to end: what was not sent is read again by the next run.
     Ending,
     Failed(Error),
@@ -98,6 +100,8 @@ impl SourceLoop {
         let mut retry = POLL_RETRY_FIRST;
         loop {
             self.check_delivery()?;
+            self.tell_topics().await;
+            let asked = Instant::now();
             tokio::select! {
                 biased;
                 wanted = self.control.changed_from(Wanted::Run) => {
@@ -113,9 +117,11 @@ impl SourceLoop {
                     self.flushed(done).await?;
                 }
                 _ = ticks.tick(), if flush.is_none() => flush = self.begin_flush(),
+                () = self.tracker.changed(), if self.used.is_waiting() => {}
                 polled = self.task.poll() => match polled {
                     Ok(batch) => {
                         retry = POLL_RETRY_FIRST;
+                        self.metrics.poll_took(asked.elapsed());
                         match self.process(batch).await {
                             Ok(()) | Err(Left::Ending) => {}
                             Err(Left::Failed(error)) => return Err(error),
@@ -138,7 +144,7 @@ impl SourceLoop {
     }
 
     /// A `poll` that may succeed later is tried again without end, as the JVM does; any other error fails the task.
-    async fn poll_failed(&mut self, error: Error, wait: Duration) -> Result<()> {
+    pub(crate) async fn poll_failed(&mut self, error: Error, wait: Duration) -> Result<()> {
         if !error.kind().retriable() {
             return Err(error);
         }
@@ -170,14 +176,12 @@ impl SourceLoop {
     }
 
     /// Sends a batch.
-    async fn process(&mut self, batch: SourceBatch) -> Result<(), Left> {
+    pub(crate) async fn process(&mut self, batch: SourceBatch) -> Result<(), Left> {
         let SourceBatch { records, checkpoints } = batch;
         if records.is_empty() && checkpoints.is_empty() {
             return Ok(());
         }
-        let count = records.len() as u64;
-        TaskMetrics::add(&self.metrics.polled, count);
-        TaskMetrics::add(&self.metrics.batches, 1);
+        self.metrics.arrived(records.len());
         self.used.refresh();
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut written = 0;
@@ -208,14 +212,14 @@ impl SourceLoop {
         }
         TaskMetrics::add(&self.metrics.written, written);
         self.tracker.advance();
-        self.metrics.acknowledged.store(self.tracker.acknowledged(), Ordering::Relaxed);
+        self.metrics.acknowledged(self.tracker.acknowledged());
         Ok(())
     }
 
     /// What is needed of a record when its conversion fails: nothing, unless the configuration asks for it.
     fn spare(&self, record: &Record) -> Spare {
         let policy = &self.reporter.policy;
-        Spare { record: policy.retries().then(|| record.clone()), topic: policy.log.then(|| Arc::clone(&record.topic)) }
+        Spare { record: (policy.retries() || policy.log && policy.log_messages).then(|| record.clone()) }
     }
 
     /// The rare way: retries, then the report that tolerates or fails. True when a retry has encoded the record.
@@ -235,19 +239,33 @@ impl SourceLoop {
                 Err(again) => failed = again,
             }
         }
-        let topic = spare.topic.as_deref().unwrap_or_default();
-        self.reporter.report(Subject::Source { topic }, failed).await?;
+        self.reporter.report(Subject::Source(spare.record.as_ref()), failed).await?;
         Ok(false)
     }
 
     /// The first record of a topic in this run.
     async fn first_use(&mut self) -> Result<(), Left> {
         let topic = Arc::clone(self.encoder.topic());
+        if self.exactly_once.as_ref() == Some(&topic) {
+            // The task could never read its offsets: that waits for open transactions, its own among them.
+            return Err(Left::Failed(Error::connect(
+                "Source tasks may not produce to their own offsets topics when exactly-once support is enabled",
+            )));
+        }
         self.topics.ensure(&topic).await?;
-        if self.used.enabled {
+        self.used.sent(topic, self.tracker.next());
+        Ok(())
+    }
+
+    /// Tells of the topics that have their first record (KIP-558).
+    pub(crate) async fn tell_topics(&mut self) {
+        if !self.used.is_waiting() {
+            return;
+        }
+        self.tracker.advance();
+        for topic in self.used.durable(self.tracker.prefix()) {
             self.control.tell(UnitNews::TopicUsed { topic: topic.to_string() }).await;
         }
-        Ok(())
     }
 
     /// Hands the record in the buffer to the producer, when nothing stands in the way: the hot path.
@@ -278,7 +296,7 @@ impl SourceLoop {
                 }
                 Err(SendError::QueueFull) => {}
                 Err(SendError::Refused(error)) => {
-                    let error = kafka_error("failed to send a record", error);
+                    let error = kafka_exception(error);
                     return self.refused(error).await.map(|()| false);
                 }
             }
@@ -297,13 +315,11 @@ impl SourceLoop {
 
     /// A record that the producer does not take: skipped under tolerance, as a failed delivery is.
     async fn refused(&mut self, error: Error) -> Result<(), Left> {
-        if !self.reporter.policy.tolerate {
-            return Err(Left::Failed(wrap("Unrecoverable exception trying to send", error)));
+        if !self.reporter.policy.tolerate || self.exactly_once.is_some() {
+            return Err(Left::Failed(wrap("Unrecoverable exception from producer send callback", error)));
         }
-        let class = Arc::from("org.apache.kafka.clients.producer.KafkaProducer");
-        let failed = Failed { stage: Stage::KafkaProduce, class, error };
-        let topic = Arc::clone(self.encoder.topic());
-        Ok(self.reporter.report(Subject::Source { topic: &topic }, failed).await?)
+        self.reporter.report(Subject::Source(None), not_produced(error)).await?;
+        Ok(())
     }
 
     /// Fails the task when a record could not be delivered.
@@ -319,12 +335,16 @@ impl SourceLoop {
 
     /// Starts to write the newest complete checkpoints, when there are any.
     fn begin_flush(&mut self) -> Option<Flush> {
-        let skipped = self.tracker.take_tolerated();
+        let (skipped, errors) = self.tracker.take_tolerated();
         TaskMetrics::add(&self.metrics.skipped, skipped);
+        for error in errors {
+            self.reporter.note(&Subject::Source(None), &not_produced(error));
+        }
         let checkpoints = self.tracker.take_complete();
         if checkpoints.is_empty() {
             return None;
         }
+        self.metrics.commit_begun();
         let offsets = Arc::clone(&self.offsets);
         let connector = Arc::clone(&self.reporter.connector);
         Some(
@@ -341,14 +361,14 @@ impl SourceLoop {
     /// The offsets are durable, or they could not be written: then the next flush tries again.
     async fn flushed(&mut self, (checkpoints, outcome): (Vec<Checkpoint>, Result<()>)) -> Result<()> {
         if let Err(error) = outcome {
-            TaskMetrics::add(&self.metrics.commit_failures, 1);
+            self.metrics.commit_failed();
             let (connector, task) = (&*self.reporter.connector, self.reporter.task);
             tracing::error!(connector, task, trace = error.trace(), "failed to commit offsets, trying again later");
             self.tracker.give_back(checkpoints);
             return Ok(());
         }
         self.metrics.committed();
-        self.metrics.acknowledged.store(self.tracker.acknowledged(), Ordering::Relaxed);
+        self.metrics.acknowledged(self.tracker.acknowledged());
         for checkpoint in &checkpoints {
             self.task.committed(checkpoint).await?;
         }
@@ -360,7 +380,7 @@ impl SourceLoop {
         match tokio::time::timeout(self.settings.flush_timeout, flush).await {
             Ok(done) => self.flushed(done).await,
             Err(_) => {
-                TaskMetrics::add(&self.metrics.commit_failures, 1);
+                self.metrics.commit_failed();
                 let (connector, task) = (&*self.reporter.connector, self.reporter.task);
                 tracing::error!(connector, task, "offsets could not be written in time");
                 Ok(())
@@ -385,6 +405,11 @@ impl SourceLoop {
         }
         if patient { self.check_delivery() } else { Ok(()) }
     }
+}
+
+/// A record that Kafka did not take.
+fn not_produced(error: Error) -> Failed {
+    Failed { stage: Stage::KafkaProduce, class: Arc::from(SOURCE_TASK), error }
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use connect_api::{
-    Error, Plugin, PluginKind, PluginType, Progress, Result, SinkConnector, SinkContext, SourceConnector, SourceContext,
+    Error, Plugin, PluginKind, PluginType, Progress, Result, SinkConnector, SinkContext, SourceConnector,
+    SourceContext, TransactionContext,
 };
 use connect_config::Props;
 use connect_plugins::{ConnectorSettings, ErrorTolerance, Role, TopicSelection, build_chain};
@@ -14,13 +16,16 @@ use crate::control::{Control, TopicsUsed};
 use crate::convert::{ConverterClasses, Converters, Encoder};
 use crate::dead_letters::{DeadLetterConfig, DeadLetters};
 use crate::failure::ErrorPolicy;
-use crate::io::Subscription;
-use crate::metrics::TaskMetrics;
+use crate::io::{Produce, Subscription};
+use crate::metrics::{TaskFacts, TaskMetrics};
 use crate::offsets::TaskOffsets;
+use crate::own_offsets;
 use crate::report::Reporter;
 use crate::sink::{SLOW_PUT, SinkLoop};
 use crate::source::{SourceLoop, SourceSettings};
 use crate::topic_creation::TopicCreation;
+use crate::transactional_source::{Boundary, TransactionalLoop};
+use crate::transactions::Transact;
 use crate::unit::{TaskStart, UnitNews};
 use crate::units::{Shared, present};
 
@@ -57,11 +62,25 @@ pub(crate) async fn run(
     let given: Props = start.config.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
     let config = (shared.resolve)(&given)?;
     let plugin = plugin_of(&shared, &connector)?.clone();
+    metrics.describe(TaskFacts::of(&shared.registry, &shared.worker, &connector, &config, &plugin));
     let making = Making { shared, start, connector, config, control, metrics, epoch };
     match &plugin.kind {
         PluginKind::Source(source) => making.source(&**source).await,
         PluginKind::Sink(sink) => making.sink(&**sink).await,
         _ => Err(Error::connect(format!("{} is not a connector", plugin.class))),
+    }
+}
+
+/// Where the transactions of a source end, when it has any.
+fn boundary_of(settings: &ConnectorSettings, flush_interval: Duration) -> Boundary {
+    let Role::Source { config, .. } = &settings.role else { return Boundary::Poll };
+    match config.transaction_boundary.to_lowercase().as_str() {
+        "interval" => {
+            let given = config.transaction_interval.and_then(|ms| u64::try_from(ms).ok());
+            Boundary::Interval(given.map_or(flush_interval, Duration::from_millis))
+        }
+        "connector" => Boundary::Connector(TransactionContext::default()),
+        _ => Boundary::Poll,
     }
 }
 
@@ -106,7 +125,19 @@ impl Making {
         let settings = ConnectorSettings::parse(PluginType::Source, &self.connector)?;
         let resolved = present(&self.connector);
         let encoder = Encoder::new(self.converters()?);
-        let producer = self.shared.clients.source_producer(&name, task, &resolved)?;
+        let transactional = tokio::select! {
+            producer = self.take_over() => producer?,
+            () = self.control.cancel.cancelled() => return Ok(()),
+        };
+        let producer = match &transactional {
+            Some(producer) => Arc::clone(producer) as Arc<dyn Produce>,
+            None => self.shared.clients.source_producer(&name, task, &resolved)?,
+        };
+        let offsets = tokio::select! {
+            offsets = own_offsets::store_of(&self.shared, &name, task, &resolved) => offsets?,
+            () = self.control.cancel.cancelled() => return Ok(()),
+        };
+        let boundary = boundary_of(&settings, self.shared.settings.flush_interval);
         let topics = match &settings.role {
             Role::Source { topic_creation, .. }
                 if self.shared.settings.topic_creation && !topic_creation.is_empty() =>
@@ -121,23 +152,31 @@ impl Making {
         let context = SourceContext {
             connector: Arc::clone(&name),
             task,
-            offsets: Arc::new(TaskOffsets { store: Arc::clone(&self.shared.offsets), connector: name }),
+            offsets: Arc::new(TaskOffsets { store: Arc::clone(&offsets), connector: name }),
             cancel: self.control.cancel.clone(),
             progress: Arc::new(move |progress: Progress| metrics.set_progress(progress)),
-            metrics: connect_api::Metrics::default(),
+            metrics: self.metrics.plugins(),
+            transactions: match &boundary {
+                Boundary::Connector(context) if transactional.is_some() => Some(context.clone()),
+                _ => None,
+            },
         };
         let started = tokio::select! {
             started = source.start_task(self.config.clone(), context) => started?,
             () = self.control.cancel.cancelled() => return Ok(()),
         };
         self.control.tell(UnitNews::Running).await;
-        let tolerate = reporter.policy.tolerate;
+        let offsets_topic = transactional.as_ref().and_then(|_| {
+            own_offsets::topic_of(&self.shared.delivery, own_offsets::own_topic(&resolved)).map(Arc::<str>::from)
+        });
+        // Within a transaction no failure to send can be tolerated.
+        let tolerate = reporter.policy.tolerate && transactional.is_none();
         let source_loop = SourceLoop {
             task: started,
             encoder,
             producer,
             tracker: Tracker::new(MAX_IN_FLIGHT, tolerate),
-            offsets: Arc::clone(&self.shared.offsets),
+            offsets,
             reporter,
             topics,
             used: self.used(),
@@ -146,9 +185,26 @@ impl Making {
                 flush_interval: self.shared.settings.flush_interval,
                 flush_timeout: self.shared.settings.flush_timeout,
             },
+            exactly_once: offsets_topic.clone(),
             control: self.control,
         };
-        source_loop.run().await
+        source_loop.metrics.follow(source_loop.tracker.ring());
+        match (transactional, offsets_topic) {
+            (Some(producer), Some(topic)) => TransactionalLoop::new(source_loop, producer, topic, boundary).run().await,
+            _ => source_loop.run().await,
+        }
+    }
+
+    /// Takes the task's transactional id, when the worker delivers exactly once: those who had it before can't write any
+    /// more, and only then it is asked whether this run is still wanted.
+    async fn take_over(&self) -> Result<Option<Arc<dyn Transact>>> {
+        let Some(preflight) = &self.shared.delivery.exactly_once else { return Ok(None) };
+        let id = &self.start.id;
+        preflight.fence_predecessors(&id.connector).await?;
+        let producer = self.shared.clients.transactional_producer(&id.connector, id.task, &present(&self.connector))?;
+        producer.init().await?;
+        preflight.may_begin(id, self.start.run).await?;
+        Ok(Some(producer))
     }
 
     async fn sink(self, sink: &dyn SinkConnector) -> Result<()> {
@@ -162,7 +218,7 @@ impl Making {
             task,
             cancel: self.control.cancel.clone(),
             reports_errors: dead_letters.is_some() || settings.common.log_errors,
-            metrics: connect_api::Metrics::default(),
+            metrics: self.metrics.plugins(),
         };
         let Role::Sink { topics, .. } = &settings.role else {
             return Err(Error::connect("the settings of a sink are those of a source"));
@@ -176,6 +232,7 @@ impl Making {
             () = self.control.cancel.cancelled() => return Ok(()),
         };
         let consumer = self.shared.clients.sink_consumer(&name, task, &resolved, subscription)?;
+        self.metrics.consumer(consumer.stats());
         self.control.tell(UnitNews::Running).await;
         let sink_loop = SinkLoop {
             task: started,
@@ -185,6 +242,7 @@ impl Making {
             used: self.used(),
             metrics: Arc::clone(&self.metrics),
             flush_interval: self.shared.settings.flush_interval,
+            flush_timeout: self.shared.settings.flush_timeout,
             slow_put: SLOW_PUT,
             control: self.control,
         };

@@ -43,20 +43,16 @@ impl TopicCreation {
         if self.known.contains(topic) {
             return Ok(());
         }
-        if !topics.exists(topic).await? {
+        tracing::info!(
+            "The task will send records to topic '{topic}' for the first time. Checking whether topic exists"
+        );
+        if topics.exists(topic).await.map_err(|cause| not_described(topic, cause))? {
+            tracing::info!("Topic '{topic}' already exists.");
+        } else {
             let new = self.plan(topic)?;
-            tracing::info!(topic = &**topic, partitions = new.partitions, "creating a topic for a source connector");
-            topics.create(new).await.map_err(|cause| {
-                Error::new(
-                    cause.kind(),
-                    format!(
-                        "Task failed to create new topic {topic}. Ensure that the task is authorized to create topics \
-                         or that the topic exists and restart the task"
-                    ),
-                )
-                .class("org.apache.kafka.connect.errors.ConnectException")
-                .caused_by(cause)
-            })?;
+            let described = java_text(&new);
+            topics.create(new).await.map_err(|cause| not_created(topic, &described, cause))?;
+            tracing::info!("Created topic '{described}'");
         }
         self.known.insert(Arc::clone(topic));
         Ok(())
@@ -76,6 +72,68 @@ impl TopicCreation {
             replication_factor: group.replication_factor,
             configs: group.configs.clone(),
         })
+    }
+}
+
+/// A topic as Java's `NewTopic` prints itself.
+fn java_text(topic: &NewTopic) -> String {
+    let configs: Vec<String> = topic.configs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(
+        "(name={}, numPartitions={}, replicationFactor={}, replicasAssignments=null, configs={{{}}})",
+        topic.name,
+        topic.partitions,
+        topic.replication_factor,
+        configs.join(", ")
+    )
+}
+
+const EXECUTION: &str = "java.util.concurrent.ExecutionException";
+
+/// An exception within the one that a future of Java's admin client throws.
+pub(crate) fn execution(cause: Error) -> Error {
+    Error::new(cause.kind(), format!("{}: {}", cause.java_class(), cause.message())).class(EXECUTION).caused_by(cause)
+}
+
+fn failed(message: String, cause: Error) -> Error {
+    let kind = if cause.kind() == ErrorKind::Timeout { ErrorKind::Timeout } else { ErrorKind::Bug };
+    Error::new(kind, message).class("org.apache.kafka.connect.errors.ConnectException").caused_by(cause)
+}
+
+/// `TopicAdmin.describeTopics`.
+fn not_described(topic: &str, cause: Error) -> Error {
+    match cause.kind() {
+        ErrorKind::Forbidden => failed(format!("Not authorized to describe topic(s) '{topic}' on the brokers"), cause),
+        ErrorKind::Unavailable | ErrorKind::Timeout => {
+            Error::new(cause.kind(), format!("Timed out while waiting to describe topics '{topic}'")).caused_by(cause)
+        }
+        _ => failed(format!("Error while attempting to describe topics '{topic}'"), execution(cause)),
+    }
+}
+
+/// `TopicAdmin.createOrFindTopics` and what the task makes of it.
+fn not_created(topic: &str, described: &str, cause: Error) -> Error {
+    if cause.kind() == ErrorKind::Forbidden || cause.java_class().ends_with(".UnsupportedVersionException") {
+        tracing::warn!(topic, trace = cause.trace(), "Request to create new topic '{topic}' failed");
+        return Error::connect(format!(
+            "Task failed to create new topic {described}. Ensure that the task is authorized to create topics or that \
+             the topic exists and restart the task"
+        ));
+    }
+    let simple = cause.java_class().rsplit('.').next().unwrap_or_default();
+    match simple {
+        // The second extends the first.
+        "InvalidConfigurationException" | "InvalidReplicationFactorException" => {
+            failed(format!("Unable to create topic(s) '{topic}': {}", cause.message()), cause)
+        }
+        "TimeoutException" => failed(
+            format!(
+                "Timed out while checking for or creating topic(s) '{topic}'. This could indicate a connectivity issue, \
+                 unavailable topic partitions, or if this is your first use of the topic it may have taken too long to \
+                 create."
+            ),
+            cause,
+        ),
+        _ => failed(format!("Error while attempting to create/find topic(s) '{topic}'"), execution(cause)),
     }
 }
 

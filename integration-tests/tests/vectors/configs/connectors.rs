@@ -41,7 +41,7 @@ impl Connectors {
         let context = ValidationContext {
             worker: [("key.converter".to_owned(), json.clone()), ("value.converter".to_owned(), json)].into(),
             mode: WorkerMode::Standalone,
-            policy: ClientOverridePolicy::from_name(vector["policy"].as_str().unwrap_or_default())
+            policy: ClientOverridePolicy::from_name(vector["policy"].as_str().unwrap_or_default(), &[])
                 .expect("the policy is known"),
         };
         let result = self.runtime.block_on(validate_connector(&self.registry, &context, &given));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use connect_cluster::herder::Catalog;
+use connect_cluster::herder::{Catalog, ExactlyOnceSources};
 use connect_cluster::protocol::Protocol;
 use connect_cluster::{ClusterView, Event, Herder, HerderConfig, PluginFacts};
 use connect_config::worker::{ExactlyOnceSupport, TopicTrackingConfig, WorkerConfig};
 use connect_config::{DistributedConfig, Props, StandaloneConfig};
+use connect_kafka::admin::NewTopic;
 use connect_kafka::client_properties::{Client, OverridePolicy, client_properties};
 use connect_kafka::group::{GroupConfig, GroupEvent};
 use connect_kafka::{Admin, ClientProps, LogRecord, Producer, TopicLog};
@@ -18,14 +19,18 @@ use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use super::drive::{Drive, Hands, INBOX, Input, SetLogLevel};
+use super::fencing::Preflights;
 use super::file_log::FileOffsets;
 use super::group::{Alone, GroupHandle, KafkaGroup};
+use super::leader_log::LeaderLog;
 use super::log::{KafkaLog, Log, MemoryLog, READ_WRITE_TIMEOUT};
 use super::peers::{HttpPeers, NoPeers, Peers};
 use super::topics;
 use super::worker::{Validator, Worker};
 use crate::clients::KafkaClients;
+use crate::exactly_once::{Delivery, Preflight};
 use crate::io::OffsetLog;
+use crate::metrics::{ClientOf, WorkerMetrics};
 use crate::offsets::{OffsetStore, OffsetTable};
 use crate::unit::UnitEvent;
 use crate::units::{Resolve, Shared, UnitSettings, WorkerUnits};
@@ -63,13 +68,15 @@ pub struct Startup {
     pub advertised_url: String,
     /// `host:port` of it.
     pub worker_id: String,
+    /// The client for requests to other workers.
+    pub peers: reqwest::Client,
     /// Sets a log level that was asked for the whole cluster.
     pub log_level: SetLogLevel,
+    /// What the worker measures.
+    pub metrics: Arc<WorkerMetrics>,
 }
 
 /// A worker that has started: its topics are read, and it joins its group.
-    /// The client for requests to other workers.
-    pub peers: reqwest::Client,
 pub struct Running {
     pub worker: Arc<Worker>,
     pub units: Arc<WorkerUnits>,
@@ -90,8 +97,12 @@ struct Kind {
     group: GroupHandle,
     peers: Arc<dyn Peers>,
     offsets: Arc<OffsetStore>,
+    /// The worker's offsets topic; a worker that is alone has none.
+    offsets_topic: Option<NewTopic>,
     herder: HerderConfig,
     mode: WorkerMode,
+    /// `worker.sync.timeout.ms`.
+    sync_timeout: Duration,
     verification: Vec<String>,
 }
 
@@ -104,7 +115,7 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
     let (admin, cluster_id) = connect(&props, &config.worker).await?;
     let internals = topics::internal_topics(config);
     topics::prepare(&admin, &internals).await?;
-    let parts = parts(cluster_id);
+    let parts = parts(cluster_id, &startup.metrics);
 
     let policy = OverridePolicy::default();
     let of = |client| {
@@ -112,11 +123,15 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
             .map_err(|refused| StartError::Config(refused.message))
     };
     // One producer for the three topics: each costs threads and memory, and there is little to write.
-    let producer = Producer::open(&of(Client::ConfigTopicProducer)?)
+    let mut producer = of(Client::ConfigTopicProducer)?;
+    // The JVM's never gives up. Ours has to: what is refused must not be written later.
+    producer.insert("delivery.timeout.ms".to_owned(), READ_WRITE_TIMEOUT.as_millis().to_string());
+    let producer = Producer::open(&producer)
         .map_err(|error| StartError::kafka("failed to create the producer of the internal topics", error))?;
     let producer = Arc::new(producer);
     let table = OffsetTable::default();
     let [configs, offsets, statuses] = internals;
+    let offsets_topic = offsets.topic.clone();
     let (to_config, to_status, to_table) = (parts.inbox.clone(), parts.inbox.clone(), table.clone());
     let open = |name: String, consumer, sink: Box<dyn FnMut(LogRecord) + Send>| {
         let producer = Arc::clone(&producer);
@@ -143,16 +158,27 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
         ),
     )?;
     let offset_log: Arc<TopicLog> = Arc::new(offset_log);
+    startup.metrics.client(ClientOf::Producer, &producer.stats());
+    startup.metrics.client(ClientOf::Admin, config_log.admin_stats());
+    for log in [&config_log, &*offset_log, &status_log] {
+        startup.metrics.client(ClientOf::Consumer, log.stats());
+    }
 
     let group = KafkaGroup::start(group_config(config, &startup.worker_id), &props)
         .map_err(|error| StartError::kafka("failed to join the group", error))?;
     let kind = Kind {
-        config_log: Arc::new(KafkaLog(config_log)),
+        config_log: if config.exactly_once() == ExactlyOnceSupport::Disabled {
+            Arc::new(KafkaLog(config_log))
+        } else {
+            Arc::new(LeaderLog::new(config_log, of(Client::ConfigTopicLeaderProducer)?))
+        },
         status_log: Arc::new(KafkaLog(status_log)),
         group,
         peers: Arc::new(HttpPeers::new(startup.peers.clone(), config.protocol.signature_algorithm.clone())),
         offsets: Arc::new(OffsetStore::new(table, Arc::clone(&offset_log) as Arc<dyn OffsetLog>)),
+        offsets_topic: Some(offsets_topic),
         herder: distributed_herder(config, &startup, &parts.cluster_id),
+        sync_timeout: millis(config.storage.sync_timeout),
         mode: WorkerMode::Distributed {
             group_id: config.group.group_id.clone(),
             exactly_once: match config.exactly_once() {
@@ -183,7 +209,7 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
 pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Result<Running, StartError> {
     let props = client_props(&config.originals);
     let (_, cluster_id) = connect(&props, &config.worker).await?;
-    let parts = parts(cluster_id);
+    let parts = parts(cluster_id, &startup.metrics);
     let table = OffsetTable::default();
     let file = FileOffsets::open(Path::new(&config.storage.offset_file), table.clone())?;
     let (to_config, to_status) = (parts.inbox.clone(), parts.inbox.clone());
@@ -193,19 +219,23 @@ pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Re
         group: Alone::start(),
         peers: Arc::new(NoPeers),
         offsets: Arc::new(OffsetStore::new(table, Arc::new(file))),
+        offsets_topic: None,
         herder: HerderConfig {
             worker_id: startup.worker_id.clone(),
             url: startup.advertised_url.clone(),
             protocol: Protocol::Compatible,
             max_delay_ms: 0,
+            unsync_backoff_ms: 0,
             key_ttl_ms: u64::MAX,
             key_algorithm: String::new(),
             key_bytes: 0,
             topic_tracking: config.topic_tracking.topic_tracking,
+            exactly_once: ExactlyOnceSources::Disabled,
             kafka_cluster_id: parts.cluster_id.clone(),
             catalog: catalog(&startup.registry),
         },
         mode: WorkerMode::Standalone,
+        sync_timeout: READ_WRITE_TIMEOUT,
         verification: Vec::new(),
     };
     let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
@@ -220,12 +250,13 @@ async fn started(running: &Running) {
     }
 }
 
-fn parts(cluster_id: String) -> Parts {
+fn parts(cluster_id: String, metrics: &Arc<WorkerMetrics>) -> Parts {
     let (inbox, inputs) = mpsc::channel(INBOX);
     let (events, mut news) = mpsc::channel(INBOX);
-    let forward = inbox.clone();
+    let (forward, metrics) = (inbox.clone(), Arc::clone(metrics));
     tokio::spawn(async move {
         while let Some(event) = news.recv().await {
+            metrics.unit_event(&event);
             if forward.send(Input::Unit(event)).await.is_err() {
                 return;
             }
@@ -286,10 +317,16 @@ fn distributed_herder(config: &DistributedConfig, startup: &Startup, cluster_id:
         url: startup.advertised_url.clone(),
         protocol: Protocol::from_setting(&protocol.connect_protocol).unwrap_or(Protocol::Sessioned),
         max_delay_ms: u64::try_from(protocol.rebalance_delay).unwrap_or(0),
+        unsync_backoff_ms: u64::try_from(config.storage.unsync_backoff).unwrap_or(0),
         key_ttl_ms: u64::try_from(protocol.key_ttl).unwrap_or(0),
         key_algorithm: protocol.key_algorithm.clone(),
         key_bytes: key_bytes(&protocol.key_algorithm, protocol.key_size),
         topic_tracking: config.topic_tracking.topic_tracking,
+        exactly_once: match config.exactly_once() {
+            ExactlyOnceSupport::Disabled => ExactlyOnceSources::Disabled,
+            ExactlyOnceSupport::Preparing => ExactlyOnceSources::Preparing,
+            ExactlyOnceSupport::Enabled => ExactlyOnceSources::Enabled,
+        },
         kafka_cluster_id: cluster_id.to_owned(),
         catalog: catalog(&startup.registry),
     }
@@ -324,19 +361,31 @@ fn assemble(
     props: ClientProps,
     startup: Startup,
 ) -> Result<Running, StartError> {
-    let policy = ClientOverridePolicy::from_name(&config.override_policy)
+    let policy = ClientOverridePolicy::from_name(&config.override_policy, &config.override_allowlist)
         .map_err(|error| StartError::Config(error.to_string()))?;
-    let kafka_policy = match policy {
+    let kafka_policy = match &policy {
         ClientOverridePolicy::All => OverridePolicy::All,
         ClientOverridePolicy::None => OverridePolicy::None,
         ClientOverridePolicy::Principal => OverridePolicy::Principal,
+        ClientOverridePolicy::Allowlist(allowed) => OverridePolicy::Allowlist(Arc::clone(allowed)),
     };
     let key_bytes = kind.herder.key_bytes;
     let key_algorithm = kind.herder.key_algorithm.clone();
+    let (group, group_events) = kind.group;
     let units = WorkerUnits::new(Shared {
+        lease: group.lease(),
         worker: originals.clone(),
         registry: Arc::clone(&startup.registry),
-        clients: Arc::new(KafkaClients::new(props, kafka_policy, parts.cluster_id)),
+        delivery: Delivery {
+            offsets_topic: kind.offsets_topic.as_ref().map(|topic| topic.name.clone()),
+            exactly_once: (kind.herder.exactly_once == ExactlyOnceSources::Enabled)
+                .then(|| Arc::new(Preflights { inbox: parts.inbox.clone() }) as Arc<dyn Preflight>),
+        },
+        clients: Arc::new(
+            KafkaClients::new(props, kafka_policy, parts.cluster_id)
+                .with_offsets_topic(kind.offsets_topic)
+                .with_metrics(&startup.metrics),
+        ),
         offsets: kind.offsets,
         resolve: Arc::clone(&startup.resolve),
         settings: UnitSettings {
@@ -346,6 +395,7 @@ fn assemble(
             topic_creation: config.topic_creation,
             topic_tracking: tracking.topic_tracking,
         },
+        metrics: Arc::clone(&startup.metrics),
         events: parts.events,
     });
     let validator = Arc::new(Validator {
@@ -358,8 +408,16 @@ fn assemble(
         problem: Some("The worker is starting.".to_owned()),
         ..ClusterView::default()
     }));
-    let (group, group_events) = kind.group;
+    let stats = group.stats();
+    let client_id =
+        stats.as_ref().map_or_else(|| format!("connect-{}", startup.worker_id), |of| of.client_id().to_owned());
+    if let Some(stats) = &stats {
+        startup.metrics.client(ClientOf::Worker, stats);
+    }
+    let registry = Arc::clone(&validator.registry);
+    startup.metrics.started(Arc::clone(&view), &startup.worker_id, &client_id, registry);
     let hands = Hands {
+        metrics: startup.metrics,
         config_log: kind.config_log,
         status_log: kind.status_log,
         group,
@@ -367,6 +425,7 @@ fn assemble(
         peers: kind.peers,
         validator: Arc::clone(&validator),
         log_level: startup.log_level,
+        sync_timeout: kind.sync_timeout,
         verification: kind.verification,
         key_bytes,
         key_algorithm,

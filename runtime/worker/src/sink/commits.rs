@@ -1,0 +1,83 @@
+//! How a sink task's offsets are committed: after a flush, at every `offset.flush.interval.ms`, when partitions are taken
+//! away, and at the end (`WorkerSinkTask.commitOffsets`).
+
+use connect_api::{Error, Result};
+use connect_kafka as kafka;
+use tokio::time::{Instant, timeout};
+
+use super::{SinkLoop, Work, api_partitions};
+use crate::io::ConsumerEvent;
+
+impl SinkLoop {
+    /// Commits what is durable. When the sink can't flush, the consumer goes back to what was committed last, as the JVM's
+    /// does.
+    pub(super) async fn commit(&mut self, work: &mut Work) -> Result<()> {
+        if self.flush_and_commit(work, None).await? { Ok(()) } else { self.rewind(work).await }
+    }
+
+    /// Flushes the sink and commits what that makes durable, of all partitions or of some; false when the sink can't flush.
+    /// A commit that fails, or is not answered within `offset.flush.timeout.ms`, is made up for by the next.
+    pub(super) async fn flush_and_commit(
+        &mut self,
+        work: &mut Work,
+        of: Option<&[kafka::TopicPartition]>,
+    ) -> Result<bool> {
+        work.next_commit = Instant::now() + self.flush_interval;
+        let offsets = work.positions.uncommitted(of);
+        // Without the right to work nothing is committed: another worker's offsets may be newer.
+        if offsets.is_empty() || !self.control.may_work() {
+            return Ok(true);
+        }
+        self.metrics.commit_begun();
+        self.reporter.settle().await?;
+        if let Err(error) = self.task.flush().await {
+            self.log_commit_failure(&error, "failed to flush the sink, its records will be given again");
+            return Ok(false);
+        }
+        match timeout(self.flush_timeout, self.consumer.commit(offsets.clone())).await {
+            Ok(Ok(())) => {
+                work.positions.committed(&offsets);
+                self.metrics.committed();
+            }
+            Ok(Err(error)) => self.log_commit_failure(&error, "failed to commit offsets, trying again later"),
+            Err(_) => {
+                self.metrics.commit_failed();
+                let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+                let timeout_ms = self.flush_timeout.as_millis();
+                tracing::warn!(connector, task, timeout_ms, "Commit of offsets timed out");
+            }
+        }
+        Ok(true)
+    }
+
+    fn log_commit_failure(&self, error: &Error, what: &str) {
+        self.metrics.commit_failed();
+        let (connector, task) = (&*self.reporter.connector, self.reporter.task);
+        tracing::error!(connector, task, trace = error.trace(), "{what}");
+    }
+
+    /// Reads again what was read since the last commit. What waits is dropped: it comes again, too.
+    async fn rewind(&mut self, work: &mut Work) -> Result<()> {
+        let Work { positions, backlog, .. } = work;
+        backlog.retain(|event| match event {
+            ConsumerEvent::Records(raw) => {
+                positions.read(raw);
+                false
+            }
+            _ => true,
+        });
+        for (partition, offset) in work.positions.rewind() {
+            self.consumer.seek(&partition, offset).await?;
+        }
+        if work.redelivery.take().is_some() && !work.resting {
+            self.consumer.resume(&work.positions.partitions())?;
+        }
+        Ok(())
+    }
+
+    /// The orderly end: what was put is flushed and committed, and the partitions are closed.
+    pub(super) async fn close_all(&mut self, work: &mut Work) -> Result<()> {
+        self.flush_and_commit(work, None).await?;
+        self.task.close(&api_partitions(&work.positions.partitions())).await
+    }
+}
