@@ -9,6 +9,7 @@ pub mod declare;
 pub mod def;
 pub mod embed;
 pub mod java;
+pub mod java_map;
 pub mod parse;
 pub mod properties;
 pub mod provider;

@@ -142,7 +142,7 @@ pub fn parse_type_with(
         Type::Password => ConfigValue::Password(Secret::new(trimmed)),
         Type::Class if known_class(trimmed) => ConfigValue::Class(trimmed.to_owned()),
         Type::Class => {
-            return Err(ConfigError::invalid(name, raw, format_args!("Class {trimmed} could not be found.")));
+            return Err(ConfigError::invalid(name, raw, format_args!("Class {raw} could not be found.")));
         }
         Type::Int => ConfigValue::Int(number()?.try_into().map_err(|_| not_a_number())?),
         Type::Short => ConfigValue::Short(number()?.try_into().map_err(|_| not_a_number())?),

@@ -235,9 +235,16 @@ pub fn list_size(max: usize) -> impl Validator {
 
 /// A regular expression; null passes (`RegexValidator` of Connect).
 pub fn valid_regex() -> impl Validator {
-    check("valid regex", |name, value| match value.as_str().and_then(java::regex_error) {
-        Some(problem) => Err(ConfigError::invalid(name, value, format_args!("Invalid regex: {problem}"))),
-        None => Ok(()),
+    check("valid regex", |name, value| {
+        let problem = match value {
+            // In the JDK's words: that nothing was given is an error of its own.
+            ConfigValue::Null => Some("Cannot invoke \"String.isEmpty()\" because \"this.pattern\" is null".to_owned()),
+            other => other.as_str().and_then(java::regex_error),
+        };
+        match problem {
+            Some(problem) => Err(ConfigError::invalid(name, value, format_args!("Invalid regex: {problem}"))),
+            None => Ok(()),
+        }
     })
 }
 

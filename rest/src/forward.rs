@@ -3,18 +3,17 @@
 //! A request takes at most two hops: the first goes out with `forward=true`, the second with `forward=false`, and a
 //! request that came with that is answered 409, because a rebalance must have taken place.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use connect_cluster::Hop;
+use serde::de::DeserializeOwned;
 
+use crate::body::bind;
 use crate::error::{RestError, RestResult};
+use crate::negotiate::is_json;
 
-/// The JVM worker's time-out for requests between workers.
-const TIMEOUT: Duration = Duration::from_secs(90);
 const NO_LEADER: &str =
     "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway.";
 const CONFLICT: &str = "Cannot complete request because of a conflicting operation (e.g. worker rebalance)";
@@ -29,6 +28,18 @@ pub(crate) struct Incoming {
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) hop: Hop,
     pub(crate) body: axum::body::Bytes,
+    /// What the client calls the body.
+    media: Media,
+}
+
+/// What a request says of its body's media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    /// Nothing.
+    Missing,
+    Json,
+    /// Something else, of which only a range (`application/*`) gets as far as this.
+    Other,
 }
 
 impl Incoming {
@@ -50,6 +61,20 @@ impl Incoming {
             authorization: headers.get(AUTHORIZATION).cloned(),
             hop,
             body,
+            media: match headers.contains_key(CONTENT_TYPE) {
+                false => Media::Missing,
+                true if is_json(headers) => Media::Json,
+                true => Media::Other,
+            },
+        }
+    }
+
+    /// Binds the body; 415 when it is not said to be JSON, 500 when it does not bind.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> RestResult<T> {
+        match self.media {
+            Media::Json => bind(&self.body),
+            Media::Missing if self.body.is_empty() => bind(&self.body),
+            _ => Err(RestError::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE).matched()),
         }
     }
 }
@@ -61,10 +86,8 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(crate) fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            client: reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()?,
-        })
+    pub(crate) fn new(client: reqwest::Client) -> Self {
+        Self { client }
     }
 
     /// Passes a request on, and gives the other worker's answer back as it is. The `Location` of a new connector is
@@ -131,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn the_third_hop_and_a_missing_leader_are_conflicts() {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let forwarder = Forwarder::new().unwrap();
+        let forwarder = Forwarder::new(reqwest::Client::new());
         let last = forwarder.forward(incoming("/a?forward=false"), Some("http://127.0.0.1:1/")).await.unwrap_err();
         assert_eq!((last.status.as_u16(), last.message.as_str()), (409, CONFLICT));
         let nobody = forwarder.forward(incoming("/a"), None).await.unwrap_err();

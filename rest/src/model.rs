@@ -70,7 +70,7 @@ pub(crate) struct State<'a> {
     id: Option<u32>,
     state: &'static str,
     worker_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Null when it is not known, as on the JVM.
     version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<&'a str>,

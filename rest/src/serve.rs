@@ -6,17 +6,18 @@ use std::sync::Arc;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use connect_cluster::Herd;
-use connect_config::worker::Listener;
+use connect_config::worker::{Listener, Scheme};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::BasicAuth;
 use crate::forward::Forwarder;
 use crate::guard::Guard;
 use crate::loggers::Loggers;
 use crate::routes::{self, App, Table};
 use crate::settings::{AdminListeners, Bind, RestSettings};
-use crate::{connections, cors, headers, limits};
+use crate::{connections, cors, headers, limits, uri};
 
 /// Why the API can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -148,16 +149,16 @@ pub fn serve(
         .map(|open| (open, main.clone()))
         .chain(listeners.admin.into_iter().map(|open| (open, admin.clone())))
     {
+        let router = admitted(router, open.bind.listener.scheme);
         let served = connections::serve(open.socket, open.bind.tls, max, router, cancel.clone());
         server.servers.push(tokio::spawn(served));
     }
     server
 }
 
-/// Routes with what concerns every listener.
-fn router(table: Table, app: App, settings: &RestSettings, auth: Option<Arc<crate::BasicAuth>>) -> Router {
-    let guard = Guard { auth, max_body: settings.limits.max_body };
-    table.into_router(app).layer(Extension(guard)).layer(from_fn(limits::heads))
+/// Routes with what is checked of every request that found one.
+fn router(table: Table, app: App, settings: &RestSettings, auth: Option<Arc<BasicAuth>>) -> Router {
+    table.into_router(app).layer(Extension(Guard { auth, max_body: settings.limits.max_body }))
 }
 
 /// Routes with what concerns the main listeners only.
@@ -171,4 +172,11 @@ fn main_router(table: Table, app: App, settings: &RestSettings) -> Router {
         router = router.layer(from_fn_with_state(Arc::new(cors.clone()), cors::apply));
     }
     router
+}
+
+/// What a listener does with a request before anything else: it refuses what is malformed, without marks of any kind, and
+/// says what it speaks. Around the routes, not behind them: it changes the path by which they are found.
+fn admitted(router: Router, scheme: Scheme) -> Router {
+    let admitted = Router::new().fallback_service(router).layer(from_fn(uri::admit)).layer(from_fn(limits::heads));
+    admitted.layer(Extension(scheme))
 }

@@ -9,8 +9,9 @@ use connect_cluster::{
     ClusterView, Command, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop, PluginInfo, Reply,
     State, Target, TaskId, TaskInfo, TaskStatus,
 };
+use connect_config::worker::Listener;
 use connect_config::{ConfigDef, Props, Validated};
-use connect_rest::{AdminListeners, Cors, LogLevels, RestServer, RestSettings, serve};
+use connect_rest::{Bind, Cors, HeaderRule, Listeners, LogLevels, RestServer, RestSettings, peer_client, serve};
 use parking_lot::Mutex;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -48,6 +49,7 @@ impl FakeHerd {
         *held = Arc::new(ClusterView {
             connectors,
             kafka_cluster_id: "cluster".into(),
+            loaded: true,
             ready: true,
             ..ClusterView::default()
         });
@@ -108,17 +110,20 @@ impl Api {
     async fn start() -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let herd = Arc::new(FakeHerd::default());
+        *herd.view.lock() = Arc::new(ClusterView { loaded: true, ..ClusterView::default() });
         let cancel = CancellationToken::new();
+        let listener = Listener::parse("http://127.0.0.1:0").unwrap();
         let settings = RestSettings {
-            listeners: vec!["127.0.0.1:0".into()],
-            admin_listeners: AdminListeners::Main,
-            cors: Some(Cors { origins: vec!["http://ui".into()], methods: vec!["GET".into(), "PUT".into()] }),
-            response_headers: RestSettings::parse_header_rules("set X-Frame-Options: DENY").unwrap(),
+            listeners: vec![Bind { listener, tls: None }],
+            cors: Cors::parse("http://ui", "GET,PUT").unwrap(),
+            response_headers: HeaderRule::parse_all("set X-Frame-Options: DENY").unwrap(),
             topic_tracking: true,
-            topic_tracking_reset: false,
+            ..RestSettings::default()
         };
         let levels = Arc::new(LogLevels::new("INFO", || 1, |_| {}));
-        let server = serve(&settings, herd.clone(), levels, cancel.clone()).await.unwrap();
+        let listeners = Listeners::bind(&settings).await.unwrap();
+        let peers = peer_client(None).unwrap();
+        let server = serve(listeners, &settings, herd.clone(), levels, peers, &cancel);
         let url = format!("http://{}", server.addresses()[0]);
         Self { url, herd, client: reqwest::Client::new(), cancel, server }
     }
@@ -197,6 +202,9 @@ async fn what_is_unknown_or_malformed_is_answered_as_the_jvm_does() {
         (Method::GET, "/connectors/x", 404, "Connector x not found"),
         (Method::GET, "/connectors/x/status", 404, "No status found for connector x"),
         (Method::GET, "/connectors/x/tasks/7/status", 404, "No status found for task x-7"),
+        (Method::GET, "/connectors/x/tasks/-1/status", 404, "No status found for task x--1"),
+        (Method::POST, "/connectors/x/tasks/-1/restart", 404, "Unknown connector: x"),
+        (Method::GET, "/connectors/x;a=b/status;c", 404, "No status found for connector x"),
         (Method::PUT, "/connectors/x/topics/reset", 403, "Topic tracking reset is disabled."),
         (Method::GET, "/connector-plugins/N/config", 404, "Unknown plugin N."),
         (Method::GET, "/admin/loggers/n", 404, "Logger n not found."),
@@ -292,5 +300,102 @@ async fn browsers_of_allowed_origins_are_let_in() {
     assert_eq!(api.send(Method::OPTIONS, "/nope", None).await.status(), 404);
     let head = api.send(Method::HEAD, "/connectors", None).await;
     assert_eq!(head.headers()["content-type"], "application/json");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn reads_wait_for_a_worker_that_has_not_read_its_topics_yet() {
+    let api = Api::start().await;
+    *api.herd.view.lock() = Arc::default();
+    let (url, client) = (api.url.clone(), api.client.clone());
+    let mut reading = tokio::spawn(async move { client.get(format!("{url}/connectors/x")).send().await.unwrap() });
+    let early = tokio::time::timeout(std::time::Duration::from_millis(150), &mut reading).await;
+    assert!(early.is_err(), "a connector that may be there was called missing");
+    assert_eq!(api.json(Method::GET, "/connector-plugins", None).await.0, 200);
+    assert_eq!(api.json(Method::GET, "/", None).await.0, 200);
+    assert_eq!(api.json(Method::GET, "/health", None).await.0, 503);
+    api.herd.put("x", &Props::new());
+    assert_eq!(reading.await.unwrap().status(), 200);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_group_is_ill_and_not_starting() {
+    let api = Api::start().await;
+    let view =
+        ClusterView { loaded: true, been_ready: true, problem: Some("no member".into()), ..ClusterView::default() };
+    *api.herd.view.lock() = Arc::new(view);
+    let (status, body) = api.json(Method::GET, "/health", None).await;
+    assert_eq!((status, &body["status"]), (500, &json!("unhealthy")));
+    assert_eq!(api.json(Method::GET, "/connectors", None).await, (200, json!([])));
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn answers_are_labelled_as_clients_ask_for_them() {
+    let api = Api::start().await;
+    let label = |response: &Response| {
+        response.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    for (method, path, accept, status, wanted) in [
+        (Method::GET, "/connectors", "application/json;charset=UTF-8", 200, "application/json;charset=utf-8"),
+        (Method::GET, "/connectors", "*/json", 200, "application/json"),
+        (Method::GET, "/connectors", "text/plain", 406, ""),
+        (Method::GET, "/connectors/x", "*/*", 404, "application/json"),
+        (Method::GET, "/nope", "*/*", 404, ""),
+        (Method::GET, "/connectors", "a/b;q=2", 400, "application/json"),
+        (Method::GET, "/nope", "a/b;q=2", 404, ""),
+        (Method::PATCH, "/connectors", "*/*", 405, ""),
+        (Method::OPTIONS, "/connectors", "*/*", 200, "text/plain"),
+        (Method::OPTIONS, "/connectors", "text/html,*/*;q=0.8", 200, "text/html"),
+    ] {
+        let request = api.client.request(method, format!("{}{path}", api.url)).header("Accept", accept);
+        let response = request.send().await.unwrap();
+        assert_eq!((response.status().as_u16(), label(&response).as_str()), (status, wanted), "{path} {accept}");
+        assert_eq!(response.headers().contains_key("allow"), wanted.starts_with("text/"), "{path} {accept}");
+    }
+    let options = api.send(Method::OPTIONS, "/connectors/x/config", None).await;
+    assert_eq!(options.headers()["allow"], "HEAD,GET,OPTIONS,PUT,PATCH");
+    assert_eq!(options.text().await.unwrap(), "HEAD, GET, OPTIONS, PUT, PATCH");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_are_json_where_they_are_read() {
+    let api = Api::start().await;
+    let text = r#"{"name":"x","config":{"name":null}}"#;
+    for (method, path, kind, body, status) in [
+        (Method::POST, "/connectors", Some("application/json"), text, 201),
+        (Method::POST, "/connectors", None, text, 415),
+        (Method::POST, "/connectors", None, "", 500),
+        (Method::POST, "/connectors", Some("application/*"), text, 415),
+        (Method::POST, "/connectors", Some("json"), text, 400),
+        (Method::PUT, "/connectors/x/pause", None, text, 202),
+        (Method::PUT, "/connectors/x/pause", Some("application/*"), text, 202),
+        (Method::PUT, "/connectors/x/pause", Some("application/xml"), "", 415),
+        (Method::GET, "/connectors", Some("text/plain"), "", 415),
+        (Method::GET, "/", Some("text/plain"), "", 200),
+        (Method::GET, "/health", Some("text/plain"), "", 200),
+        (Method::POST, "/connectors/x/tasks", Some("text/plain"), "[]", 204),
+        (Method::PUT, "/connectors/x/fence", Some("text/plain"), "", 204),
+        (Method::PATCH, "/connectors/x/offsets", Some("application/json"), "{\"offsets\":[[]]}", 500),
+    ] {
+        let mut request = api.client.request(method, format!("{}{path}", api.url)).body(body);
+        if let Some(kind) = kind {
+            request = request.header("Content-Type", kind);
+        }
+        assert_eq!(request.send().await.unwrap().status(), status, "{path} {kind:?} {body}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn locations_are_written_as_by_the_jvms_uri_builder() {
+    let api = Api::start().await;
+    for (name, location) in [("a/b", "a/b"), ("a%20b", "a%20b"), ("50%", "50%25"), ("a b;c", "a%20b;c")] {
+        let body = json!({"name": name, "config": {}});
+        let created = api.send(Method::POST, "/connectors", Some(body)).await;
+        assert_eq!(created.headers()["location"], format!("{}/connectors/{location}", api.url), "{name}");
+    }
     api.stop().await;
 }

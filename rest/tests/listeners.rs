@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, PluginInfo, Reply};
+use connect_cluster::{ClusterView, Command, ConnectorInfo, Herd, HerdError, Hop, PluginInfo, Reply};
 use connect_config::worker::Listener;
 use connect_config::{ConfigDef, Props, Validated};
 use connect_rest::{
@@ -42,7 +42,13 @@ impl Herd for Follower {
         self.asked.lock().push(format!("{command:?}"));
         match self.leader.lock().clone() {
             Some(leader) => Err(HerdError::Elsewhere { url: Some(leader) }),
-            None => Ok(Reply::Done),
+            None => Ok(match command {
+                Command::PutConfig { name, config } => {
+                    let (name, tasks) = (name.as_str().into(), Vec::new());
+                    Reply::Created(ConnectorInfo { name, config, tasks, kind: "source" })
+                }
+                _ => Reply::Done,
+            }),
         }
     }
 
@@ -223,9 +229,13 @@ async fn requests_go_to_the_leader_over_https_with_certificate_and_password() {
     let done = pause().basic_auth("ann", Some("se:cret")).send().await.unwrap();
     assert_eq!(done.status(), 202);
     assert_eq!(leader.herd.asked.lock().len(), 1);
+    let created = client.put(follower.url("/connectors/x/config")).json(&json!({"a": "b"}));
+    let created = created.basic_auth("ann", Some("se:cret")).send().await.unwrap();
+    assert_eq!(created.headers()["location"], follower.url("/connectors/x").as_str());
+    assert_eq!(leader.herd.asked.lock().len(), 2);
     let denied = pause().basic_auth("ann", Some("other")).send().await.unwrap();
     assert_eq!(denied.status(), 401);
-    assert_eq!(leader.herd.asked.lock().len(), 1);
+    assert_eq!(leader.herd.asked.lock().len(), 2);
     // A worker that does not trust the leader can't forward.
     let stranger = Certificates::make();
     let other = Worker::start(RestSettings::default(), Some(&stranger.tls("none"))).await;

@@ -25,11 +25,8 @@ connect_config::config! {
         "spec" => spec: Vec<String> {
             importance(High),
             validator(check("list of colon-delimited pairs, e.g. <code>foo:bar,abc:xyz</code>", |_, value| match value {
-                connect_config::ConfigValue::List(list) if list.is_empty() => {
-                    Err(ConfigError::new("Must specify at least one field to cast."))
-                }
-                connect_config::ConfigValue::List(list) => Spec::parse(list).map(|_| ()),
-                _ => Ok(()),
+                connect_config::ConfigValue::List(list) if !list.is_empty() => Spec::parse(list).map(|_| ()),
+                _ => Err(ConfigError::new("Must specify at least one field to cast.")),
             }))
         },
         /// Puts the default of a field in the place of null.

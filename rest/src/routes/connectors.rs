@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::header::{HOST, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use connect_cluster::{Command, ConnectorView, Reply};
 use connect_config::Props;
+use connect_config::worker::Scheme;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Answer, App, Query, Segments, Table};
-use crate::body::{CreateConnector, StringMap, bind, bind_object};
+use crate::body::{CreateConnector, StringMap};
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
+use crate::json::Json;
 use crate::model::{ConnectorInfo, ConnectorStatus};
 
 pub(super) fn routes(table: Table) -> Table {
@@ -25,14 +27,16 @@ pub(super) fn routes(table: Table) -> Table {
         .path("/connectors/{name}", "HEAD,DELETE,GET,OPTIONS", get(info).delete(delete))
         .path(
             "/connectors/{name}/config",
-            "HEAD,PUT,PATCH,GET,OPTIONS",
+            "HEAD,GET,OPTIONS,PUT,PATCH",
             get(config).put(put_config).patch(patch_config),
         )
         .path("/connectors/{name}/status", "HEAD,GET,OPTIONS", get(status))
 }
 
-/// What a segment of a path may show as it is (`pchar` of RFC 3986).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+/// What a path may show as it is (`pchar` of RFC 3986 and the slash). The JVM worker's URI builder leaves slashes and what
+/// looks like an escape as they are, although such a name can't be asked for under the URL then.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -59,10 +63,10 @@ struct Expanded<'a> {
     status: Option<ConnectorStatus<'a>>,
 }
 
-async fn list(State(app): State<App>, query: Query) -> Response {
-    let view = app.view();
+async fn list(State(app): State<App>, query: Query) -> RestResult {
+    let view = app.loaded().await?;
     if query.first("expand").is_none() {
-        return Json(view.connectors.keys().collect::<Vec<_>>()).into_response();
+        return Ok(Json(view.connectors.keys().collect::<Vec<_>>()).into_response());
     }
     let wants = |what: &str| query.all("expand").any(|value| value == what);
     let (info, status) = (wants("info"), wants("status"));
@@ -80,84 +84,106 @@ async fn list(State(app): State<App>, query: Query) -> Response {
     };
     let map: BTreeMap<_, _> =
         view.connectors.iter().filter_map(|(name, connector)| Some((name, expand(connector)?))).collect();
-    Json(map).into_response()
+    Ok(Json(map).into_response())
 }
 
-async fn create(State(app): State<App>, headers: HeaderMap, request: Incoming) -> RestResult {
-    let body: CreateConnector = bind_object(&request.body)?;
+async fn create(State(app): State<App>, base: Base, request: Incoming) -> RestResult {
+    let body: CreateConnector = request.read()?;
     let target = body.target()?;
     let name = body.name.as_deref().unwrap_or_default().trim_matches(|c: char| c <= ' ').to_owned();
     let mut config = body.config.0;
     put_name(&mut config, &name)?;
     let answer = app.ask(Command::Create { name: name.clone(), config, target }, request).await?;
-    connector_answer(&headers, &name, answer)
+    connector_answer(&base, &name, answer)
 }
 
-async fn put_config(State(app): State<App>, path: Segments, headers: HeaderMap, request: Incoming) -> RestResult {
-    let StringMap(mut config) = bind(&request.body)?;
+async fn put_config(State(app): State<App>, path: Segments, base: Base, request: Incoming) -> RestResult {
+    let StringMap(mut config) = request.read()?;
     let name = path.name().to_owned();
     put_name(&mut config, &name)?;
     let answer = app.ask(Command::PutConfig { name: name.clone(), config }, request).await?;
-    connector_answer(&headers, &name, answer)
+    connector_answer(&base, &name, answer)
 }
 
-async fn patch_config(State(app): State<App>, path: Segments, headers: HeaderMap, request: Incoming) -> RestResult {
-    let StringMap(patch) = bind(&request.body)?;
+async fn patch_config(State(app): State<App>, path: Segments, base: Base, request: Incoming) -> RestResult {
+    let StringMap(patch) = request.read()?;
     let name = path.name().to_owned();
     let answer = app.ask(Command::PatchConfig { name: name.clone(), patch }, request).await?;
-    connector_answer(&headers, &name, answer)
+    connector_answer(&base, &name, answer)
 }
 
 /// A configuration carries its connector's name; another one is refused.
 fn put_name(config: &mut Props, name: &str) -> RestResult<()> {
     match config.get("name") {
-        None => {
+        // A null counts as none.
+        None | Some(None) => {
             config.insert("name".to_owned(), Some(name.to_owned()));
             Ok(())
         }
         Some(Some(given)) if given == name => Ok(()),
-        Some(given) => Err(RestError::bad_request(format!(
-            "Connector name configuration ({}) doesn't match connector name in the URL ({name})",
-            given.as_deref().unwrap_or("null")
+        Some(Some(given)) => Err(RestError::bad_request(format!(
+            "Connector name configuration ({given}) doesn't match connector name in the URL ({name})"
         ))),
     }
 }
 
-fn connector_answer(headers: &HeaderMap, name: &str, answer: Answer) -> RestResult {
+fn connector_answer(base: &Base, name: &str, answer: Answer) -> RestResult {
     match answer {
         Answer::Here(Reply::Created(info)) => {
             let body = Json(ConnectorInfo::from(&info));
-            Ok((StatusCode::CREATED, [(LOCATION, location(headers, name)?)], body).into_response())
+            Ok((StatusCode::CREATED, [(LOCATION, location(base, name)?)], body).into_response())
         }
         Answer::Here(Reply::Updated(info)) => Ok(Json(ConnectorInfo::from(&info)).into_response()),
         Answer::Here(_) => Err(RestError::internal("the herder gave no connector back")),
         Answer::Elsewhere(mut response) => {
             if response.headers().contains_key(LOCATION) {
-                response.headers_mut().insert(LOCATION, location(headers, name)?);
+                response.headers_mut().insert(LOCATION, location(base, name)?);
             }
             Ok(response)
         }
     }
 }
 
+/// Protocol and host that the client asked.
+struct Base(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Base {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        // What the listener speaks.
+        let scheme = parts.extensions.get::<Scheme>().copied().unwrap_or(Scheme::Http);
+        Ok(Self(format!("{scheme}://{host}")))
+    }
+}
+
 /// The absolute URL of a connector under the host that the client asked.
-fn location(headers: &HeaderMap, name: &str) -> RestResult<HeaderValue> {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let url = format!("http://{host}/connectors/{}", utf8_percent_encode(name, SEGMENT));
+fn location(Base(base): &Base, name: &str) -> RestResult<HeaderValue> {
+    let mut url = format!("{base}/connectors/");
+    for (at, piece) in name.split('%').enumerate() {
+        let escape = piece.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+        url.push_str(match (at, escape) {
+            (0, _) => "",
+            (_, true) => "%",
+            (_, false) => "%25",
+        });
+        url.extend(utf8_percent_encode(piece, PATH));
+    }
     HeaderValue::from_str(&url).map_err(|_| RestError::bad_request("Illegal Host header"))
 }
 
 async fn info(State(app): State<App>, path: Segments) -> RestResult {
-    Ok(Json(ConnectorInfo::from(&app.connector(path.name())?.info)).into_response())
+    Ok(Json(ConnectorInfo::from(&app.connector(path.name()).await?.info)).into_response())
 }
 
 async fn config(State(app): State<App>, path: Segments) -> RestResult {
-    Ok(Json(&app.connector(path.name())?.info.config).into_response())
+    Ok(Json(&app.connector(path.name()).await?.info.config).into_response())
 }
 
 async fn status(State(app): State<App>, path: Segments) -> RestResult {
     let missing = || RestError::not_found(format!("No status found for connector {}", path.name()));
-    let connector = app.connector(path.name()).map_err(|_| missing())?;
+    let connector = app.known(path.name()).await?.ok_or_else(missing)?;
     let status = connector.status.as_ref().ok_or_else(missing)?;
     Ok(Json(ConnectorStatus::from(status)).into_response())
 }

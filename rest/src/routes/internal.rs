@@ -4,15 +4,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::put;
 use connect_cluster::{Command, Signature};
-use indexmap::IndexMap;
 
-use super::{App, Segments, Table};
-use crate::body::bind;
+use super::{App, Segments, Table, taking};
+use crate::body::{StringMap, bind_or_null};
 use crate::error::RestResult;
 use crate::forward::Incoming;
+use crate::negotiate::Takes;
 
 pub(super) fn routes(table: Table) -> Table {
-    table.path("/connectors/{name}/fence", "PUT,OPTIONS", put(fence))
+    table.path_of("/connectors/{name}/fence", "OPTIONS,PUT", taking(Takes::Anything, put(fence)))
 }
 
 fn signature(headers: &HeaderMap, request: &Incoming) -> Signature {
@@ -31,7 +31,10 @@ pub(super) async fn put_task_configs(
     headers: HeaderMap,
     request: Incoming,
 ) -> RestResult {
-    let configs: Vec<IndexMap<String, String>> = bind(&request.body)?;
+    // Null is refused for its signature, which can't be right.
+    let configs: Option<Vec<StringMap>> = bind_or_null(&request.body)?;
+    let given = |StringMap(config): StringMap| config.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let configs = configs.unwrap_or_default().into_iter().map(|config| given(config).collect()).collect();
     let signature = signature(&headers, &request);
     let command = Command::PutTaskConfigs { name: path.name().to_owned(), configs, signature };
     app.done(command, request, StatusCode::NO_CONTENT).await

@@ -1,6 +1,5 @@
 //! `/admin/loggers` (KIP-495, KIP-976).
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -10,15 +9,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::{App, Query, Segments, Table};
-use crate::body::{StringMap, bind};
+use crate::body::StringMap;
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
+use crate::json::Json;
 use crate::loggers::{LoggerLevel, parse_level};
 
 pub(super) fn routes(table: Table) -> Table {
     table.path("/admin/loggers", "HEAD,GET,OPTIONS", get(list)).path(
         "/admin/loggers/{logger}",
-        "HEAD,PUT,GET,OPTIONS",
+        "HEAD,GET,OPTIONS,PUT",
         get(read).put(set),
     )
 }
@@ -47,7 +47,7 @@ async fn read(State(app): State<App>, path: Segments) -> RestResult {
 }
 
 async fn set(State(app): State<App>, path: Segments, query: Query, request: Incoming) -> RestResult {
-    let StringMap(body) = bind(&request.body)?;
+    let StringMap(body) = request.read()?;
     let given = body.get("level").cloned().flatten();
     let given =
         given.ok_or_else(|| RestError::bad_request("Desired 'level' parameter was not specified in request."))?;

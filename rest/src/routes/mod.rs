@@ -3,6 +3,7 @@
 mod connectors;
 mod internal;
 mod loggers;
+mod metrics;
 mod offsets;
 mod plugins;
 mod root;
@@ -11,21 +12,29 @@ mod tasks;
 mod topics;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::header::ALLOW;
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::from_fn;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use connect_cluster::{ClusterView, Command, ConnectorView, Herd, HerdError, Reply};
 
-use crate::error::{RestError, RestResult};
+use crate::error::{RestError, RestResult, Unmatched};
 use crate::forward::{Forwarder, Incoming};
+use crate::guard;
 use crate::loggers::Loggers;
-use crate::negotiate::json_only;
+use crate::negotiate::{self, Takes, json_only};
+use crate::scrape::MetricsEndpoint;
+
+/// How long a read waits for a worker that starts (`ConnectorsResource.DEFAULT_REST_REQUEST_TIMEOUT_MS`).
+const LOADING_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often it looks.
+const LOADING_PAUSE: Duration = Duration::from_millis(20);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -33,6 +42,7 @@ pub(crate) struct App {
     pub(crate) herd: Arc<dyn Herd>,
     pub(crate) loggers: Arc<dyn Loggers>,
     pub(crate) forwarder: Forwarder,
+    pub(crate) metrics: Option<MetricsEndpoint>,
     pub(crate) topic_tracking: bool,
     pub(crate) topic_tracking_reset: bool,
 }
@@ -42,10 +52,33 @@ impl App {
         self.herd.view()
     }
 
+    /// The snapshot, once there is something to be seen in it: a worker that starts has not read its topics yet, and a
+    /// list without connectors would make tools create them again.
+    pub(crate) async fn loaded(&self) -> RestResult<Arc<ClusterView>> {
+        let deadline = tokio::time::Instant::now() + LOADING_TIMEOUT;
+        loop {
+            let view = self.view();
+            if view.loaded {
+                return Ok(view);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(RestError::internal(
+                    "Request timed out. The worker is currently reading to the end of internal topics.",
+                ));
+            }
+            tokio::time::sleep(LOADING_PAUSE).await;
+        }
+    }
+
     /// A connector of the snapshot, or 404.
-    pub(crate) fn connector(&self, name: &str) -> RestResult<Arc<ConnectorView>> {
-        let found = self.view().connectors.get(name).cloned();
+    pub(crate) async fn connector(&self, name: &str) -> RestResult<Arc<ConnectorView>> {
+        let found = self.known(name).await?;
         found.ok_or_else(|| RestError::not_found(format!("Connector {name} not found")))
+    }
+
+    /// A connector of the snapshot, when there is one of this name.
+    pub(crate) async fn known(&self, name: &str) -> RestResult<Option<Arc<ConnectorView>>> {
+        Ok(self.loaded().await?.connectors.get(name).cloned())
     }
 
     /// Asks the herder, or has another worker asked.
@@ -90,6 +123,12 @@ pub(crate) fn main() -> Table {
         .with(topics::routes)
         .with(plugins::routes)
         .with(internal::routes)
+        .with(metrics::routes)
+}
+
+/// `/admin`, on listeners of its own.
+pub(crate) fn admin_alone() -> Table {
+    admin().with(metrics::routes)
 }
 
 /// `/admin`.
@@ -108,13 +147,17 @@ impl Table {
         routes(self)
     }
 
-    /// Adds a path, with and without a slash at its end. `allow` is what `OPTIONS` answers.
+    /// Adds a path whose methods all take JSON, with and without a slash at its end. `allow` is what `OPTIONS` answers,
+    /// in the order of the JVM's hash set.
     fn path(self, path: &str, allow: &'static str, methods: MethodRouter<App>) -> Self {
-        let options = move || async move { [(ALLOW, HeaderValue::from_static(allow))].into_response() };
-        let methods = methods
-            .route_layer(from_fn(json_only))
-            .options(options)
-            .fallback(|| async { RestError::plain(StatusCode::METHOD_NOT_ALLOWED) });
+        self.path_of(path, allow, taking(Takes::Json, methods))
+    }
+
+    /// The same for methods that say themselves what they take, see [`taking`].
+    fn path_of(self, path: &str, allow: &'static str, methods: MethodRouter<App>) -> Self {
+        let options = move |headers: HeaderMap| async move { negotiate::options(&headers, allow) };
+        let options = axum::routing::options(options).route_layer(from_fn(guard::admit));
+        let methods = methods.merge(options).fallback(|| async { RestError::plain(StatusCode::METHOD_NOT_ALLOWED) });
         let router = self.router.route(path, methods.clone());
         let router = if path.ends_with('/') { router } else { router.route(&format!("{path}/"), methods) };
         Self { router }
@@ -125,8 +168,29 @@ impl Table {
     }
 
     pub(crate) fn into_router(self, app: App) -> Router {
-        self.router.fallback(any(|| async { RestError::plain(StatusCode::NOT_FOUND) })).with_state(app)
+        let routes = self.router.fallback(any(|| async { RestError::plain(StatusCode::NOT_FOUND) })).with_state(app);
+        // Around the routes, not behind them: it takes away what the router itself adds.
+        Router::new().fallback_service(routes).layer(from_fn(unlabelled))
     }
+}
+
+/// Methods that take bodies of a kind and answer with JSON.
+fn taking(takes: Takes, methods: MethodRouter<App>) -> MethodRouter<App> {
+    let methods = methods.route_layer(from_fn(guard::admit));
+    methods.route_layer(from_fn(move |request: Request, next: Next| json_only(takes, request, next)))
+}
+
+/// Answers that no endpoint gave carry neither a media type nor, for a method that is not allowed, the allowed ones.
+async fn unlabelled(request: Request, next: Next) -> Response {
+    let asks = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    if response.extensions_mut().remove::<Unmatched>().is_some() {
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    if !asks {
+        response.headers_mut().remove(ALLOW);
+    }
+    response
 }
 
 /// One decoded segment of the path, by its name in the route.
@@ -142,10 +206,9 @@ impl Segments {
         self.0.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value)
     }
 
-    /// A task number; what is no integer is no resource.
-    pub(crate) fn task(&self) -> RestResult<u32> {
-        let number: Option<i32> = self.get("task").parse().ok();
-        number.and_then(|task| u32::try_from(task).ok()).ok_or_else(|| RestError::plain(StatusCode::NOT_FOUND))
+    /// A task number, which may be one that no task has; what is no integer is no resource.
+    pub(crate) fn task(&self) -> RestResult<i32> {
+        self.get("task").parse().map_err(|_| RestError::plain(StatusCode::NOT_FOUND).matched())
     }
 }
 

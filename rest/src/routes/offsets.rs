@@ -1,23 +1,23 @@
 //! Offsets of a connector (KIP-875): read, alter, reset.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use connect_cluster::{Command, Reply};
 
 use super::{Answer, App, Segments, Table};
-use crate::body::{AlterOffsets, bind_object};
+use crate::body::AlterOffsets;
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
+use crate::json::Json;
 use crate::model::{Message, Offset, Offsets};
 
 pub(super) fn routes(table: Table) -> Table {
-    table.path("/connectors/{name}/offsets", "HEAD,PATCH,DELETE,GET,OPTIONS", get(read).patch(alter).delete(reset))
+    table.path("/connectors/{name}/offsets", "HEAD,DELETE,GET,OPTIONS,PATCH", get(read).patch(alter).delete(reset))
 }
 
 async fn read(State(app): State<App>, path: Segments, request: Incoming) -> RestResult {
-    app.connector(path.name())?;
+    app.connector(path.name()).await?;
     match app.ask(Command::Offsets { name: path.name().to_owned() }, request).await? {
         Answer::Here(Reply::Offsets(offsets)) => {
             Ok(Json(Offsets { offsets: offsets.into_iter().map(Offset::from).collect() }).into_response())
@@ -28,7 +28,7 @@ async fn read(State(app): State<App>, path: Segments, request: Incoming) -> Rest
 }
 
 async fn alter(State(app): State<App>, path: Segments, request: Incoming) -> RestResult {
-    let entries = bind_object::<AlterOffsets>(&request.body)?.into_entries();
+    let entries = request.read::<AlterOffsets>()?.into_entries();
     if entries.is_empty() {
         return Err(RestError::bad_request("Partitions / offsets need to be provided for an alter offsets request"));
     }

@@ -1,6 +1,5 @@
 //! Plugins: list, configuration keys (KIP-769), validation.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,16 +7,17 @@ use axum::routing::{get, put};
 use connect_cluster::HerdError;
 
 use super::{App, Query, Segments, Table};
-use crate::body::{StringMap, bind};
+use crate::body::StringMap;
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
+use crate::json::Json;
 use crate::model::{ConfigInfos, PluginInfo, key_infos};
 
 pub(super) fn routes(table: Table) -> Table {
     table
         .path("/connector-plugins", "HEAD,GET,OPTIONS", get(list))
         .path("/connector-plugins/{name}/config", "HEAD,GET,OPTIONS", get(config))
-        .path("/connector-plugins/{name}/config/validate", "PUT,OPTIONS", put(validate))
+        .path("/connector-plugins/{name}/config/validate", "OPTIONS,PUT", put(validate))
 }
 
 async fn list(State(app): State<App>, query: Query) -> Response {
@@ -34,7 +34,7 @@ async fn config(State(app): State<App>, path: Segments) -> RestResult {
 }
 
 async fn validate(State(app): State<App>, path: Segments, request: Incoming) -> RestResult {
-    let StringMap(config) = bind(&request.body)?;
+    let StringMap(config) = request.read()?;
     let class = config.get("connector.class").cloned().flatten();
     if let Some(class) = &class
         && !without_suffix(class).ends_with(without_suffix(path.name()))

@@ -1,17 +1,22 @@
 //! `GET /` and `GET /health` (KIP-1017).
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{App, Table};
+use super::{App, Table, taking};
+use crate::json::Json;
 use crate::model::{ServerInfo, WorkerStatus};
+use crate::negotiate::Takes;
 use crate::{API_COMMIT, API_VERSION};
 
 pub(super) fn routes(table: Table) -> Table {
-    table.path("/", "HEAD,GET,OPTIONS", get(info)).path("/health", "HEAD,GET,OPTIONS", get(health))
+    table.path_of("/", "HEAD,GET,OPTIONS", taking(Takes::Anything, get(info))).path_of(
+        "/health",
+        "HEAD,GET,OPTIONS",
+        taking(Takes::Anything, get(health)),
+    )
 }
 
 async fn info(State(app): State<App>) -> Response {
@@ -22,10 +27,12 @@ async fn info(State(app): State<App>) -> Response {
 
 async fn health(State(app): State<App>) -> Response {
     let view = app.view();
-    let (code, status, message) = match (view.ready, &view.problem) {
-        (true, None) => (StatusCode::OK, "healthy", "Worker has completed startup and is ready to handle requests."),
-        (false, None) => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Worker is still starting up."),
-        (_, Some(_)) => (
+    let (code, status, message) = match (view.ready, view.been_ready) {
+        (true, _) if view.problem.is_none() => {
+            (StatusCode::OK, "healthy", "Worker has completed startup and is ready to handle requests.")
+        }
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Worker is still starting up."),
+        _ => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "unhealthy",
             "Worker was unable to handle this request and may be unable to handle other requests.",

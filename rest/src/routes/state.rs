@@ -1,6 +1,5 @@
 //! Pause, resume, stop (KIP-875) and restart (KIP-745) of a connector.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -10,13 +9,14 @@ use connect_cluster::{Command, Reply, Target};
 use super::{Answer, App, Query, Segments, Table};
 use crate::error::RestResult;
 use crate::forward::Incoming;
+use crate::json::Json;
 use crate::model::ConnectorStatus;
 
 pub(super) fn routes(table: Table) -> Table {
     table
-        .path("/connectors/{name}/pause", "PUT,OPTIONS", put(pause))
-        .path("/connectors/{name}/resume", "PUT,OPTIONS", put(resume))
-        .path("/connectors/{name}/stop", "PUT,OPTIONS", put(stop))
+        .path("/connectors/{name}/pause", "OPTIONS,PUT", put(pause))
+        .path("/connectors/{name}/resume", "OPTIONS,PUT", put(resume))
+        .path("/connectors/{name}/stop", "OPTIONS,PUT", put(stop))
         .path("/connectors/{name}/restart", "POST,OPTIONS", post(restart))
 }
 

@@ -1,6 +1,5 @@
 //! Topics that a connector used (KIP-558).
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -11,18 +10,19 @@ use serde_json::json;
 use super::{App, Segments, Table};
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
+use crate::json::Json;
 
 pub(super) fn routes(table: Table) -> Table {
     table.path("/connectors/{name}/topics", "HEAD,GET,OPTIONS", get(list)).path(
         "/connectors/{name}/topics/reset",
-        "PUT,OPTIONS",
+        "OPTIONS,PUT",
         put(reset),
     )
 }
 
 async fn list(State(app): State<App>, path: Segments) -> RestResult {
     refuse_unless(app.topic_tracking, "Topic tracking is disabled.")?;
-    let connector = app.connector(path.name()).ok();
+    let connector = app.known(path.name()).await?;
     let topics = connector.as_ref().map_or(&[][..], |connector| &connector.topics);
     Ok(Json(json!({ path.name(): { "topics": topics } })).into_response())
 }

@@ -155,6 +155,14 @@ impl Error {
         self.class.unwrap_or(self.kind.java_class())
     }
 
+    /// `Throwable.toString`: class and message.
+    pub fn to_java_text(&self) -> String {
+        match self.message() {
+            "" => self.java_class().to_owned(),
+            message => format!("{}: {message}", self.java_class()),
+        }
+    }
+
     /// The trace as status records and logs carry it: a Java-like first line, then the causes.
     pub fn trace(&self) -> String {
         let mut text = self.java_class().to_owned();

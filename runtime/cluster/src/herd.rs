@@ -123,8 +123,12 @@ pub struct ClusterView {
     pub leader_url: Option<String>,
     /// True when this worker is the leader.
     pub is_leader: bool,
-    /// True once the internal topics were read to their end and the group was joined.
+    /// True once the internal topics were read to their ends: before that there is nothing to be seen.
+    pub loaded: bool,
+    /// True while the internal topics are read and the group is joined.
     pub ready: bool,
+    /// True once it was ready: a worker that is not ready any more is not starting, but ill.
+    pub been_ready: bool,
     /// Why the worker is not healthy, for `GET /health`.
     pub problem: Option<String>,
 }

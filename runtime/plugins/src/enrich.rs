@@ -10,6 +10,7 @@ use connect_config::{
 
 use crate::connector::{SinkConnectorConfig, SourceConnectorConfig, transformation_keys};
 use crate::registry::{Lookup, PluginRegistry};
+use crate::versions;
 
 /// The three converters of a connector: key and what they must be.
 const CONVERTERS: [(&str, PluginType); 3] = [
@@ -37,14 +38,28 @@ fn class_of(registry: &PluginRegistry, kind: PluginType, description: String) ->
     let registry = registry.clone();
     check(description, move |_, value| match value.as_str() {
         Some(class) if registry.find(kind, class).is_none() => {
-            let class = match registry.lookup(class) {
-                Lookup::Found(plugin) => plugin.class,
-                _ => class,
-            };
-            Err(ConfigError::new(format!("Class class {class} does not implement the {} interface", interface(kind))))
+            Err(ConfigError::new(wrong_class(&registry, kind, class)))
         }
         _ => Ok(()),
     })
+}
+
+/// Why a known class is no plugin of a kind (`Utils.ensureConcreteSubclass`).
+fn wrong_class(registry: &PluginRegistry, kind: PluginType, class: &str) -> String {
+    let (class, noun) = match registry.lookup(class) {
+        Lookup::Found(plugin) => (plugin.class, "class"),
+        Lookup::WorkerPlugin(class) => (class, "class"),
+        Lookup::Abstract(found) if found.kind == kind => {
+            let meant = match found.children.join(", ") {
+                none if none.is_empty() => none,
+                names => format!(" Did you mean {names}?"),
+            };
+            return format!("This class is abstract and cannot be created.{meant}");
+        }
+        Lookup::Abstract(found) if found.interface => (class, "interface"),
+        _ => (class, "class"),
+    };
+    format!("Class {noun} {class} does not implement the {} interface", interface(kind))
 }
 
 /// All classes of a kind, to choose from.
@@ -53,7 +68,7 @@ fn choose_class(registry: &PluginRegistry, kind: PluginType) -> Vec<ConfigValue>
 }
 
 /// The versions of the class that another key names: ours are the one version each plugin has.
-fn versions(registry: &PluginRegistry, class: Option<&str>) -> Vec<ConfigValue> {
+fn known_versions(registry: &PluginRegistry, class: Option<&str>) -> Vec<ConfigValue> {
     let plugin = class.and_then(|class| registry.any(class.trim()));
     plugin.map(|plugin| vec![text(plugin.version)]).unwrap_or_default()
 }
@@ -81,12 +96,9 @@ pub(crate) fn connector_keys(
     registry: &PluginRegistry,
     worker: Option<&Props>,
     connector: &Plugin,
-    mut def: ConfigDef,
+    def: ConfigDef,
 ) -> ConfigDef {
-    let version = connector.version;
-    set(&mut def, "connector.plugin.version", |key| {
-        key.default(version).recommender(move |_, _| Recommendation { values: vec![text(version)], visible: true })
-    });
+    let mut def = versioned_keys(connector, def);
     for (name, kind) in CONVERTERS {
         let default = worker.and_then(|worker| worker.get(name)).and_then(Option::as_deref).map(str::trim);
         let default = default.or((worker.is_some() && name == "header.converter")
@@ -108,6 +120,20 @@ pub(crate) fn connector_keys(
     def
 }
 
+/// The keys of every connector with the connector's own version, all that is known when this is not the one asked for.
+pub(crate) fn versioned_keys(connector: &Plugin, mut def: ConfigDef) -> ConfigDef {
+    let version = connector.version;
+    set(&mut def, "connector.plugin.version", |key| {
+        key.default(version).recommender(move |_, _| Recommendation { values: vec![text(version)], visible: true })
+    });
+    for (name, _) in CONVERTERS {
+        set(&mut def, &format!("{name}.plugin.version"), |key| {
+            key.recommender(|_, _| Recommendation { values: Vec::new(), visible: false })
+        });
+    }
+    def
+}
+
 /// The version of a converter: shown when the converter's class is known.
 fn converter_version(
     registry: &PluginRegistry,
@@ -122,7 +148,7 @@ fn converter_version(
             let given = props.get(name).map_or(default.as_deref(), Option::as_deref).map(str::trim);
             let known = given.filter(|class| registry.is_known_class(class));
             let fitting = known.filter(|class| registry.find(kind, class).is_some());
-            Recommendation { values: versions(&registry, fitting), visible: known.is_some() }
+            Recommendation { values: known_versions(&registry, fitting), visible: known.is_some() }
         })
     });
 }
@@ -138,8 +164,9 @@ fn set(def: &mut ConfigDef, name: &str, change: impl FnOnce(ConfigKey) -> Config
 pub(crate) fn enrich(registry: &PluginRegistry, def: &mut ConfigDef, props: &Props) {
     for (name, kind) in CONVERTERS {
         let default = def.key(name).and_then(ConfigKey::default_text);
-        let class = props.get(name).map_or(default, Clone::clone);
-        let version = class.and_then(|class| registry.find(kind, class.trim()).map(|plugin| plugin.version));
+        let class = props.get(name).and_then(Clone::clone).or(default);
+        // A name with blanks around it names no class here, although the key's own check takes it.
+        let version = class.and_then(|class| registry.find(kind, &class).map(|plugin| plugin.version));
         if let Some(version) = version {
             set(def, &format!("{name}.plugin.version"), |key| key.default(version));
         }
@@ -160,11 +187,16 @@ fn stages(
     for alias in crate::chain::aliases(props, list).unwrap_or_default() {
         let prefix = format!("{list}.{alias}.");
         let group = format!("{group_name}: {alias}");
-        let class = props.get(&format!("{prefix}type")).and_then(Option::as_deref).map(str::trim);
+        // A name with blanks around it names no class here, although the key's own check takes it.
+        let class = props.get(&format!("{prefix}type")).and_then(Option::as_deref);
         let plugin = class.and_then(|class| registry.find(kind, class));
-        def.define(type_key(registry, props, &alias, &prefix, &group, kind));
-        def.define(version_key(registry, &alias, &prefix, &group, kind, plugin));
-        let Some(plugin) = plugin else { continue };
+        let asked = props.get(&format!("{prefix}plugin.version")).and_then(Option::as_deref);
+        let problem = plugin.and_then(|plugin| {
+            versions::require(plugin.class, asked, plugin.version, 1).err().map(|problem| problem.to_string())
+        });
+        def.define(type_key(registry, props, &alias, &prefix, &group, kind, problem.clone()));
+        def.define(version_key(registry, &alias, &prefix, &group, kind, plugin, problem.clone()));
+        let Some(plugin) = plugin.filter(|_| problem.is_none()) else { continue };
         let mut own = ConfigDef::new();
         if kind == PluginType::Transformation {
             for key in transformation_keys() {
@@ -188,6 +220,7 @@ fn type_key(
     prefix: &str,
     group: &str,
     kind: PluginType,
+    version_problem: Option<String>,
 ) -> ConfigKey {
     let word = interface(kind).to_lowercase();
     let class = class_of(registry, kind, String::new());
@@ -199,6 +232,7 @@ fn type_key(
              negated."
         )
     });
+    let problem = version_problem.or(problem);
     let choices = choose_class(registry, kind);
     ConfigKey::new(&format!("{prefix}type"), Type::Class, &format!("Class of the {word} '{alias}'."))
         .validator(check(format!("valid configs for {alias} {word}"), move |name, value| match &problem {
@@ -220,6 +254,7 @@ fn version_key(
     group: &str,
     kind: PluginType,
     plugin: Option<&Plugin>,
+    problem: Option<String>,
 ) -> ConfigKey {
     let word = interface(kind).to_lowercase();
     let type_name = format!("{prefix}type");
@@ -234,8 +269,15 @@ fn version_key(
             .recommender(move |_, props| {
                 let class = props.get(&type_name).and_then(Option::as_deref);
                 let class = class.filter(|class| registry.find(kind, class.trim()).is_some());
-                Recommendation { values: versions(&registry, class), visible: true }
+                Recommendation { values: known_versions(&registry, class), visible: true }
             });
+    let key = match problem {
+        None => key,
+        Some(problem) => key.validator(check("a version that there is", move |_, value| match value.as_str() {
+            Some(_) => Err(ConfigError::new(problem.clone())),
+            None => Ok(()),
+        })),
+    };
     default_to(key, plugin.map(|plugin| plugin.version))
 }
 

@@ -6,16 +6,27 @@ use connect_api::{Error, ErrorKind, Plugin, PluginKind, PluginType};
 
 /// Classes that exist in every JVM worker and are no plugins: naming one where a plugin is wanted gets another error
 /// than naming nothing.
-const OTHER_KNOWN_CLASSES: [&str; 9] = [
-    "java.lang.String",
-    "java.lang.Object",
-    "org.apache.kafka.common.metrics.JmxReporter",
+const OTHER_KNOWN_CLASSES: [&str; 3] =
+    ["java.lang.String", "java.lang.Object", "org.apache.kafka.common.metrics.JmxReporter"];
+
+/// Plugins of the worker itself, which have no keys in a connector's configuration.
+const WORKER_PLUGINS: [&str; 8] = [
     "org.apache.kafka.common.config.provider.FileConfigProvider",
     "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
     "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
     "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy",
     "org.apache.kafka.connect.connector.policy.NoneConnectorClientConfigOverridePolicy",
     "org.apache.kafka.connect.connector.policy.PrincipalConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.AllowlistConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
+];
+
+/// What plugins implement.
+const INTERFACES: [(&str, PluginType); 4] = [
+    ("org.apache.kafka.connect.transforms.Transformation", PluginType::Transformation),
+    ("org.apache.kafka.connect.transforms.predicates.Predicate", PluginType::Predicate),
+    ("org.apache.kafka.connect.storage.Converter", PluginType::Converter),
+    ("org.apache.kafka.connect.storage.HeaderConverter", PluginType::HeaderConverter),
 ];
 
 /// A plugin as `/connector-plugins` lists it.
@@ -32,7 +43,21 @@ pub enum Lookup<'a> {
     Found(&'a Plugin),
     /// A class that exists, but is no plugin.
     OtherClass,
+    /// A plugin of the worker itself, by its full name.
+    WorkerPlugin(&'static str),
+    /// An interface, or the class around `$Key` and `$Value`: it exists and can't be made.
+    Abstract(AbstractClass),
     Unknown,
+}
+
+/// A class that can't be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbstractClass {
+    /// What it is a kind of.
+    pub kind: PluginType,
+    pub interface: bool,
+    /// The plugins in it, which may be meant.
+    pub children: Vec<&'static str>,
 }
 
 /// All plugins of a worker.
@@ -55,7 +80,8 @@ fn main_type(plugin: &Plugin) -> PluginType {
     }
 }
 
-fn types(plugin: &Plugin) -> Vec<PluginType> {
+/// Everything that a plugin is.
+pub(crate) fn types(plugin: &Plugin) -> Vec<PluginType> {
     match plugin.kind {
         PluginKind::Converter(_, Some(_)) => vec![PluginType::Converter, PluginType::HeaderConverter],
         _ => vec![main_type(plugin)],
@@ -131,8 +157,22 @@ impl PluginRegistry {
         match self.plugins.binary_search_by_key(&class, |plugin| plugin.class) {
             Ok(at) => Lookup::Found(&self.plugins[at]),
             Err(_) if OTHER_KNOWN_CLASSES.contains(&name) => Lookup::OtherClass,
-            Err(_) => Lookup::Unknown,
+            Err(_) => {
+                let worker_plugin = WORKER_PLUGINS.iter().find(|class| **class == name || simple_name(class) == name);
+                let own = worker_plugin.map(|class| Lookup::WorkerPlugin(class));
+                own.or_else(|| self.abstract_class(name).map(Lookup::Abstract)).unwrap_or(Lookup::Unknown)
+            }
         }
+    }
+
+    fn abstract_class(&self, name: &str) -> Option<AbstractClass> {
+        if let Some((_, kind)) = INTERFACES.iter().find(|(class, _)| *class == name) {
+            return Some(AbstractClass { kind: *kind, interface: true, children: Vec::new() });
+        }
+        let inside = |plugin: &&Plugin| plugin.class.strip_prefix(name).is_some_and(|rest| rest.starts_with('$'));
+        let children: Vec<&Plugin> = self.plugins.iter().filter(inside).collect();
+        let kind = main_type(children.first()?);
+        Some(AbstractClass { kind, interface: false, children: children.iter().map(|plugin| plugin.class).collect() })
     }
 
     /// True when the name leads to a class, plugin or not.

@@ -85,13 +85,34 @@ async fn alter_source(
     };
     let mut changes: Vec<(OffsetMap, Option<OffsetMap>)> = Vec::with_capacity(entries.len());
     for OffsetEntry { partition, offset } in entries {
-        let partition = partition.ok_or_else(|| HerdError::internal("Partition objects cannot be null"))?;
-        changes.push((partition, offset));
+        check_primitive(offset.as_ref())?;
+        match (partition, offset) {
+            (Some(partition), offset) => changes.push((partition, offset)),
+            // To forget what was never there is no change.
+            (None, None) => {}
+            (None, Some(_)) => return Err(HerdError::internal("Partition objects cannot be null")),
+        }
     }
     let handled = source.alter_offsets(props, &changes).await.map_err(|e| refused(&e))?;
     let writes: Vec<_> = changes.into_iter().map(|(partition, offset)| (Some(partition), offset)).collect();
     own_offsets::write(shared, name, props, &writes).await.map_err(|e| refused(&e))?;
     Ok(handled)
+}
+
+/// Offsets are flat (`OffsetUtils.validateFormat`).
+fn check_primitive(offset: Option<&OffsetMap>) -> Result<(), HerdError> {
+    for (field, value) in offset.into_iter().flatten() {
+        let kind = match value {
+            Value::Array(_) => "ARRAY",
+            Value::Object(_) => "MAP",
+            Value::Number(number) if number.as_i64().is_none() && number.is_u64() => "class java.math.BigInteger",
+            _ => continue,
+        };
+        return Err(HerdError::internal(format!(
+            "Offsets may only contain primitive types as values, but field {field} contains {kind}"
+        )));
+    }
+    Ok(())
 }
 
 async fn alter_sink(
@@ -104,7 +125,7 @@ async fn alter_sink(
     let (topics, group) = group_of(shared, name, props).map_err(|e| refused(&e))?;
     match offsets {
         Some(entries) => {
-            let changes = parse_sink_offsets(&entries)?;
+            let changes = parse_sink_offsets(name, &entries)?;
             let handled = sink.alter_offsets(props, &changes).await.map_err(|e| refused(&e))?;
             alter_group(&*topics, &group, name, &changes).await?;
             Ok(handled)
@@ -130,11 +151,8 @@ async fn alter_group(topics: &dyn Topics, group: &str, name: &str, changes: &Sin
         topics.alter_group_offsets(group, &set).await.map_err(|e| not_altered(name, "alter", &e))?;
     }
     if !gone.is_empty() {
-        match topics.delete_group_offsets(group, &gone).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(not_altered(name, "alter", &error)),
-        }
+        // A group or partition that there is not is refused here, other than by a reset of everything.
+        topics.delete_group_offsets(group, &gone).await.map_err(|e| not_altered(name, "alter", &e))?;
     }
     Ok(())
 }
@@ -190,8 +208,12 @@ fn refused(error: &Error) -> HerdError {
 }
 
 /// `SinkUtils.parseSinkConnectorOffsets`: numbers may be texts.
-fn parse_sink_offsets(entries: &[OffsetEntry]) -> Result<SinkOffsets, HerdError> {
-    entries.iter().map(parse_sink_offset).collect()
+fn parse_sink_offsets(name: &str, entries: &[OffsetEntry]) -> Result<SinkOffsets, HerdError> {
+    let changes: SinkOffsets = entries.iter().map(parse_sink_offset).collect::<Result<_, _>>()?;
+    if changes.iter().any(|(_, offset)| offset.is_some_and(i64::is_negative)) {
+        return Err(HerdError::internal(format!("Failed to modify offsets for sink connector {name}")));
+    }
+    Ok(changes)
 }
 
 fn parse_sink_offset(entry: &OffsetEntry) -> Result<(connect_api::TopicPartition, Option<i64>), HerdError> {
@@ -236,6 +258,14 @@ fn parse_sink_offset(entry: &OffsetEntry) -> Result<(connect_api::TopicPartition
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(|| number.to_string(), connect_config::java::double_text)
+        }
         other => other.to_string(),
     }
 }
@@ -261,6 +291,33 @@ mod tests {
         let partition = serde_json::json!({TOPIC: "t", PARTITION: "3"});
         assert_eq!(check(partition.clone(), serde_json::json!({OFFSET: "7"})), Ok(("t".to_owned(), 3, Some(7))));
         assert_eq!(check(partition, Value::Null), Ok(("t".to_owned(), 3, None)));
+    }
+
+    #[test]
+    fn values_in_messages_look_as_in_java() {
+        let value = serde_json::json!({"a": [1, "x", null], "b": 1e10});
+        assert_eq!(text(&value), "{a=[1, x, null], b=1.0E10}");
+    }
+
+    #[test]
+    fn offsets_are_flat_and_those_of_sinks_not_negative() {
+        let flat = |offset: Value| check_primitive(offset.as_object()).map_err(|error| error.to_string());
+        assert_eq!(flat(serde_json::json!({"a": 1, "b": 1.5, "c": "x", "d": null, "e": true})), Ok(()));
+        for (value, kind) in [
+            (serde_json::json!([1]), "ARRAY"),
+            (serde_json::json!({}), "MAP"),
+            (serde_json::json!(u64::MAX), "class java.math.BigInteger"),
+        ] {
+            let error = check_primitive(serde_json::json!({"position": value}).as_object());
+            let message =
+                format!("Offsets may only contain primitive types as values, but field position contains {kind}");
+            assert!(matches!(error, Err(HerdError::Refused { status: 500, message: m }) if m == message), "{kind}");
+        }
+        let negative = entry(serde_json::json!({TOPIC: "t", PARTITION: 0}), serde_json::json!({OFFSET: -1}));
+        assert!(matches!(
+            parse_sink_offsets("c", &[negative]),
+            Err(HerdError::Refused { status: 500, message }) if message == "Failed to modify offsets for sink connector c"
+        ));
     }
 
     #[test]

@@ -18,7 +18,10 @@ impl Herder {
         let seat = self.seat.as_ref();
         let leader_url = seat.map(|seat| seat.leader_url.clone()).filter(|url| !url.is_empty());
         let ready = self.started && seat.is_some();
+        let been_ready = ready || self.completed_generation >= 0;
         let unchanged = self.view.ready == ready
+            && self.view.loaded == self.started
+            && self.view.been_ready == been_ready
             && self.view.leader_url == leader_url
             && self.view.is_leader == self.leads()
             && self.view.connectors.len() == self.views.len();
@@ -28,7 +31,9 @@ impl Herder {
                 kafka_cluster_id: self.config.kafka_cluster_id.clone(),
                 leader_url,
                 is_leader: self.leads(),
+                loaded: self.started,
                 ready,
+                been_ready,
                 problem: self.problem(),
             });
         }

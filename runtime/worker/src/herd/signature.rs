@@ -29,17 +29,36 @@ pub(super) fn sign(algorithm: &str, key: &SessionKey, body: &[u8]) -> Option<Str
     mac(algorithm, &key.key, body).map(|bytes| BASE64.encode(bytes))
 }
 
+/// Names that the JDK has an implementation for: others are refused in other words.
+const KNOWN_TO_JAVA: [&str; 8] =
+    ["HmacMD5", "HmacSHA1", "HmacSHA224", "HmacSHA256", "HmacSHA384", "HmacSHA512", "HmacSHA512/224", "HmacSHA512/256"];
+
+/// Decodes a signature, with the words of `java.util.Base64` for one that is none.
+fn decode(text: &str) -> Result<Vec<u8>, HerdError> {
+    BASE64.decode(text).map_err(|_| {
+        let illegal = text.bytes().find(|byte| !byte.is_ascii_alphanumeric() && !b"+/=".contains(byte));
+        HerdError::bad_request(match illegal {
+            Some(byte) => format!("Illegal base64 character {byte:x}"),
+            None => "Input byte array has wrong 4-byte ending unit".to_owned(),
+        })
+    })
+}
+
 /// Checks a request as the JVM does (`InternalRequestSignature`, `DistributedHerder.validateInternalRequest`).
 pub(super) fn check(allowed: &[String], key: Option<&SessionKey>, signature: &Signature) -> Result<(), HerdError> {
     let (Some(authorization), Some(algorithm)) = (&signature.authorization, &signature.algorithm) else {
         return Err(HerdError::bad_request("Internal request missing required signature"));
     };
+    if !KNOWN_TO_JAVA.contains(&algorithm.as_str()) {
+        return Err(HerdError::bad_request(format!("Algorithm {algorithm} not available")));
+    }
+    let given = decode(authorization)?;
     if !allowed.contains(algorithm) {
         return Err(HerdError::bad_request(format!(
             "This worker does not support the '{algorithm}' key signing algorithm used by other workers. This worker is \
-             currently configured to use: {}. Check that all workers' configuration files permit the same set of \
+             currently configured to use: [{}]. Check that all workers' configuration files permit the same set of \
              signature algorithms, and correct any misconfigured worker and restart it.",
-            allowed.first().map_or("", String::as_str)
+            allowed.join(", ")
         )));
     }
     let Some(key) = key else {
@@ -51,7 +70,6 @@ pub(super) fn check(allowed: &[String], key: Option<&SessionKey>, signature: &Si
                 .to_owned(),
         });
     };
-    let given = BASE64.decode(authorization).map_err(|_| HerdError::bad_request("Invalid request signature"))?;
     let expected = mac(algorithm, &key.key, &signature.body)
         .ok_or_else(|| HerdError::bad_request(format!("Unknown signature algorithm '{algorithm}'")))?;
     if constant_time_equal(&given, &expected) {
@@ -98,7 +116,14 @@ mod tests {
         assert_eq!(status(check(&allowed, Some(&key()), &Signature::default())), 400);
         assert_eq!(status(check(&allowed, None, &signed(b"[]"))), 503);
         assert_eq!(status(check(&["HmacSHA512".to_owned()], Some(&key()), &signed(b"[]"))), 400);
+        let message = |signature: &Signature| match check(&allowed, Some(&key()), signature) {
+            Err(HerdError::Refused { message, .. }) => message,
+            other => format!("{other:?}"),
+        };
+        let bogus = Signature { algorithm: Some("bogus".to_owned()), ..signed(b"[]") };
+        assert_eq!(message(&bogus), "Algorithm bogus not available");
         let garbled = Signature { authorization: Some("%".to_owned()), ..signed(b"[]") };
         assert_eq!(status(check(&allowed, Some(&key()), &garbled)), 400);
+        assert_eq!(message(&garbled), "Illegal base64 character 25");
     }
 }
