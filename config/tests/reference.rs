@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use connect_config::provider::resolve_worker;
 use connect_config::worker::{
-    ClientConfig, FileConfig, GroupConfig, ProtocolConfig, RestConfig, SaslConfig, StorageConfig, TlsConfig,
-    TopicTrackingConfig, WorkerConfig,
+    ClientConfig, FileConfig, GroupConfig, ObservabilityConfig, ProtocolConfig, RestConfig, SaslConfig, StorageConfig,
+    TlsConfig, TopicTrackingConfig, WorkerConfig,
 };
 use connect_config::{ConfigDef, DistributedConfig, Props, StandaloneConfig, properties, reference};
 
@@ -40,9 +40,10 @@ This page is written by a test (`UPDATE_GOLDEN=1 cargo test -p connect-config`).
 ";
 
 fn page() -> String {
-    let sections: [(&str, &ConfigDef); 10] = [
+    let sections: [(&str, &ConfigDef); 11] = [
         ("Every worker", WorkerConfig::def()),
         ("REST API", RestConfig::def()),
+        ("Metrics and logs (Tidegate's own keys)", ObservabilityConfig::def()),
         ("Topics of connectors", TopicTrackingConfig::def()),
         ("TLS", TlsConfig::def()),
         ("Standalone workers", FileConfig::def()),

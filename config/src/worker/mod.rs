@@ -9,6 +9,7 @@ mod checks;
 pub mod group;
 pub mod headers;
 pub mod listeners;
+pub mod observability;
 pub mod rest;
 pub mod sasl;
 pub mod storage;

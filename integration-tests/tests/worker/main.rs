@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 mod crash;
+mod listeners;
 mod mongodb;
 mod pause;
 mod postgres;

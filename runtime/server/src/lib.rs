@@ -8,6 +8,7 @@ pub mod args;
 pub mod connectors;
 mod java_options;
 pub mod logging;
+pub mod observe;
 pub mod rest;
 pub mod run;
 

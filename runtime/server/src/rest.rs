@@ -54,6 +54,14 @@ pub enum RestError {
     Client(#[from] reqwest::Error),
 }
 
+impl RestError {
+    /// Whether an extension is at fault, which the JVM worker notices late.
+    pub fn is_extension(&self) -> bool {
+        use SettingsError::{Extension, LoginConfiguration};
+        matches!(self, Self::LoginFile { .. } | Self::Settings(Extension(_) | LoginConfiguration(_)))
+    }
+}
+
 impl Rest {
     /// Reads the settings and opens the listeners: the group has to be told the ports, and a port that is taken is
     /// reported before the worker joins it. `originals` are all settings of the worker.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connect_cluster::{Command, Herd, HerdError, Hop};
+use connect_config::worker::{ObservabilityConfig, WorkerConfig};
 use connect_config::provider::{Names, Providers, process_environment, resolve_worker};
 use connect_config::{ConfigError, DistributedConfig, Props, StandaloneConfig, properties};
 use connect_plugins::PluginRegistry;
-use connect_rest::{Loggers, ServeError};
+use connect_rest::Loggers;
 use connect_worker::Resolve;
 use connect_worker::herd::{Running, StartError, Startup, knows, start_distributed, start_standalone};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Mode;
 use crate::connectors::{self, FileError};
-use crate::logging;
-use crate::rest::{self, Addresses, RestError};
+use crate::logging::{self, Logging};
+use crate::observe::{ObserveError, Observed};
+use crate::rest::{Rest, RestError};
 
 /// Why the worker ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +34,10 @@ pub enum RunError {
     Config { path: String, problem: String },
     #[error(transparent)]
     Rest(#[from] RestError),
-    #[error("failed to serve the REST API")]
-    Serve(#[from] ServeError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     #[error(transparent)]
     File(#[from] FileError),
     #[error("failed to create connector '{name}'")]
@@ -46,6 +48,18 @@ pub enum RunError {
     },
     #[error("failed to listen for signals")]
     Signals(#[source] std::io::Error),
+}
+
+impl RunError {
+    /// What the process ends with, as the JVM worker's (`AbstractConnectCli`): 2 for what keeps the worker from being
+    /// made, 3 for what keeps it from starting its work.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Rest(error) if error.is_extension() => 3,
+            Self::File(_) | Self::Connector { .. } => 3,
+            _ => 2,
+        }
+    }
 }
 
 /// An error with its causes in one line.
@@ -65,37 +79,59 @@ pub fn one_line(error: &dyn std::error::Error) -> String {
 }
 
 /// Runs a worker until SIGTERM or SIGINT.
-pub async fn run(mode: Mode, loggers: Arc<dyn Loggers>) -> Result<(), RunError> {
+pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
+    let loggers = logging.loggers();
     let since = Instant::now();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }
     let registry = Arc::new(PluginRegistry::new(crate::plugins()));
     let (terminate, interrupt) = signals()?;
-    let (running, addresses, files) = match mode {
+    let (running, rest, observed, files) = match mode {
         Mode::Distributed { worker } => {
             let props = read_worker(&worker)?;
             let config = DistributedConfig::parse_with(&props, &|class| knows(&registry, class))
                 .map_err(|problems| wrong(&worker, &problems))?;
-            let addresses = rest::addresses(&config.rest, &config.topic_tracking)?;
-            let startup = startup(&worker, &props, &registry, &addresses, &loggers)?;
-            (start_distributed(&config, startup).await?, addresses, Vec::new())
+            let watch = watched(&worker, &props, logging)?;
+            let mut rest = Rest::open(&config.rest, &config.topic_tracking, &config.originals).await?;
+            let observed = observe(&watch, &config.worker, &mut rest).await?;
+            let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed)?;
+            (start_distributed(&config, startup).await?, rest, observed, Vec::new())
         }
         Mode::Standalone { worker, connectors } => {
             let props = read_worker(&worker)?;
             let config = StandaloneConfig::parse_with(&props, &|class| knows(&registry, class))
                 .map_err(|problems| wrong(&worker, &problems))?;
-            let addresses = rest::addresses(&config.rest, &config.topic_tracking)?;
-            let startup = startup(&worker, &props, &registry, &addresses, &loggers)?;
-            (start_standalone(&config, startup).await?, addresses, connectors)
+            let watch = watched(&worker, &props, logging)?;
+            let mut rest = Rest::open(&config.rest, &config.topic_tracking, &config.originals).await?;
+            let observed = observe(&watch, &config.worker, &mut rest).await?;
+            let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed)?;
+            (start_standalone(&config, startup).await?, rest, observed, connectors)
         }
     };
-    serve(running, &addresses, &files, loggers, since, terminate, interrupt).await
+    let outcome = serve(running, rest, &files, loggers, since, terminate, interrupt).await;
+    observed.stop().await;
+    outcome
+}
+
+/// What the file says of metrics and logs; from here on logs are as it wants them.
+fn watched(path: &Path, props: &Props, logging: &Logging) -> Result<ObservabilityConfig, RunError> {
+    let config = ObservabilityConfig::parse(props).map_err(|problems| wrong(path, &problems))?;
+    logging.configure(&config);
+    Ok(config)
+}
+
+/// Begins to measure, and to serve what is measured.
+async fn observe(watch: &ObservabilityConfig, worker: &WorkerConfig, rest: &mut Rest) -> Result<Observed, RunError> {
+    let mut observed = Observed::new(watch, worker, &format!("connect-{}", rest.worker_id))?;
+    rest.settings.metrics = Some(observed.endpoint());
+    observed.listen().await?;
+    Ok(observed)
 }
 
 async fn serve(
     running: Running,
-    addresses: &Addresses,
+    rest: Rest,
     files: &[PathBuf],
     loggers: Arc<dyn Loggers>,
     since: Instant,
@@ -104,16 +140,10 @@ async fn serve(
 ) -> Result<(), RunError> {
     let cancel = CancellationToken::new();
     let herd = Arc::clone(&running.worker) as Arc<dyn Herd>;
-    let served = connect_rest::serve(&addresses.settings, Arc::clone(&herd), loggers, cancel.clone()).await;
-    let server = match served {
-        Ok(server) => server,
-        Err(error) => {
-            running.worker.stop().await;
-            return Err(error.into());
-        }
-    };
+    let Rest { settings, listeners, peers, advertised_url, worker_id } = rest;
+    let server = connect_rest::serve(listeners, &settings, Arc::clone(&herd), loggers, peers, &cancel);
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(worker = addresses.worker_id, url = addresses.advertised_url, elapsed_ms, "worker started");
+    tracing::info!(worker = worker_id, url = advertised_url, elapsed_ms, "worker started");
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok("SIGTERM"),
         _ = interrupt.recv() => Ok("SIGINT"),
@@ -170,8 +200,9 @@ fn startup(
     path: &Path,
     props: &Props,
     registry: &Arc<PluginRegistry>,
-    addresses: &Addresses,
+    rest: &Rest,
     loggers: &Arc<dyn Loggers>,
+    observed: &Observed,
 ) -> Result<Startup, RunError> {
     let providers = Providers::configured(props, Names::Trimmed, &process_environment())
         .map_err(|problem| wrong(path, &[problem]))?;
@@ -180,8 +211,10 @@ fn startup(
     Ok(Startup {
         registry: Arc::clone(registry),
         resolve,
-        advertised_url: addresses.advertised_url.clone(),
-        worker_id: addresses.worker_id.clone(),
+        advertised_url: rest.advertised_url.clone(),
+        worker_id: rest.worker_id.clone(),
+        peers: rest.peers.clone(),
         log_level: Arc::new(move |logger: &str, level: &str| logging::set_cluster_level(&*loggers, logger, level)),
+        metrics: Arc::clone(&observed.metrics),
     })
 }

@@ -114,7 +114,7 @@ fn read(prefix: &str, path: &str, passwords: Passwords<'_>, wanted: Wanted) -> R
         return Ok(Store { identities: store.identities, certificates: store.certificates });
     }
     if bytes.first() == Some(&0x30) {
-        return pkcs12(prefix, path, &bytes, passwords.store);
+        return pkcs12(&name, path, &bytes, passwords.store);
     }
     let what = format!("{name} '{path}'");
     if !String::from_utf8_lossy(&bytes).contains("-----BEGIN") {
@@ -130,10 +130,10 @@ fn read(prefix: &str, path: &str, passwords: Passwords<'_>, wanted: Wanted) -> R
     })
 }
 
-fn pkcs12(prefix: &str, path: &str, bytes: &[u8], password: Option<&str>) -> Result<Store, TlsError> {
+fn pkcs12(name: &str, path: &str, bytes: &[u8], password: Option<&str>) -> Result<Store, TlsError> {
     let password = password.unwrap_or_default();
     let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed).map_err(|error| {
-        TlsError::new(format!("{prefix} '{path}' can't be opened as PKCS12: is its password right?")).caused_by(error)
+        TlsError::new(format!("{name} '{path}' can't be opened as PKCS12: is its password right?")).caused_by(error)
     })?;
     let mut found = Store { identities: Vec::new(), certificates: Vec::new() };
     let der = |certificate: &p12_keystore::Certificate| CertificateDer::from(certificate.as_der().to_vec());
