@@ -105,7 +105,8 @@ fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
             ("message.max.bytes", "1048576"),
             ("linger.ms", "5"),
             // A topic that is missing is waited for, as by Java's producer within the worker: its `max.block.ms` is endless.
-            ("topic.metadata.propagation.max.ms", "3600000"),
+            // (Not longer than 35 minutes: librdkafka counts it in microseconds of 32 bits, and would not wait at all.)
+            ("topic.metadata.propagation.max.ms", "2100000"),
         ],
         ClientKind::Consumer => &[
             ("isolation.level", "read_uncommitted"),
