@@ -1,12 +1,23 @@
 //! What the elected leader decides: which member gets which connectors and tasks.
 //!
 //! [`eager`] is `EagerAssignor`; [`Cooperative`] is `IncrementalCooperativeAssignor` (KIP-415), whose memory between
-//! rounds lives here. Both are pure: the time comes in.
+//! rounds lives here. Both are pure: the time comes in. The outcomes are the JVM's, down to which member is asked to give
+//! what: the order in which Java goes over its members and their units is kept ([`order`]), and rounds recorded from the
+//! JVM's classes are replayed in `tests/assignor.rs`.
+//!
+//! One thing is done on purpose that the JVM does not do: units that their owner gave back before it left (the caller
+//! names them) are given out at once, without `scheduled.rebalance.max.delay.ms`.
+
+mod load;
+pub mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use crate::unit::UnitId;
+use load::{Balance, Load};
 
 /// A member as the leader sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,15 +25,19 @@ pub struct Member {
     pub id: String,
     pub url: String,
     pub config_offset: i64,
-    /// What it says it runs.
-    pub running: BTreeSet<UnitId>,
+    /// What it says it runs, in its own order: connectors, then tasks.
+    pub running: Vec<UnitId>,
 }
 
-/// What one member gets in a round: what it runs from now on, and what it has to give up.
+/// What one member gets in a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    pub assigned: BTreeSet<UnitId>,
-    pub revoked: BTreeSet<UnitId>,
+    /// Everything that it has after the round.
+    pub assigned: Vec<UnitId>,
+    /// What of that is new to it, in the order that it is told.
+    pub fresh: Vec<UnitId>,
+    /// What it has to give up.
+    pub revoked: Vec<UnitId>,
 }
 
 /// Deals connectors, then tasks, round-robin over the members in order of id.
@@ -33,259 +48,243 @@ pub fn eager(configured: &BTreeSet<UnitId>, members: &[Member]) -> BTreeMap<Stri
     // In a `BTreeSet` connectors come before tasks, each in order.
     for (unit, id) in configured.iter().zip(ids.iter().cycle()) {
         if let Some(share) = shares.get_mut(*id) {
-            share.assigned.insert(unit.clone());
+            share.assigned.push(unit.clone());
+            share.fresh.push(unit.clone());
         }
     }
     shares
 }
 
-/// The exponential back-off between rounds that revoke: 1 ms · 40ⁿ, at most the maximum delay.
-const BACKOFF_BASE: u64 = 40;
+/// The factor of the back-off between rounds that revoke: 1 ms times 40 to the power of their number.
+const BACKOFF_BASE: f64 = 40.0;
 
 /// The leader's memory between rounds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cooperative {
     /// `scheduled.rebalance.max.delay.ms`.
-    pub max_delay_ms: u64,
+    max_delay_ms: u64,
+    /// What the last rounds gave out.
     previous: BTreeSet<UnitId>,
-    previous_generation: Option<i32>,
+    /// What the last round took away: whoever still claims it did not hear of that round.
+    previous_revocation: BTreeSet<UnitId>,
+    previous_generation: i32,
     previous_members: BTreeSet<String>,
     /// When the wait for lost members is over, in the caller's milliseconds.
     scheduled_ms: Option<u64>,
-    candidates: BTreeSet<String>,
+    /// What is left of that wait, as the last round told it.
+    delay_ms: u64,
+    /// Members without work that came while lost work was waited for, in order of arrival.
+    candidates: IndexSet<String>,
     revoking_rounds: u32,
     revoked_in_previous: bool,
 }
 
+/// What a round is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Round<'a> {
+    pub now_ms: u64,
+    /// The last generation that this worker completed: memory of another one counts for nothing, because somebody else led
+    /// in between, or the assignment never reached the group.
+    pub last_generation: i32,
+    pub generation: i32,
+    pub configured: &'a BTreeSet<UnitId>,
+    pub members: &'a [Member],
+    /// Units whose owner stopped them and left: nobody will come back for them.
+    pub released: &'a BTreeSet<UnitId>,
+}
+
 /// What a round decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Round {
+pub struct Outcome {
     pub shares: BTreeMap<String, Share>,
-    /// Milliseconds until everybody asks for the next round.
+    /// Milliseconds until everybody asks for the next round; 0 for never.
     pub delay_ms: u64,
 }
+
+/// What each member has to give up.
+type Revoked = BTreeMap<String, IndexSet<UnitId>>;
 
 impl Cooperative {
     /// A leader without memory.
     pub fn new(max_delay_ms: u64) -> Self {
-        Self { max_delay_ms, ..Self::default() }
+        Self {
+            max_delay_ms,
+            previous: BTreeSet::new(),
+            previous_revocation: BTreeSet::new(),
+            previous_generation: -1,
+            previous_members: BTreeSet::new(),
+            scheduled_ms: None,
+            delay_ms: 0,
+            candidates: IndexSet::new(),
+            revoking_rounds: 0,
+            revoked_in_previous: false,
+        }
     }
 
-    /// One round. `last_generation` is the last generation that this worker completed: memory of an older one counts for
-    /// nothing, because somebody else led in between.
-    pub fn assign(
-        &mut self,
-        now_ms: u64,
-        last_generation: i32,
-        generation: i32,
-        configured: &BTreeSet<UnitId>,
-        members: &[Member],
-    ) -> Round {
-        if self.previous_generation != Some(last_generation) {
-            self.forget();
+    /// What earlier rounds gave out and nobody in this one claims, so that the caller can find out what was released.
+    pub fn lost(&self, last_generation: i32, configured: &BTreeSet<UnitId>, members: &[Member]) -> BTreeSet<UnitId> {
+        if self.previous_generation != last_generation {
+            return BTreeSet::new();
         }
-        let claims = Claims::of(configured, members);
-        let active: BTreeSet<UnitId> = claims.kept.values().flatten().cloned().chain(claims.duplicated()).collect();
-        let lost: BTreeSet<UnitId> = self
-            .previous
-            .iter()
-            .filter(|unit| configured.contains(*unit) && !active.contains(*unit))
-            .cloned()
-            .collect();
-        let created =
-            configured.iter().filter(|unit| !active.contains(*unit) && !lost.contains(*unit)).cloned().collect();
-
-        let mut assigned = claims.kept.clone();
-        let mut revoked = claims.revoked.clone();
-        let delay_ms = self.handle_lost(now_ms, &lost, members, &mut assigned);
-        place(&created, &mut assigned, None);
-        let balanced =
-            if delay_ms == 0 { take_excess(configured.len_by_kind(), &mut assigned) } else { BTreeMap::new() };
-        let revoking = balanced.values().any(|units| !units.is_empty());
-        let delay_ms = self.back_off(now_ms, revoking, delay_ms, balanced, &mut assigned, &mut revoked);
-
-        self.previous = assigned.values().flatten().cloned().chain(lost.into_iter().filter(|_| delay_ms > 0)).collect();
-        self.previous_generation = Some(generation);
-        self.previous_members = members.iter().map(|member| member.id.clone()).collect();
-        let shares = assigned
-            .into_iter()
-            .map(|(id, assigned)| {
-                let revoked = revoked.remove(&id).unwrap_or_default();
-                (id, Share { assigned, revoked })
-            })
-            .collect();
-        Round { shares, delay_ms }
+        let active: BTreeSet<&UnitId> = members.iter().flat_map(|member| &member.running).collect();
+        self.previous.iter().filter(|unit| configured.contains(*unit) && !active.contains(unit)).cloned().collect()
     }
 
-    fn forget(&mut self) {
-        *self = Self::new(self.max_delay_ms);
+    /// One round.
+    pub fn assign(&mut self, round: Round<'_>) -> Outcome {
+        if self.previous_generation != round.last_generation {
+            self.previous.clear();
+        }
+        let order = order::of(round.members.iter().map(|member| member.id.as_str()));
+        let mut next: Vec<Load> =
+            order.iter().filter_map(|at| round.members.get(*at)).map(|m| Load::new(&m.id, &m.running)).collect();
+        let active: BTreeSet<UnitId> = next.iter().flat_map(Load::units).cloned().collect();
+        self.mind_failed_revocations(&active);
+
+        let (kept, deleted): (BTreeSet<UnitId>, BTreeSet<UnitId>) =
+            self.previous.iter().cloned().partition(|unit| round.configured.contains(unit));
+        let lost = kept.into_iter().filter(|unit| !active.contains(unit));
+        let (released, lost): (BTreeSet<UnitId>, BTreeSet<UnitId>) =
+            lost.partition(|unit| round.released.contains(unit));
+        let created = round.configured.iter().filter(|u| !self.previous.contains(*u) && !active.contains(*u));
+        let mut to_assign: Vec<UnitId> = created.cloned().collect();
+
+        let mut revoked = Revoked::new();
+        let duplicated = load::duplicated(&next);
+        for load in &mut next {
+            let gone = load.take(|unit| deleted.contains(unit) || duplicated.contains(unit));
+            revoked.entry(load.id.clone()).or_default().extend(gone);
+        }
+        if !released.is_empty() && lost.is_empty() {
+            // Everything that is missing was given back: there is nobody to wait for.
+            self.reset_delay();
+        } else {
+            self.handle_lost(round.now_ms, &lost, &mut next, &mut to_assign);
+        }
+        to_assign.extend(released);
+        self.balance(round.now_ms, round.configured, &mut next, &mut revoked);
+        load::place(&mut next, &to_assign);
+        self.remember(&round, &next, &revoked, lost);
+        Outcome { shares: tell(round.members, next, revoked), delay_ms: self.delay_ms }
     }
 
-    /// Work of members that went away: waits for them up to the delay, then gives it to others. Answers what is left of
-    /// the delay.
-    fn handle_lost(
-        &mut self,
-        now_ms: u64,
-        lost: &BTreeSet<UnitId>,
-        members: &[Member],
-        assigned: &mut BTreeMap<String, BTreeSet<UnitId>>,
-    ) -> u64 {
-        let present: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
-        let member_gone = self.previous_members.iter().any(|id| !present.contains(id));
-        if lost.is_empty() {
-            self.scheduled_ms = None;
-            self.candidates.clear();
-            return 0;
+    /// A member that still claims what was taken from it did not hear of it: what is claimed is the truth then.
+    fn mind_failed_revocations(&mut self, active: &BTreeSet<UnitId>) {
+        if std::mem::take(&mut self.previous_revocation).iter().any(|unit| active.contains(unit)) {
+            self.previous.clone_from(active);
         }
-        let waiting = self.scheduled_ms.is_some();
-        if self.max_delay_ms == 0 || (!member_gone && !waiting) {
-            // Nobody left: the assignment itself was lost on its way.
-            place(lost, assigned, None);
-            return 0;
+    }
+
+    /// Work of members that went away: waits for them up to the delay, then gives it to others.
+    fn handle_lost(&mut self, now_ms: u64, lost: &BTreeSet<UnitId>, next: &mut [Load], to_assign: &mut Vec<UnitId>) {
+        if lost.is_empty() && !self.revoked_in_previous {
+            self.reset_delay();
+            return;
         }
-        let newcomers = members.iter().filter(|m| m.running.is_empty() && !self.previous_members.contains(&m.id));
-        self.candidates.extend(newcomers.map(|member| member.id.clone()));
-        self.candidates.retain(|id| present.contains(id));
-        let due = *self.scheduled_ms.get_or_insert(now_ms.saturating_add(self.max_delay_ms));
-        if now_ms < due {
-            return due - now_ms;
+        let present: BTreeSet<&str> = next.iter().map(|load| load.id.as_str()).collect();
+        let nobody_left = self.previous_members.iter().all(|id| present.contains(id.as_str()));
+        if (self.scheduled_ms.is_none() && nobody_left) || self.max_delay_ms == 0 {
+            // Without a departure it was the assignment itself that got lost on its way.
+            to_assign.extend(lost.iter().cloned());
+            return;
         }
-        let candidates = std::mem::take(&mut self.candidates);
+        match self.scheduled_ms {
+            Some(due) if now_ms >= due => {
+                let chosen: Vec<usize> =
+                    self.candidates.iter().filter_map(|id| next.iter().position(|load| load.id == *id)).collect();
+                if chosen.is_empty() {
+                    to_assign.extend(lost.iter().cloned());
+                } else {
+                    load::deal(next, &chosen, lost);
+                }
+                self.reset_delay();
+                self.revoked_in_previous = false;
+            }
+            due => {
+                let idle: Vec<&str> = next.iter().filter(|load| load.is_empty()).map(|l| l.id.as_str()).collect();
+                let arrivals = order::of(idle.iter().copied()).into_iter().filter_map(|at| idle.get(at));
+                self.candidates.extend(arrivals.map(|id| (*id).to_owned()));
+                self.delay_ms = due.map_or(self.max_delay_ms, |due| due.saturating_sub(now_ms));
+                self.scheduled_ms = Some(now_ms.saturating_add(self.delay_ms));
+            }
+        }
+    }
+
+    fn reset_delay(&mut self) {
+        self.candidates.clear();
         self.scheduled_ms = None;
-        place(lost, assigned, (!candidates.is_empty()).then_some(&candidates));
-        0
+        self.delay_ms = 0;
     }
 
-    /// Revocations for balance happen in one round and are given out in the next; rounds that follow each other wait
-    /// longer and longer, so that a flapping group does not thrash.
-    fn back_off(
-        &mut self,
-        now_ms: u64,
-        revoking: bool,
-        delay_ms: u64,
-        balanced: BTreeMap<String, BTreeSet<UnitId>>,
-        assigned: &mut BTreeMap<String, BTreeSet<UnitId>>,
-        revoked: &mut BTreeMap<String, BTreeSet<UnitId>>,
-    ) -> u64 {
-        if !revoking {
+    /// Takes from members what exceeds their fair part. What is taken is given out in the next round; rounds that take one
+    /// after the other wait longer and longer, so that a flapping group does not thrash.
+    fn balance(&mut self, now_ms: u64, configured: &BTreeSet<UnitId>, next: &mut [Load], revoked: &mut Revoked) {
+        if self.delay_ms != 0 {
             self.revoked_in_previous = false;
-            if delay_ms == 0 {
+            return;
+        }
+        let excess = Balance::of(configured).excess(next);
+        if excess.is_empty() {
+            if std::mem::take(&mut self.revoked_in_previous) {
                 self.revoking_rounds = 0;
             }
-            return delay_ms;
+            return;
         }
         if self.revoked_in_previous {
-            let wait = BACKOFF_BASE.saturating_pow(self.revoking_rounds).min(self.max_delay_ms);
             self.revoking_rounds = self.revoking_rounds.saturating_add(1);
-            self.revoked_in_previous = false;
-            if wait > 0 {
-                self.scheduled_ms = Some(now_ms.saturating_add(wait));
-                for (id, units) in balanced {
-                    assigned.entry(id).or_default().extend(units);
-                }
-                return wait;
+            self.delay_ms = backoff_ms(self.revoking_rounds, self.max_delay_ms);
+            if self.delay_ms != 0 {
+                self.scheduled_ms = Some(now_ms.saturating_add(self.delay_ms));
+                return;
             }
+        } else {
+            self.revoked_in_previous = true;
         }
-        self.revoked_in_previous = true;
-        for (id, units) in balanced {
-            revoked.entry(id).or_default().extend(units);
+        for (load, units) in next.iter_mut().zip(excess) {
+            let taken = load.take(|unit| units.contains(unit));
+            revoked.entry(load.id.clone()).or_default().extend(taken);
         }
-        delay_ms
+    }
+
+    fn remember(&mut self, round: &Round<'_>, next: &[Load], revoked: &Revoked, lost: BTreeSet<UnitId>) {
+        self.previous_revocation = revoked.values().flatten().cloned().collect();
+        let given = next.iter().flat_map(Load::units);
+        self.previous = given.filter(|unit| !self.previous_revocation.contains(*unit)).cloned().collect();
+        self.previous.extend(lost);
+        self.previous_generation = round.generation;
+        self.previous_members = round.members.iter().map(|member| member.id.clone()).collect();
     }
 }
 
-/// What members say they run, sorted into what they keep and what they have to give up.
-struct Claims {
-    kept: BTreeMap<String, BTreeSet<UnitId>>,
-    revoked: BTreeMap<String, BTreeSet<UnitId>>,
-    duplicated: BTreeSet<UnitId>,
+/// `ExponentialBackoff(1, 40, max, 0)`, in floating point as Java computes it.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn backoff_ms(rounds: u32, max_ms: u64) -> u64 {
+    if max_ms <= 1 {
+        return max_ms;
+    }
+    let exponent = f64::from(rounds).min((max_ms as f64).ln() / BACKOFF_BASE.ln());
+    (BACKOFF_BASE.powf(exponent) as u64).min(max_ms)
 }
 
-impl Claims {
-    fn of(configured: &BTreeSet<UnitId>, members: &[Member]) -> Self {
-        let mut owners: BTreeMap<&UnitId, usize> = BTreeMap::new();
-        for unit in members.iter().flat_map(|member| &member.running) {
-            *owners.entry(unit).or_default() += 1;
-        }
-        let duplicated: BTreeSet<UnitId> = owners
-            .iter()
-            .filter(|(unit, count)| **count > 1 && configured.contains(**unit))
-            .map(|(unit, _)| (*unit).clone())
-            .collect();
-        let (mut kept, mut revoked) = (BTreeMap::new(), BTreeMap::new());
-        for member in members {
-            let (keep, give): (BTreeSet<UnitId>, BTreeSet<UnitId>) = member
-                .running
-                .iter()
-                .cloned()
-                .partition(|unit| configured.contains(unit) && !duplicated.contains(unit));
-            kept.insert(member.id.clone(), keep);
-            revoked.insert(member.id.clone(), give);
-        }
-        Self { kept, revoked, duplicated }
-    }
-
-    /// Claimed by several: revoked from all of them, and free in the next round.
-    fn duplicated(&self) -> impl Iterator<Item = UnitId> + '_ {
-        self.duplicated.iter().cloned()
-    }
-}
-
-/// Gives each unit to the member with the fewest of its kind (of `only`, when given), connectors first.
-fn place(units: &BTreeSet<UnitId>, assigned: &mut BTreeMap<String, BTreeSet<UnitId>>, only: Option<&BTreeSet<String>>) {
-    for unit in units {
-        let is_task = unit.task().is_some();
-        let least = assigned
-            .iter_mut()
-            .filter(|(id, _)| only.is_none_or(|only| only.contains(*id)))
-            .min_by_key(|(_, running)| running.iter().filter(|other| other.task().is_some() == is_task).count());
-        if let Some((_, running)) = least {
-            running.insert(unit.clone());
-        }
-    }
-}
-
-trait LenByKind {
-    fn len_by_kind(&self) -> [usize; 2];
-}
-
-impl LenByKind for BTreeSet<UnitId> {
-    /// Connectors, tasks.
-    fn len_by_kind(&self) -> [usize; 2] {
-        let tasks = self.iter().filter(|unit| unit.task().is_some()).count();
-        [self.len() - tasks, tasks]
-    }
-}
-
-/// Takes from each member what exceeds its fair part, connectors and tasks apart: ⌊n/w⌋, and one more for the first
-/// n mod w members that need it.
-fn take_excess(
-    totals: [usize; 2],
-    assigned: &mut BTreeMap<String, BTreeSet<UnitId>>,
-) -> BTreeMap<String, BTreeSet<UnitId>> {
-    let mut taken: BTreeMap<String, BTreeSet<UnitId>> = BTreeMap::new();
-    let workers = assigned.len().max(1);
-    for (kind, total) in totals.into_iter().enumerate() {
-        let (floor, mut extra) = (total / workers, total % workers);
-        for (id, running) in assigned.iter_mut() {
-            let mine: Vec<UnitId> =
-                running.iter().filter(|unit| usize::from(unit.task().is_some()) == kind).cloned().collect();
-            let mut fair = floor;
-            if mine.len() > floor && extra > 0 {
-                extra -= 1;
-                fair += 1;
-            }
-            for unit in mine.into_iter().skip(fair) {
-                running.remove(&unit);
-                taken.entry(id.clone()).or_default().insert(unit);
-            }
-        }
-    }
-    taken
+fn tell(members: &[Member], next: Vec<Load>, mut revoked: Revoked) -> BTreeMap<String, Share> {
+    let claims: BTreeMap<&str, BTreeSet<&UnitId>> =
+        members.iter().map(|member| (member.id.as_str(), member.running.iter().collect())).collect();
+    let share = |load: Load| {
+        let revoked = revoked.remove(&load.id).unwrap_or_default().into_iter().collect();
+        let claimed = claims.get(load.id.as_str());
+        let id = load.id.clone();
+        let assigned = load.into_units();
+        let is_new = |unit: &&UnitId| claimed.is_none_or(|claimed| !claimed.contains(*unit));
+        let fresh = assigned.iter().filter(is_new).cloned().collect();
+        (id, Share { assigned, fresh, revoked })
+    };
+    next.into_iter().map(share).collect()
 }
 
 /// Turns a share into names and tasks.
-pub fn split(units: &BTreeSet<UnitId>) -> (Vec<crate::herd::ConnectorId>, Vec<crate::herd::TaskId>) {
+pub fn split<'a>(
+    units: impl IntoIterator<Item = &'a UnitId>,
+) -> (Vec<crate::herd::ConnectorId>, Vec<crate::herd::TaskId>) {
     let mut names = Vec::new();
     let mut tasks = Vec::new();
     for unit in units {

@@ -8,6 +8,43 @@ use crate::herd::Target;
 use crate::herder::Herder;
 use crate::unit::UnitId;
 
+/// No unit runs on two workers that both have the right to let it: `runs` are those of the workers whose lease holds.
+pub fn no_unit_runs_twice<'a, I>(runs: impl Iterator<Item = (usize, I)>) -> Result<(), String>
+where
+    I: Iterator<Item = &'a UnitId>,
+{
+    let mut running: BTreeMap<&UnitId, usize> = BTreeMap::new();
+    for (worker, units) in runs {
+        for unit in units {
+            if let Some(other) = running.insert(unit, worker) {
+                return Err(format!("{unit} runs on workers {other} and {worker}, and both may"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A generation has one leader; `seen` remembers those of earlier calls.
+pub fn one_leader_per_generation(herders: &[&Herder], seen: &mut BTreeMap<i32, String>) -> Result<(), String> {
+    for herder in herders.iter().filter(|herder| herder.leads()) {
+        let (generation, member) = (herder.generation(), herder.member_id().unwrap_or_default());
+        let leader = seen.entry(generation).or_insert_with(|| member.to_owned());
+        if leader != member {
+            return Err(format!("generation {generation} is led by {leader} and by {member}"));
+        }
+    }
+    Ok(())
+}
+
+/// A change that was refused is not in the log, and one that was acknowledged is.
+pub fn answers_are_true(acknowledged: bool, written: bool) -> Result<(), String> {
+    match (acknowledged, written) {
+        (true, false) => Err("a change was acknowledged but is not in the log".to_owned()),
+        (false, true) => Err("a change was refused but is in the log".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 /// No unit is given to two members of one generation.
 pub fn no_unit_owned_twice(herders: &[&Herder]) -> Result<(), String> {
     let mut owners: BTreeMap<(i32, &UnitId), usize> = BTreeMap::new();

@@ -6,24 +6,27 @@
 //! 3. A stop takes at most the graceful timeout: then the run is cancelled where it stands.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_api::{Error, Result};
-use connect_cluster::{HerdError, OffsetEntry, TaskId};
+use connect_cluster::{HerdError, OffsetEntry};
 use connect_config::Props;
+use connect_kafka::group::Lease;
 use connect_plugins::PluginRegistry;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::clients::{Clients, Resolved};
 use crate::control::{Control, News, TopicResets, Wanted};
-use crate::metrics::TaskMetrics;
+use crate::exactly_once::Delivery;
+use crate::metrics::WorkerMetrics;
 use crate::offsets::OffsetStore;
 use crate::unit::{ConnectorStart, Run, TaskStart, UnitEvent, UnitId, UnitNews, Units};
 use crate::{connector, offset_changes, task};
@@ -68,6 +71,11 @@ pub struct Shared {
     pub offsets: Arc<OffsetStore>,
     pub resolve: Resolve,
     pub settings: UnitSettings,
+    /// The right to work: units end by themselves when it is over.
+    pub lease: Lease,
+    pub delivery: Delivery,
+    /// Told of every start, and of what becomes of it by whoever reads the events.
+    pub metrics: Arc<WorkerMetrics>,
     /// Where events go.
     pub events: mpsc::Sender<UnitEvent>,
 }
@@ -76,7 +84,6 @@ pub struct Shared {
 pub struct WorkerUnits {
     shared: Arc<Shared>,
     running: Arc<Mutex<HashMap<UnitId, Running>>>,
-    metrics: Mutex<BTreeMap<TaskId, Arc<TaskMetrics>>>,
     resets: TopicResets,
 }
 
@@ -90,17 +97,7 @@ struct Running {
 impl WorkerUnits {
     /// No units yet.
     pub fn new(shared: Shared) -> Arc<Self> {
-        Arc::new(Self {
-            shared: Arc::new(shared),
-            running: Arc::default(),
-            metrics: Mutex::default(),
-            resets: TopicResets::default(),
-        })
-    }
-
-    /// The counters of the last run of each task, by task. Those of tasks that ended stay until the next start.
-    pub fn metrics(&self) -> BTreeMap<TaskId, Arc<TaskMetrics>> {
-        self.metrics.lock().clone()
+        Arc::new(Self { shared: Arc::new(shared), running: Arc::default(), resets: TopicResets::default() })
     }
 
     /// Starts a run with its supervisor.
@@ -112,12 +109,19 @@ impl WorkerUnits {
         let (wanted, orders) = watch::channel(Wanted::Run);
         let cancel = CancellationToken::new();
         let news = News { unit: unit.clone(), run, events: self.shared.events.clone() };
-        let control = Control::new(orders.clone(), cancel.clone(), news.clone());
+        let control = Control::new(orders.clone(), cancel.clone(), news.clone()).under(self.shared.lease.clone());
         if self.running.lock().insert(unit, Running { run, wanted, cancel }).is_some() {
             tracing::error!(unit = %news.unit, run, "a unit was started that runs already");
         }
-        let handle = tokio::spawn(body(control));
-        tokio::spawn(supervise(handle, orders, news, Arc::clone(&self.running), self.shared.settings.graceful_timeout));
+        // At this level, so that the context is there whatever is logged.
+        let span = match &news.unit {
+            UnitId::Connector(name) => tracing::error_span!("connector", connector = &**name),
+            UnitId::Task(id) => tracing::error_span!("task", connector = &*id.connector, task = id.task),
+        };
+        let handle = tokio::spawn(body(control).instrument(span.clone()));
+        let supervision =
+            supervise(handle, orders, news, Arc::clone(&self.running), self.shared.settings.graceful_timeout);
+        tokio::spawn(supervision.instrument(span));
     }
 
     fn order(&self, unit: &UnitId, order: Wanted) {
@@ -200,14 +204,14 @@ pub(crate) fn present(props: &Props) -> Resolved {
 impl Units for WorkerUnits {
     fn start_connector(&self, start: ConnectorStart) {
         let shared = Arc::clone(&self.shared);
+        shared.metrics.start_connector(&start.name, start.run);
         let unit = UnitId::Connector(Arc::clone(&start.name));
         self.launch(unit, start.run, move |control| connector::run(shared, start, control));
     }
 
     fn start_task(&self, start: TaskStart) {
         let shared = Arc::clone(&self.shared);
-        let metrics = TaskMetrics::shared();
-        self.metrics.lock().insert(start.id.clone(), Arc::clone(&metrics));
+        let metrics = shared.metrics.start_task(&start.id, start.run);
         let epoch = self.resets.of(&start.id.connector);
         let unit = UnitId::Task(start.id.clone());
         self.launch(unit, start.run, move |control| task::run(shared, start, control, metrics, epoch));
@@ -236,6 +240,17 @@ impl Units for WorkerUnits {
         offsets: Option<Vec<OffsetEntry>>,
     ) -> Result<String, HerdError> {
         offset_changes::alter(&self.shared, name, config, offsets).await
+    }
+
+    async fn fence(&self, name: &str, config: &Props, tasks: u32) -> Result<(), HerdError> {
+        let fencing = async {
+            let config = present(&(self.shared.resolve)(config)?);
+            self.shared.clients.fence(name, &config, tasks).await
+        };
+        fencing.await.map_err(|error| {
+            tracing::error!(connector = name, trace = error.trace(), "failed to fence the producers of earlier tasks");
+            HerdError::internal(format!("Failed to perform zombie fencing for source connector {name}: {error}"))
+        })
     }
 
     fn forget_topics(&self, name: &str) {

@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 use connect_api::{ConfigDef, Plugin, PluginKind, SourceBatch, SourceConnector, SourceContext, SourceTask};
+use connect_cluster::TaskId;
 use indexmap::IndexMap;
 
 use super::*;
-use crate::io::{Consume, Produce, Subscription, Topics};
+use crate::io::{Consume, OffsetLog, Produce, Subscription, Topics};
 use crate::memory::{MemoryBroker, MemoryLog};
+use crate::memory_transactions::MemoryTransactions;
 use crate::offsets::OffsetTable;
+use crate::transactions::Transact;
 
 /// A source that does what its configuration says in `act`.
 struct Actor;
@@ -57,9 +60,32 @@ impl SourceTask for ActorTask {
 /// Clients of a broker in memory.
 struct MemoryClients(MemoryBroker);
 
+#[async_trait]
 impl Clients for MemoryClients {
     fn source_producer(&self, _connector: &str, _task: u32, _config: &Resolved) -> Result<Arc<dyn Produce>> {
         Ok(self.0.producer())
+    }
+
+    fn transactional_producer(&self, connector: &str, task: u32, _config: &Resolved) -> Result<Arc<dyn Transact>> {
+        Ok(MemoryTransactions::open(&self.0, &format!("{connector}-{task}")))
+    }
+
+    async fn offsets_log(
+        &self,
+        _connector: &str,
+        _task: u32,
+        _config: &Resolved,
+        topic: &str,
+        _exactly_once: bool,
+    ) -> Result<Option<(OffsetTable, Arc<dyn OffsetLog>)>> {
+        let table = OffsetTable::default();
+        self.0.create(crate::testing::topic(topic)).await?;
+        Ok(Some((table.clone(), Arc::new(MemoryLog::new(table)))))
+    }
+
+    async fn fence(&self, connector: &str, _config: &Resolved, tasks: u32) -> Result<()> {
+        (0..tasks).for_each(|task| MemoryTransactions::fence(&self.0, &format!("{connector}-{task}")));
+        Ok(())
     }
 
     fn source_topics(&self, _connector: &str, _task: u32, _config: &Resolved) -> Result<Arc<dyn Topics>> {
@@ -117,6 +143,7 @@ fn rig() -> Rig {
     let table = OffsetTable::default();
     let (events, receiver) = mpsc::channel(64);
     let units = WorkerUnits::new(Shared {
+        metrics: crate::metrics::WorkerMetrics::unseen(),
         worker: ["key.converter", "value.converter", "header.converter"]
             .map(|key| (key.to_owned(), Some("test.Text".to_owned())))
             .into_iter()
@@ -125,7 +152,9 @@ fn rig() -> Rig {
         clients: Arc::new(MemoryClients(MemoryBroker::new())),
         offsets: Arc::new(OffsetStore::new(table.clone(), Arc::new(MemoryLog::new(table)))),
         resolve: Arc::new(|props| Ok(props.clone())),
+        delivery: Delivery::default(),
         settings: UnitSettings { graceful_timeout: Duration::from_millis(100), ..UnitSettings::default() },
+        lease: connect_kafka::group::Lease::endless(),
         events,
     });
     Rig { units, events: receiver, run: 0 }

@@ -100,13 +100,7 @@ impl Herder {
                 self.write_task_configs(&ConnectorId::from(name), &configs, Some(id), out);
                 Ok(())
             }
-            Command::Fence { name, .. } => {
-                self.must_lead()?;
-                Err(HerdError::internal(format!(
-                    "Cannot fence out producers for connector {name}: exactly-once support for source connectors is not \
-                     enabled on this worker"
-                )))
-            }
+            command @ Command::Fence { .. } => self.fence(id, command, out),
             Command::Offsets { name } => {
                 self.read_offsets(id, &name, out);
                 Ok(())
@@ -124,11 +118,11 @@ impl Herder {
         }
     }
 
-    fn must_lead(&self) -> Result<(), HerdError> {
+    pub(super) fn must_lead(&self) -> Result<(), HerdError> {
         if self.leads() { Ok(()) } else { Err(self.elsewhere()) }
     }
 
-    fn must_exist(&self, name: &str) -> Result<Arc<Props>, HerdError> {
+    pub(super) fn must_exist(&self, name: &str) -> Result<Arc<Props>, HerdError> {
         self.state.config(name).cloned().ok_or_else(|| not_found(name))
     }
 
@@ -286,6 +280,11 @@ impl Herder {
                  specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
             )));
         }
+        let command = Command::AlterOffsets { name: name.to_owned(), offsets };
+        if self.waits_for_fencing(id, &command, out) {
+            return Ok(());
+        }
+        let Command::AlterOffsets { offsets, .. } = command else { return Ok(()) };
         self.current = Some(Current::Altering);
         out.push(Effect::AlterOffsets { id, name: Arc::from(name), config, offsets });
         Ok(())

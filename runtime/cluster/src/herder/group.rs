@@ -1,16 +1,23 @@
 //! The herder as a member of its group, and as its leader.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Effect, Herder, Seat};
-use crate::assignor::{self, Member, Share};
+use super::released::Election;
+use crate::assignor::{self, Member, Outcome, Round, Share};
 use crate::herd::{State, TaskStatus};
 use crate::protocol::{self, Assignment, CONFIG_MISMATCH, Metadata, Protocol};
 use crate::status::StatusRecord;
 use crate::unit::UnitId;
+
+/// How often a worker that can't read the config topic stays away for a part of the rebalance delay, before it does so for
+/// `worker.unsync.backoff.ms` (`DistributedHerder.BACKOFF_RETRIES`).
+const ABSTENTIONS_MAX: u32 = 5;
+/// The shortest time that it stays away.
+const ABSTENTION_MS_MIN: u64 = 250;
 
 impl Herder {
     pub(super) fn unsettle(&mut self) {
@@ -32,6 +39,10 @@ impl Herder {
         if !self.prepare || !self.started {
             return;
         }
+        if self.abstain {
+            self.abstain_for_a_while(out);
+            return;
+        }
         if self.read_before_join {
             self.read_config(out);
             return;
@@ -39,9 +50,11 @@ impl Herder {
         if self.seat.as_ref().is_some_and(|seat| seat.protocol == Some(Protocol::Eager)) {
             self.assigned.clear();
             self.reconcile(out);
-            if self.anything_runs() {
-                return;
-            }
+        }
+        // What runs and is not claimed would be given to others. (Everything that ends calls this again.)
+        let assigned = &self.assigned;
+        if self.units.iter().any(|(id, held)| held.unit.life.has_run() && !assigned.contains(id)) {
+            return;
         }
         self.prepare = false;
         self.giving_up.clear();
@@ -80,9 +93,47 @@ impl Herder {
         }
     }
 
+    /// The config topic could not be read to its end in time (`worker.sync.timeout.ms`): a worker that does not know what to
+    /// run stops its work and leaves the group, so that the others need not wait for it, and tries again after a while.
+    pub(super) fn on_config_unread(&mut self, out: &mut Vec<Effect>) {
+        self.reading = false;
+        if let Some((seat, _)) = self.unread.take() {
+            self.seat = Some(Seat { settled: false, ..seat });
+        } else if !self.read_before_join {
+            return;
+        }
+        self.read_before_join = true;
+        self.abstain = true;
+        self.stop_all(out);
+        if self.prepare {
+            self.try_offer(out);
+        } else {
+            self.rejoin(out);
+        }
+    }
+
+    fn abstain_for_a_while(&mut self, out: &mut Vec<Effect>) {
+        if self.anything_runs() {
+            return;
+        }
+        self.prepare = false;
+        self.abstain = false;
+        let eager = self.seat.as_ref().is_none_or(|seat| seat.protocol == Some(Protocol::Eager));
+        let ms = if eager || self.abstentions >= ABSTENTIONS_MAX {
+            self.abstentions = 0;
+            self.config.unsync_backoff_ms
+        } else {
+            let left = u64::from(ABSTENTIONS_MAX - self.abstentions);
+            self.abstentions += 1;
+            (self.config.max_delay_ms / 10 / left).min(self.config.unsync_backoff_ms)
+        };
+        out.push(Effect::Abstain { ms: ms.max(ABSTENTION_MS_MIN) });
+    }
+
     pub(super) fn on_config_read(&mut self, out: &mut Vec<Effect>) {
         self.reading = false;
         self.read_before_join = false;
+        self.abstentions = 0;
         if let Some((seat, assignment)) = self.unread.take() {
             if self.state.offset >= assignment.config_offset {
                 self.adopt(seat, assignment, out);
@@ -121,34 +172,43 @@ impl Herder {
             out.push(Effect::Assign(members.into_iter().map(|member| (member.id, bytes.clone())).collect()));
             return;
         }
-        let (shares, delay_ms) = self.shares(protocol, generation, &members);
-        self.note_owners(&members, &shares);
+        self.elected_with(generation, protocol, base, members, out);
+    }
+
+    /// Everything that is to have an owner.
+    pub(super) fn configured_units(&self) -> BTreeSet<UnitId> {
+        let connectors = self.state.connectors().map(|(name, _)| UnitId::Connector(Arc::clone(name)));
+        connectors.chain(self.state.all_tasks().map(UnitId::Task)).collect()
+    }
+
+    /// Tells each member its share; `released` is what nobody will come back for.
+    pub(super) fn assign(&mut self, election: Election, released: &BTreeSet<UnitId>, out: &mut Vec<Effect>) {
+        let Election { generation, protocol, base, members } = election;
+        let configured = self.configured_units();
+        let downgraded = protocol == Protocol::Eager
+            && self.seat.as_ref().is_some_and(|seat| seat.protocol.is_some_and(|before| before != Protocol::Eager));
+        let Outcome { shares, delay_ms } = if downgraded {
+            self.deal_again = true;
+            Outcome { shares: self.as_they_are(&configured, &members), delay_ms: 0 }
+        } else if protocol == Protocol::Eager {
+            Outcome { shares: assignor::eager(&configured, &members), delay_ms: 0 }
+        } else {
+            self.cooperative.assign(Round {
+                now_ms: self.now.mono_ms,
+                last_generation: self.completed_generation,
+                generation,
+                configured: &configured,
+                members: &members,
+                released,
+            })
+        };
+        self.note_owners(generation, &configured, &members, &shares);
+        let base = Assignment { config_offset: self.state.offset.max(base.config_offset), ..base };
         let assignments = members.iter().map(|member| {
             let share = shares.get(&member.id).cloned().unwrap_or_default();
-            let assignment = told(protocol, &base, member, &share, delay_ms);
-            (member.id.clone(), protocol::encode_assignment(protocol, &assignment))
+            (member.id.clone(), protocol::encode_assignment(protocol, &told(&base, &share, delay_ms)))
         });
         out.push(Effect::Assign(assignments.collect()));
-    }
-
-    fn shares(&mut self, protocol: Protocol, generation: i32, members: &[Member]) -> (BTreeMap<String, Share>, u64) {
-        let connectors = self.state.connectors().map(|(name, _)| UnitId::Connector(Arc::clone(name)));
-        let configured: BTreeSet<UnitId> = connectors.chain(self.state.all_tasks().map(UnitId::Task)).collect();
-        if protocol == Protocol::Eager {
-            return (assignor::eager(&configured, members), 0);
-        }
-        let completed = self.completed_generation;
-        let round = self.cooperative.assign(self.now.mono_ms, completed, generation, &configured, members);
-        (round.shares, round.delay_ms)
-    }
-
-    fn note_owners(&mut self, members: &[Member], shares: &BTreeMap<String, Share>) {
-        self.owners.clear();
-        for member in members {
-            let share = shares.get(&member.id);
-            let units = share.into_iter().flat_map(|share| &share.assigned);
-            self.owners.extend(units.map(|unit| (unit.clone(), member.url.clone())));
-        }
     }
 
     pub(super) fn on_joined(
@@ -217,11 +277,12 @@ impl Herder {
             !assignment.revoked_connectors.is_empty() || !assignment.revoked_tasks.is_empty(),
             out,
         );
+        self.settle_claim(out);
         if self.leads() {
             self.bury_statuses(out);
             self.want_session_key(out);
         }
-        if !self.assignment_is_current() {
+        if !self.assignment_is_current() || std::mem::take(&mut self.deal_again) {
             self.rejoin(out);
         }
         self.send_task_configs(out);
@@ -256,9 +317,16 @@ impl Herder {
     }
 
     pub(super) fn on_lost(&mut self, out: &mut Vec<Effect>) {
+        self.lose_claim();
         self.seat = None;
-        self.unread = None;
         self.rejoining = false;
+        self.stop_all(out);
+    }
+
+    /// Ends everything that this worker has of the group.
+    fn stop_all(&mut self, out: &mut Vec<Effect>) {
+        self.unread = None;
+        self.election = None;
         self.rejoin_at_ms = None;
         self.giving_up.clear();
         self.owners.clear();
@@ -338,14 +406,9 @@ fn member(protocol: Protocol, id: &str, bytes: &[u8]) -> Member {
     }
 }
 
-/// What a member is told of its share: all of it, or only what changes.
-fn told(protocol: Protocol, base: &Assignment, member: &Member, share: &Share, delay_ms: u64) -> Assignment {
-    let assigned: BTreeSet<UnitId> = if protocol == Protocol::Eager {
-        share.assigned.clone()
-    } else {
-        share.assigned.difference(&member.running).cloned().collect()
-    };
-    let (connectors, tasks) = assignor::split(&assigned);
+/// What a member is told of its share: what changes. Under the eager protocol all of it is new.
+fn told(base: &Assignment, share: &Share, delay_ms: u64) -> Assignment {
+    let (connectors, tasks) = assignor::split(&share.fresh);
     let (revoked_connectors, revoked_tasks) = assignor::split(&share.revoked);
     Assignment {
         connectors,

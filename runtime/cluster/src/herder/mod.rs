@@ -10,7 +10,9 @@
 //! 4. A unit is started only when its previous run has ended.
 
 mod commands;
+mod fencing;
 mod group;
+mod released;
 mod restarts;
 mod turns;
 mod units;
@@ -31,6 +33,7 @@ use crate::protocol::{Assignment, Protocol};
 use crate::status::{StatusRecord, StatusState};
 use crate::unit::{Run, Unit, UnitEvent, UnitId};
 
+pub use fencing::ExactlyOnceSources;
 pub use turns::PATIENCE_MS;
 
 /// Names a request until it is answered.
@@ -67,6 +70,8 @@ pub struct HerderConfig {
     pub protocol: Protocol,
     /// `scheduled.rebalance.max.delay.ms`.
     pub max_delay_ms: u64,
+    /// `worker.unsync.backoff.ms`.
+    pub unsync_backoff_ms: u64,
     /// `inter.worker.key.ttl.ms`.
     pub key_ttl_ms: u64,
     /// `inter.worker.key.generation.algorithm`.
@@ -75,6 +80,7 @@ pub struct HerderConfig {
     pub key_bytes: usize,
     /// `topic.tracking.enable`.
     pub topic_tracking: bool,
+    pub exactly_once: ExactlyOnceSources,
     pub kafka_cluster_id: String,
     pub catalog: Catalog,
 }
@@ -90,7 +96,12 @@ pub enum Event {
     Started,
     /// The answer to [`Effect::ReadConfig`]: everything that was in the topic has come as [`Event::Config`].
     ConfigRead,
-    /// The member is about to join: answered by [`Effect::Offer`].
+    /// The config topic could not be read to its end in time.
+    ConfigUnread,
+    /// The answer to [`Effect::ReadStatus`]: everything that was in the topic has come as [`Event::Status`], or the time for
+    /// that was over.
+    StatusRead { generation: i32 },
+    /// The member is about to join: answered by [`Effect::Offer`] or [`Effect::Abstain`].
     Prepare,
     /// This worker leads the new generation: answered by [`Effect::Assign`].
     Elected { generation: i32, protocol: String, leader_id: String, members: Vec<(String, Bytes)> },
@@ -100,12 +111,20 @@ pub enum Event {
     Rebalancing,
     /// This worker is no member any more.
     Lost,
+    /// Whoever asked does not want to wait any longer. A request that has not begun is refused, and nothing is done for it;
+    /// one whose records are on their way is answered when it is known what became of them.
+    Cancel { id: RequestId },
     /// A request. It is answered by exactly one [`Effect::Reply`], except offsets, which the loop answers.
     Request { id: RequestId, command: Command },
     /// The answer to [`Effect::Validate`].
     Validated { id: RequestId, outcome: Result<(), HerdError> },
-    /// The answer to [`Effect::Append`]: on success the records have come as [`Event::Config`] before.
+    /// The answer to [`Effect::Append`]: whatever reached the topic has come as [`Event::Config`] before, also when it is an
+    /// error, and no more of it will.
     Written(Result<(), String>),
+    /// The answer to [`Effect::Claim`]: on success everything that former leaders wrote has come as [`Event::Config`].
+    Claimed(bool),
+    /// The answer to [`Effect::FenceProducers`].
+    Fenced { name: ConnectorId, outcome: Result<(), String> },
     /// The answer to [`Effect::AlterOffsets`].
     OffsetsAltered,
     /// News of a unit.
@@ -129,6 +148,14 @@ pub enum Effect {
     Status(StatusRecord),
     /// Read the config topic to its end.
     ReadConfig,
+    /// Read the status topic to its end, but not for long: answered by [`Event::StatusRead`].
+    ReadStatus {
+        generation: i32,
+    },
+    /// Leave the group, and prepare to join again after so long.
+    Abstain {
+        ms: u64,
+    },
     /// Join with these protocols.
     Offer(Vec<(Protocol, Vec<u8>)>),
     /// Give the members their assignments.
@@ -175,6 +202,14 @@ pub enum Effect {
         signed: bool,
     },
     MakeSessionKey,
+    /// Take the config topic from former leaders, then read it to its end.
+    Claim,
+    /// Fence the producers of this many tasks of a source.
+    FenceProducers {
+        name: ConnectorId,
+        config: Arc<Props>,
+        tasks: u32,
+    },
     /// Set a log level that holds for the cluster.
     LogLevel {
         logger: String,
@@ -264,8 +299,19 @@ pub struct Herder {
     cooperative: Cooperative,
     /// URL of the worker of each unit, known to the leader.
     owners: BTreeMap<UnitId, String>,
+    /// Who had each unit last, with or without being there any more.
+    last_owners: BTreeMap<UnitId, released::Owner>,
+    /// The round that was dealt is one of transition: another follows at once.
+    deal_again: bool,
+    /// An election that waits for the status topic.
+    election: Option<released::Election>,
+    /// Leave the group for a while instead of joining; how often that was done in a row.
+    abstain: bool,
+    abstentions: u32,
     completed_generation: i32,
     key_wanted: bool,
+    claim: fencing::Claim,
+    rounds: fencing::Rounds,
 
     units: BTreeMap<UnitId, Held>,
     next_run: Run,
@@ -305,8 +351,15 @@ impl Herder {
             giving_up: BTreeSet::new(),
             cooperative,
             owners: BTreeMap::new(),
+            last_owners: BTreeMap::new(),
+            deal_again: false,
+            election: None,
+            abstain: false,
+            abstentions: 0,
             completed_generation: -1,
             key_wanted: false,
+            claim: fencing::Claim::default(),
+            rounds: fencing::Rounds::default(),
             units: BTreeMap::new(),
             next_run: 1,
             queue: VecDeque::new(),
@@ -332,11 +385,14 @@ impl Herder {
                 self.try_offer(out);
             }
             Event::ConfigRead => self.on_config_read(out),
+            Event::ConfigUnread => self.on_config_unread(out),
+            Event::StatusRead { generation } => self.on_status_read(generation, out),
             Event::Prepare => {
                 self.prepare = true;
                 self.rejoining = false;
                 // What was not adopted is not claimed in the new round, so it must not be adopted later.
                 self.unread = None;
+                self.election = None;
                 self.unsettle();
                 self.try_offer(out);
             }
@@ -348,9 +404,12 @@ impl Herder {
             }
             Event::Rebalancing => self.unsettle(),
             Event::Lost => self.on_lost(out),
+            Event::Cancel { id } => self.cancel(id, out),
             Event::Request { id, command } => self.on_request(id, command, out),
             Event::Validated { id, outcome } => self.on_validated(id, outcome, out),
             Event::Written(outcome) => self.on_written(outcome, out),
+            Event::Claimed(ok) => self.on_claimed(ok, out),
+            Event::Fenced { name, outcome } => self.on_fenced(&name, outcome, out),
             Event::OffsetsAltered => self.current = None,
             Event::Unit(event) => self.on_unit(event, out),
             Event::SessionKey(key) => self.queue_session_key(key),
@@ -392,6 +451,11 @@ impl Herder {
         self.seat.as_ref().map_or(-1, |seat| seat.generation)
     }
 
+    /// Its name in the group, while it is a member.
+    pub fn member_id(&self) -> Option<&str> {
+        self.seat.as_ref().map(|seat| seat.member_id.as_str())
+    }
+
     /// True when this worker leads a settled group.
     pub fn leads(&self) -> bool {
         self.seat.as_ref().is_some_and(Seat::leads)
@@ -403,6 +467,7 @@ impl Herder {
 
     fn on_config(&mut self, offset: i64, key: &str, value: Option<&[u8]>, out: &mut Vec<Effect>) {
         // What can't be understood was written by something else; the rest goes on.
+        self.watch_for_landing(key, value);
         let Ok(Some(event)) = self.state.apply(offset, key, value) else { return };
         match event {
             ConfigEvent::Connector(name) => self.on_connector_config(&name, out),
@@ -445,6 +510,7 @@ impl Herder {
             self.rejoin(out);
         }
         self.retry_units(out);
+        self.retry_claim(out);
         self.refuse_the_overdue(out);
         self.want_session_key(out);
         self.send_task_configs(out);
@@ -458,7 +524,7 @@ impl Herder {
     }
 
     fn finish(&mut self, out: &mut Vec<Effect>) {
-        if self.stopping && !self.finished && !self.anything_runs() {
+        if self.stopping && !self.finished && !self.anything_runs() && !self.change_under_way() {
             self.finished = true;
             out.push(Effect::Finished);
         }

@@ -1,7 +1,8 @@
 //! Changes take turns: one at a time, in order, and only while the group is settled.
 //!
 //! A turn that writes ends when its records were read back, so that the next one sees them. One that waits for longer
-//! than [`PATIENCE_MS`] (a rebalance, a leader that is away) is refused and never done.
+//! than [`PATIENCE_MS`] (a rebalance, a leader that is away) is refused and never done. A write that failed may have
+//! reached the topic all the same: what counts is whether its decisive record was read back ([`Landing`]).
 
 use std::sync::Arc;
 
@@ -44,9 +45,34 @@ pub(super) enum Current {
     /// A patch waits for the validation of what it makes; `base` is what it was made from.
     Validating { id: RequestId, name: String, base: Arc<Props>, merged: Props },
     /// Records are on their way; then this is answered.
-    Writing(Then),
+    Writing(Then, Landing),
     /// Offsets are being altered; the loop answers.
     Altering,
+}
+
+/// The record of a write that makes the change, as it will be read back: the configuration of a connector (or its
+/// tombstone), else the target state, else the commit of tasks.
+#[derive(Debug, Default)]
+pub(super) struct Landing {
+    key: String,
+    value: Option<String>,
+    seen: bool,
+}
+
+impl Landing {
+    fn of(records: &[ConfigRecord]) -> Self {
+        let weight = |record: &&ConfigRecord| match record {
+            ConfigRecord::Connector { .. } => 3,
+            ConfigRecord::TargetState { .. } => 2,
+            ConfigRecord::Commit { .. } => 1,
+            _ => 0,
+        };
+        let decisive = records.iter().max_by_key(weight);
+        decisive.map_or_else(Self::default, |record| {
+            let (key, value) = record.encode();
+            Self { key, value, seen: false }
+        })
+    }
 }
 
 /// What follows a successful write.
@@ -57,13 +83,17 @@ pub(super) enum Then {
     Created(RequestId, String),
     Updated(RequestId, String),
     Restarting(RequestId, Reply),
+    /// The tasks of a connector on this worker: tried again when it failed, for nobody else does.
+    TaskConfigs(ConnectorId, Vec<IndexMap<String, String>>),
+    /// The command is done again, next.
+    Again(RequestId, Command),
 }
 
 impl Then {
     fn request(&self) -> Option<RequestId> {
         match self {
-            Self::Nothing => None,
-            Self::Done(id) | Self::Created(id, _) | Self::Updated(id, _) | Self::Restarting(id, _) => Some(*id),
+            Self::Nothing | Self::TaskConfigs(..) => None,
+            Self::Done(id) | Self::Created(id, _) | Self::Updated(id, _) | Self::Restarting(id, _) | Self::Again(id, _) => Some(*id),
         }
     }
 }
@@ -75,7 +105,7 @@ impl Herder {
 
     /// Does the next changes until one has to wait.
     pub(super) fn pump(&mut self, out: &mut Vec<Effect>) {
-        while self.current.is_none() && self.started && self.settled() && !self.stopping {
+        while self.current.is_none() && self.started && self.settled() && !self.stopping && !self.awaits_claim() {
             let Some(turn) = self.queue.pop_front() else { return };
             match turn.what {
                 What::Request(id, command) => self.execute(id, command, out),
@@ -86,13 +116,44 @@ impl Herder {
     }
 
     pub(super) fn write(&mut self, records: Vec<ConfigRecord>, then: Then, out: &mut Vec<Effect>) {
-        self.current = Some(Current::Writing(then));
+        self.current = Some(Current::Writing(then, Landing::of(&records)));
         out.push(Effect::Append(records));
     }
 
+    /// A record was read: it may be the one that the write under way is known by.
+    pub(super) fn watch_for_landing(&mut self, key: &str, value: Option<&[u8]>) {
+        if let Some(Current::Writing(_, landing)) = &mut self.current {
+            landing.seen |= landing.key == key && landing.value.as_deref().map(str::as_bytes) == value;
+        }
+    }
+
+    /// Whoever asked gives up: what has not begun is refused. What has begun is answered when it is known what became of it.
+    pub(super) fn cancel(&mut self, id: RequestId, out: &mut Vec<Effect>) {
+        let queued = self.queue.iter().position(|turn| matches!(turn.what, What::Request(other, _) if other == id));
+        let restarting = self.restarts.iter().position(|(other, _)| *other == id);
+        let given_up = if let Some(at) = queued {
+            self.queue.remove(at).is_some()
+        } else if self.validating.remove(&id).is_some() {
+            true
+        } else if let Some(at) = restarting {
+            self.restarts.remove(at);
+            true
+        } else {
+            self.current.take_if(|now| matches!(now, Current::Validating { id: other, .. } if *other == id)).is_some()
+        };
+        if given_up {
+            out.push(Effect::Reply(id, Err(HerdError::internal("Request timed out"))));
+        }
+    }
+
+    /// True while it is not known what becomes of a change that has begun.
+    pub(super) fn change_under_way(&self) -> bool {
+        matches!(self.current, Some(Current::Writing(..) | Current::Altering))
+    }
+
     pub(super) fn on_written(&mut self, outcome: Result<(), String>, out: &mut Vec<Effect>) {
-        let then = match self.current.take() {
-            Some(Current::Writing(then)) => then,
+        let (then, landed) = match self.current.take() {
+            Some(Current::Writing(then, landing)) => (then, landing.seen),
             other => {
                 self.current = other;
                 return;
@@ -100,16 +161,25 @@ impl Herder {
         };
         if let Err(problem) = outcome {
             self.key_wanted = false;
-            if let Some(id) = then.request() {
-                out.push(Effect::Reply(id, Err(HerdError::internal(problem))));
+            self.doubt_leadership(out);
+            if !landed {
+                if let Some(id) = then.request() {
+                    out.push(Effect::Reply(id, Err(HerdError::internal(problem))));
+                }
+                if let Then::TaskConfigs(connector, configs) = then {
+                    self.keep_for_leader(&connector, configs);
+                }
+                return;
             }
-            return;
         }
         match then {
-            Then::Nothing => {}
+            Then::Nothing | Then::TaskConfigs(..) => {}
             Then::Done(id) => out.push(Effect::Reply(id, Ok(Reply::Done))),
             Then::Created(id, name) => out.push(Effect::Reply(id, self.info(&name).map(Reply::Created))),
             Then::Updated(id, name) => out.push(Effect::Reply(id, self.info(&name).map(Reply::Updated))),
+            Then::Again(id, command) => {
+                self.queue.push_front(Turn { what: What::Request(id, command), since_ms: self.now.mono_ms });
+            }
             Then::Restarting(id, plan) => out.push(Effect::Reply(id, Ok(plan))),
         }
     }
@@ -137,7 +207,8 @@ impl Herder {
             return;
         }
         let records = task_records(connector, configs);
-        self.write(records, request.map_or(Then::Nothing, Then::Done), out);
+        let then = request.map_or_else(|| Then::TaskConfigs(Arc::clone(connector), configs.to_vec()), Then::Done);
+        self.write(records, then, out);
     }
 
     pub(super) fn queue_session_key(&mut self, key: SessionKey) {
@@ -148,11 +219,12 @@ impl Herder {
     pub(super) fn refuse_the_overdue(&mut self, out: &mut Vec<Effect>) {
         let now = self.now.mono_ms;
         let overdue = self.queue.iter().take_while(|turn| now.saturating_sub(turn.since_ms) > PATIENCE_MS).count();
-        for turn in self.queue.drain(..overdue) {
+        let overdue: Vec<Turn> = self.queue.drain(..overdue).collect();
+        for turn in overdue {
             match turn.what {
                 What::Request(id, _) => out.push(Effect::Reply(id, Err(HerdError::conflict(STALE)))),
                 What::SessionKey(_) => self.key_wanted = false,
-                What::TaskConfigs { .. } => {}
+                What::TaskConfigs { connector, configs } => self.keep_for_leader(&connector, configs),
             }
         }
     }
@@ -169,6 +241,9 @@ impl Herder {
             out.push(Effect::Reply(id, Err(stopping())));
         }
         for (id, _) in std::mem::take(&mut self.restarts) {
+            out.push(Effect::Reply(id, Err(stopping())));
+        }
+        for id in self.waiting_for_fencing() {
             out.push(Effect::Reply(id, Err(stopping())));
         }
         match self.current.take() {

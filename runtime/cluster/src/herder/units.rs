@@ -1,5 +1,7 @@
 //! The units of this worker: what the group gave and the config topic has is brought to what the user wants.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -14,6 +16,13 @@ use crate::unit::{Input, Life, Retry, Step, Unit, UnitEvent, UnitId, UnitNews};
 const RETRY_MS: u64 = 1_000;
 const RETRY_MS_MAX: u64 = 60_000;
 
+/// Where the units of a connector are among all, in order.
+fn units_of(name: &ConnectorId) -> [RangeInclusive<UnitId>; 2] {
+    let connector = UnitId::Connector(Arc::clone(name));
+    let task = |task| UnitId::Task(TaskId { connector: Arc::clone(name), task });
+    [connector.clone()..=connector, task(0)..=task(u32::MAX)]
+}
+
 impl Herder {
     pub(super) fn anything_runs(&self) -> bool {
         self.units.values().any(|held| held.unit.life.has_run())
@@ -27,21 +36,32 @@ impl Herder {
     /// Starts what is new and stops what is gone. Tasks come before connectors where work ends, after them where it
     /// begins.
     pub(super) fn reconcile(&mut self, out: &mut Vec<Effect>) {
-        let gone: Vec<UnitId> = self
-            .units
-            .iter()
-            .filter(|(id, held)| held.unit.assigned && !(self.assigned.contains(*id) && self.configured(id)))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let gone = self.units.iter().filter(|(id, held)| self.is_gone(id, held)).map(|(id, _)| id.clone()).collect();
+        let new = self.assigned.iter().filter(|id| self.is_new(id)).cloned().collect();
+        self.carry_over(gone, new, out);
+    }
+
+    /// The same for the units of one connector: a cluster has many, and most records are about one.
+    fn reconcile_connector(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        let held = units_of(name).into_iter().flat_map(|units| self.units.range(units));
+        let gone = held.filter(|(id, held)| self.is_gone(id, held)).map(|(id, _)| id.clone()).collect();
+        let assigned = units_of(name).into_iter().flat_map(|units| self.assigned.range(units));
+        let new = assigned.filter(|id| self.is_new(id)).cloned().collect();
+        self.carry_over(gone, new, out);
+    }
+
+    fn is_gone(&self, id: &UnitId, held: &Held) -> bool {
+        held.unit.assigned && !(self.assigned.contains(id) && self.configured(id))
+    }
+
+    fn is_new(&self, id: &UnitId) -> bool {
+        self.units.get(id).is_none_or(|held| !held.unit.assigned) && self.configured(id)
+    }
+
+    fn carry_over(&mut self, gone: Vec<UnitId>, new: Vec<UnitId>, out: &mut Vec<Effect>) {
         for unit in gone.iter().rev() {
             self.input(unit, Input::Revoked, out);
         }
-        let new: Vec<UnitId> = self
-            .assigned
-            .iter()
-            .filter(|id| self.units.get(*id).is_none_or(|held| !held.unit.assigned) && self.configured(id))
-            .cloned()
-            .collect();
         for unit in new {
             let target = self.state.target(unit.connector());
             let held = Held { unit: Unit::new(target), run: 0, trace: None, retry_at_ms: None };
@@ -210,9 +230,14 @@ impl Herder {
         configs: Vec<IndexMap<String, String>>,
         out: &mut Vec<Effect>,
     ) {
+        self.keep_for_leader(name, configs);
+        self.send_task_configs(out);
+    }
+
+    /// Task configurations for the leader, whoever that is then: the next tick sends them.
+    pub(super) fn keep_for_leader(&mut self, name: &ConnectorId, configs: Vec<IndexMap<String, String>>) {
         let in_flight = self.to_send.get(name).is_some_and(|old| old.in_flight);
         self.to_send.insert(Arc::clone(name), ToSend { configs, in_flight, changed: in_flight });
-        self.send_task_configs(out);
     }
 
     /// Sends, or sends again, the task configurations that the leader does not have yet.
@@ -278,7 +303,7 @@ impl Herder {
         match self.units.get(&unit) {
             Some(held) if held.unit.assigned => self.input(&unit, Input::Restart, out),
             // Given to this worker before its record was read.
-            _ if self.assigned.contains(&unit) => self.reconcile(out),
+            _ if self.assigned.contains(&unit) => self.reconcile_connector(name, out),
             _ if self.is_unowned(&unit) => self.rejoin(out),
             _ => {}
         }
@@ -294,12 +319,25 @@ impl Herder {
         if !self.started {
             return;
         }
-        self.assigned.retain(|unit| unit.connector() != name);
-        self.owners.retain(|unit, _| unit.connector() != name);
+        self.give_back(name, |_| true);
         self.to_send.remove(name);
-        self.reconcile(out);
+        self.reconcile_connector(name, out);
         self.bury(name, out);
         self.rejoin(out);
+    }
+
+    /// Units of a connector that do not exist any more have no owner; true when this worker had some.
+    fn give_back(&mut self, name: &ConnectorId, gone: impl Fn(&UnitId) -> bool) -> bool {
+        let before = self.assigned.len();
+        for units in units_of(name) {
+            let assigned = self.assigned.range(units.clone()).filter(|unit| gone(unit));
+            let owned = self.owners.range(units).map(|(unit, _)| unit).filter(|unit| gone(unit));
+            for unit in assigned.chain(owned).cloned().collect::<Vec<_>>() {
+                self.assigned.remove(&unit);
+                self.owners.remove(&unit);
+            }
+        }
+        self.assigned.len() != before
     }
 
     /// The leader buries the statuses of a connector that nothing on this worker still runs for.
@@ -323,16 +361,10 @@ impl Herder {
         if !self.started {
             return;
         }
-        let state = &self.state;
-        let gone = |unit: &UnitId| {
-            unit.connector() == name
-                && unit.task().is_some_and(|task| state.connector(name).is_none_or(|c| c.task(task).is_none()))
-        };
-        let before = self.assigned.len();
-        self.assigned.retain(|unit| !gone(unit));
-        let mut changed = self.assigned.len() != before;
-        self.owners.retain(|unit, _| !gone(unit));
-        self.reconcile(out);
+        let tasks: BTreeSet<u32> =
+            self.state.connector(name).map(|c| c.tasks().map(|(task, _)| task).collect()).unwrap_or_default();
+        let mut changed = self.give_back(name, |unit| unit.task().is_some_and(|task| !tasks.contains(&task)));
+        self.reconcile_connector(name, out);
         for id in updated {
             let unit = UnitId::Task(id.clone());
             match self.units.get(&unit) {
@@ -369,7 +401,8 @@ impl Herder {
     pub(super) fn on_target(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
         self.dirty.insert(Arc::clone(name));
         let target = self.state.target(name);
-        let units: Vec<UnitId> = self.units.keys().filter(|unit| unit.connector() == name).cloned().collect();
+        let held = units_of(name).into_iter().flat_map(|units| self.units.range(units));
+        let units: Vec<UnitId> = held.map(|(unit, _)| unit.clone()).collect();
         for unit in units {
             self.input(&unit, Input::Target(target), out);
         }

@@ -1,39 +1,68 @@
 //! Workers, their log, their group, their clients, and what happens to them.
 
+mod checks;
 mod clients;
+mod faults;
+mod group;
 mod happening;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connect_cluster::herder::{Catalog, HerderConfig};
+use connect_cluster::config_record::ConfigRecord;
+use connect_cluster::herder::{Catalog, ExactlyOnceSources, HerderConfig};
 use connect_cluster::protocol::Protocol;
-use connect_cluster::unit::{Run, UnitEvent, UnitNews};
-use connect_cluster::{
-    Command, Effect, Event, HerdError, Herder, Now, PluginFacts, Reply, State, Target, UnitId, invariants,
-};
+use connect_cluster::unit::Run;
+use connect_cluster::{Command, Effect, Event, Herder, Now, PluginFacts, UnitId};
 use connect_config::Props;
-use indexmap::IndexMap;
 
-use crate::coordinator::{Complete, Coordinator};
+use crate::coordinator::Coordinator;
 use crate::random::Random;
 use happening::{Happening, Scheduled};
 
 const SESSION_MS: u64 = 6_000;
+/// When a member that is not answered counts itself out, and when its units may do nothing more: parts of the session, as
+/// the membership has them.
+const STOP_MS: u64 = SESSION_MS * 4 / 5;
+const LEASE_MS: u64 = SESSION_MS * 19 / 20;
+const REBALANCE_MS: u64 = 20_000;
+/// `worker.sync.timeout.ms`.
+const SYNC_MS: u64 = 3_000;
+/// How long the status topic may take before work is given out.
+const STATUS_MS: u64 = 2_000;
+const BEAT_MS: u64 = 250;
+/// How long a change of the protocol may leave a unit running twice.
+const OVERLAP_MS: u64 = 6_000;
 /// Long enough for every session, delay, retry and patience to pass.
-const QUIET_MS: u64 = 200_000;
+const QUIET_MS: u64 = 300_000;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 struct Worker {
     herder: Herder,
+    protocol: Protocol,
     alive: bool,
+    /// It was asked to end, and comes back so long after it did.
+    leaving: bool,
+    back_after: u64,
+    /// It stays out of the group on purpose.
+    away: bool,
+    frozen_until: u64,
+    cut_until: u64,
     incarnation: u32,
+    /// Empty while it is no member.
     member: String,
+    /// It has an assignment; what it may do ends with its lease.
+    leased: bool,
+    /// When the last heartbeat was sent that was answered.
+    contact: u64,
     /// The round that it was last elected in: an answer counts for that one only.
     elected_in: i32,
     read_config: usize,
     read_status: usize,
+    /// Statuses that could not be written yet.
+    unwritten: Vec<(String, Option<String>)>,
     /// What really runs, with the run's number.
     runs: BTreeMap<UnitId, Run>,
 }
@@ -45,65 +74,101 @@ pub(crate) struct World {
     queue: BinaryHeap<Scheduled>,
     workers: Vec<Worker>,
     coordinator: Coordinator,
+    broker_back: u64,
+    /// Things go wrong.
+    faults: bool,
+    /// Workers of all protocols.
+    mixed: bool,
+    max_delay_ms: u64,
     configs: Vec<(String, Option<String>)>,
     statuses: Vec<(String, Option<String>)>,
     next_request: u64,
     /// Requests that wait for their answer: the worker asked, and how often it was passed on.
     open: BTreeMap<u64, (usize, u32, Command)>,
+    /// What a request would write that no other writes.
+    notes: BTreeMap<u64, String>,
+    /// Notes of requests that were refused.
+    refused: BTreeSet<String>,
     /// Requests between workers: who waits for the outcome.
     sent: BTreeMap<u64, (usize, u32, Arc<str>)>,
+    leaders: BTreeMap<i32, String>,
+    /// Since when a unit runs twice.
+    twice_since: u64,
     violation: Option<String>,
     story: Vec<String>,
 }
 
-fn herder(index: usize) -> Herder {
+fn herder(index: usize, protocol: Protocol, max_delay_ms: u64) -> Herder {
     let catalog: Catalog = Arc::new(|_| Some(PluginFacts { kind: "source", version: "1".to_owned() }));
     Herder::new(HerderConfig {
         worker_id: format!("w{index}:1"),
         url: format!("http://w{index}:1/"),
-        protocol: Protocol::Sessioned,
-        max_delay_ms: 5_000,
+        protocol,
+        max_delay_ms,
+        unsync_backoff_ms: 5_000,
         key_ttl_ms: 3_600_000,
         key_algorithm: "HmacSHA256".to_owned(),
         key_bytes: 32,
+        exactly_once: ExactlyOnceSources::default(),
         topic_tracking: true,
         kafka_cluster_id: "k".to_owned(),
         catalog,
     })
 }
 
-fn config(name: &str, tasks: u64, note: u64) -> Props {
-    let pairs = [("name", name.to_owned()), ("tasks.max", tasks.to_string()), ("note", note.to_string())];
+fn config(name: &str, tasks: u64, note: &str) -> Props {
+    let pairs = [("name", name.to_owned()), ("tasks.max", tasks.to_string()), ("note", note.to_owned())];
     let class = ("connector.class".to_owned(), Some("X".to_owned()));
     pairs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).chain([class]).collect()
 }
 
 impl World {
     pub(crate) fn new(seed: u64, workers: usize) -> Self {
+        let mut random = Random::new(seed);
+        let delays = [0, 5_000, 5_000, 30_000];
+        let max_delay_ms = delays[usize::try_from(random.below(4)).unwrap()];
+        let mixed = random.one_in(3);
         let mut world = Self {
             now: 0,
             order: 0,
-            random: Random::new(seed),
+            random,
             queue: BinaryHeap::new(),
             workers: Vec::new(),
             coordinator: Coordinator::default(),
+            broker_back: 0,
+            faults: false,
+            mixed,
+            max_delay_ms,
             configs: Vec::new(),
             statuses: Vec::new(),
             next_request: 1,
             open: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            refused: BTreeSet::new(),
             sent: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            twice_since: u64::MAX,
             violation: None,
             story: Vec::new(),
         };
         for index in 0..workers {
             world.workers.push(Worker {
-                herder: herder(index),
+                herder: herder(index, Protocol::Sessioned, max_delay_ms),
+                protocol: Protocol::Sessioned,
                 alive: false,
+                leaving: false,
+                back_after: 0,
+                away: false,
+                frozen_until: 0,
+                cut_until: 0,
                 incarnation: 0,
                 member: String::new(),
+                leased: false,
+                contact: 0,
                 elected_in: -1,
                 read_config: 0,
                 read_status: 0,
+                unwritten: Vec::new(),
                 runs: BTreeMap::new(),
             });
             world.schedule(index, 1, Happening::Restart);
@@ -111,9 +176,16 @@ impl World {
         world
     }
 
+    /// A world of workers that all speak the newest protocol, with this `scheduled.rebalance.max.delay.ms`.
+    pub(crate) fn plain(seed: u64, workers: usize, max_delay_ms: u64) -> Self {
+        let mut world = Self::new(seed, workers);
+        (world.mixed, world.max_delay_ms) = (false, max_delay_ms);
+        world
+    }
+
     /// What happened last, for failures.
     pub(crate) fn story(&self) -> String {
-        let from = self.story.len().saturating_sub(60);
+        let from = self.story.len().saturating_sub(80);
         self.story[from..].join("\n")
     }
 
@@ -132,115 +204,52 @@ impl World {
         self.schedule(worker, delay, what);
     }
 
+    fn is_frozen(&self, worker: usize) -> bool {
+        self.workers[worker].frozen_until > self.now
+    }
+
+    fn broker_down(&self) -> bool {
+        self.broker_back > self.now
+    }
+
+    /// Whether a worker and Kafka hear each other.
+    fn reachable(&self, worker: usize) -> bool {
+        let state = &self.workers[worker];
+        state.alive && state.cut_until <= self.now && !self.is_frozen(worker) && !self.broker_down()
+    }
+
     /// Clients and, when asked for, faults, for a while.
     pub(crate) fn trouble(&mut self, length_ms: u64, faults: bool) {
         let end = self.now + length_ms;
+        self.faults = faults;
         while self.now < end && self.violation.is_none() {
             let pause = 20 + self.random.below(1_500);
             self.run_for(pause);
             let worker = self.pick_worker();
             match self.random.below(if faults { 14 } else { 10 }) {
-                10 | 11 => self.crash(worker),
-                12 => self.lose_session(worker),
-                13 => self.schedule(worker, 1, Happening::Rejoin),
+                10..14 => self.random_fault(worker),
                 _ => self.random_request(worker),
             }
         }
     }
 
-    pub(crate) fn running_on(&self, worker: usize) -> Vec<String> {
-        self.workers[worker].runs.keys().map(ToString::to_string).collect()
-    }
-
-    pub(crate) fn running(&self) -> Vec<String> {
-        (0..self.workers.len()).flat_map(|worker| self.running_on(worker)).collect()
-    }
-
-    pub(crate) fn crash(&mut self, worker: usize) {
-        if !self.workers[worker].alive {
-            return;
-        }
-        self.tell(format!("w{worker} crashes"));
-        let member = std::mem::take(&mut self.workers[worker].member);
-        self.workers[worker].alive = false;
-        self.workers[worker].incarnation += 1;
-        self.workers[worker].runs.clear();
-        self.open.retain(|_, (asked, _, _)| *asked != worker);
-        // Who waits for its answer sees the connection break.
-        let broken: Vec<u64> = self.sent.keys().filter(|id| !self.open.contains_key(id)).copied().collect();
-        for (from, incarnation, connector) in
-            broken.into_iter().filter_map(|id| self.sent.remove(&id)).collect::<Vec<_>>()
-        {
-            if self.workers[from].incarnation == incarnation {
-                self.soon(from, Happening::Event(Event::TaskConfigsSent { connector, ok: false }));
-            }
-        }
-        self.schedule(worker, SESSION_MS, Happening::SessionOver(member));
-        let away = self.random.below(20_000);
-        self.schedule(worker, 10 + away, Happening::Restart);
-    }
-
-    pub(crate) fn lose_session(&mut self, worker: usize) {
-        let member = self.workers[worker].member.clone();
-        if !self.workers[worker].alive || !self.coordinator.has(&member) {
-            return;
-        }
-        self.tell(format!("w{worker} loses its session"));
-        self.session_over(&member);
-        self.step(worker, Event::Lost);
-        self.enter(worker);
-    }
-
-    fn session_over(&mut self, member: &str) {
-        if self.coordinator.has(member) {
-            self.coordinator.remove(member);
-            self.begin_round();
-        }
-    }
-
-    /// A worker becomes a member under a new id.
-    fn enter(&mut self, worker: usize) {
-        self.order += 1;
-        let member = format!("m{}-w{worker}", self.order);
-        self.workers[worker].member.clone_from(&member);
-        self.coordinator.add(&member);
-        self.begin_round();
-    }
-
-    fn begin_round(&mut self) {
-        let awaited = self.coordinator.begin();
-        for worker in 0..self.workers.len() {
-            if self.workers[worker].alive && awaited.contains(&self.workers[worker].member) {
-                self.soon(worker, Happening::Event(Event::Prepare));
-            }
-        }
-        if let Some(complete) = self.coordinator.complete() {
-            self.elect(complete);
-        }
-    }
-
-    fn elect(&mut self, complete: Complete) {
-        let leader = self.workers.iter().position(|worker| worker.alive && worker.member == complete.leader);
-        // A leader that has crashed is missed when its session is over.
-        let Some(leader) = leader else { return };
-        let Complete { generation, leader: leader_id, protocol, members } = complete;
-        let protocol = protocol.name().to_owned();
-        self.soon(leader, Happening::Event(Event::Elected { generation, protocol, leader_id, members }));
-    }
-
     /// Lets time pass.
     pub(crate) fn run_for(&mut self, length_ms: u64) {
         let end = self.now + length_ms;
-        let mut next_tick = self.now + 250;
+        let mut next_tick = (self.now / BEAT_MS + 1) * BEAT_MS;
         while self.violation.is_none() {
             let next = self.queue.peek().map_or(u64::MAX, |scheduled| scheduled.at);
             if next.min(next_tick) > end {
                 break;
             }
             if next_tick < next {
+                let was_down = self.broker_down();
                 self.now = next_tick;
-                next_tick += 250;
-                (0..self.workers.len()).for_each(|worker| self.step(worker, Event::Tick));
+                next_tick += BEAT_MS;
+                if was_down && !self.broker_down() {
+                    self.coordinator.hear_all(self.now);
+                }
+                self.tick();
             } else if let Some(scheduled) = self.queue.pop() {
                 self.now = self.now.max(scheduled.at);
                 self.happen(scheduled);
@@ -249,75 +258,135 @@ impl World {
         self.now = end;
     }
 
+    fn tick(&mut self) {
+        self.beat();
+        for worker in 0..self.workers.len() {
+            if self.workers[worker].alive && !self.is_frozen(worker) {
+                if self.reachable(worker) && !self.workers[worker].unwritten.is_empty() {
+                    self.flush_statuses(worker);
+                    self.read(worker);
+                }
+                self.step(worker, Event::Tick);
+            }
+        }
+    }
+
     fn happen(&mut self, scheduled: Scheduled) {
-        let Scheduled { worker, incarnation, what, .. } = scheduled;
+        let Scheduled { worker, incarnation, what, order, .. } = scheduled;
         match what {
-            Happening::SessionOver(member) => return self.session_over(&member),
             Happening::Restart => return self.restart(worker),
-            // A record that was sent reaches the log, whatever became of the sender.
+            Happening::RoundOver(round) => return self.round_over(round),
+            // A record that was sent may reach the log, whatever became of the sender.
             Happening::Append(records) => return self.append(worker, incarnation, records),
             _ => {}
         }
         if incarnation != self.workers[worker].incarnation || !self.workers[worker].alive {
             return;
         }
+        if self.is_frozen(worker) {
+            let at = self.workers[worker].frozen_until;
+            return self.queue.push(Scheduled { at, order, worker, incarnation, what });
+        }
         match what {
-            Happening::Event(event) => {
-                if let Event::Elected { generation, .. } = &event {
-                    self.workers[worker].elected_in = *generation;
+            Happening::Event(event) => self.step(worker, event),
+            Happening::Prepare => {
+                if self.coordinator.preparing && self.coordinator.late().contains(&self.workers[worker].member) {
+                    self.step(worker, Event::Prepare);
                 }
-                self.step(worker, event);
             }
+            Happening::Join(member, offer) => self.join(worker, member, offer),
             Happening::Read => self.read(worker),
-            Happening::ReadToEnd(then) => {
-                self.read(worker);
-                self.step(worker, then());
+            Happening::ReadToEnd { deadline, then, late, tag } => {
+                if self.reachable(worker) {
+                    self.read(worker);
+                    self.step(worker, then(tag));
+                } else if self.now >= deadline {
+                    self.step(worker, late(tag));
+                } else {
+                    self.schedule(worker, 200, Happening::ReadToEnd { deadline, then, late, tag });
+                }
+            }
+            Happening::ReadBack(outcome) => {
+                if self.reachable(worker) {
+                    self.read(worker);
+                    self.step(worker, Event::Written(outcome));
+                } else {
+                    self.schedule(worker, 200, Happening::ReadBack(outcome));
+                }
             }
             Happening::Rejoin => {
-                if self.coordinator.has(&self.workers[worker].member.clone()) {
+                if !self.reachable(worker) {
+                    self.schedule(worker, 200, Happening::Rejoin);
+                } else if self.coordinator.has(&self.workers[worker].member) {
                     self.begin_round();
                 }
             }
-            Happening::SessionOver(_) | Happening::Restart | Happening::Append(_) => {}
+            Happening::Enter => self.workers[worker].away = false,
+            Happening::Sent { connector, ok } => self.step(worker, Event::TaskConfigsSent { connector, ok }),
+            Happening::Ended { unit, run } => self.ended(worker, unit, run),
+            Happening::Restart | Happening::RoundOver(_) | Happening::Append(_) => {}
         }
     }
 
-    fn restart(&mut self, worker: usize) {
-        if self.workers[worker].alive {
-            return;
-        }
-        self.tell(format!("w{worker} starts"));
-        let state = &mut self.workers[worker];
-        state.herder = herder(worker);
-        state.alive = true;
-        (state.read_config, state.read_status) = (0, 0);
-        self.enter(worker);
-        self.soon(worker, Happening::ReadToEnd(|| Event::Started));
-    }
-
+    /// Whether the records of a write get there, and what the writer hears, are two things.
     fn append(&mut self, worker: usize, incarnation: u32, records: Vec<(String, Option<String>)>) {
-        self.configs.extend(records);
+        let writer_waits = incarnation == self.workers[worker].incarnation;
+        let frozen = self.is_frozen(worker);
+        let unreachable = !self.reachable(worker) && !frozen && writer_waits || self.broker_down();
+        if unreachable && self.random.one_in(2) {
+            return self.schedule_as(worker, incarnation, 700, Happening::Append(records));
+        }
+        let (landing, heard) = match self.random.below(if self.faults { 12 } else { 1 }) {
+            _ if unreachable => (0, Err("no answer".to_owned())),
+            10 => (self.random.below(2) * u64::try_from(records.len()).unwrap(), Err("no answer".to_owned())),
+            11 => (self.random.below(1 + u64::try_from(records.len()).unwrap()), Err("no answer".to_owned())),
+            _ => (u64::MAX, Ok(())),
+        };
+        for (key, value) in records.into_iter().take(usize::try_from(landing).unwrap_or(usize::MAX)) {
+            if let Some(note) = self.refused.iter().find(|note| value.as_ref().is_some_and(|v| v.contains(*note))) {
+                let violation = format!("{note} was refused and is written now");
+                self.violation.get_or_insert(violation);
+            }
+            self.configs.push((key, value));
+        }
         for other in 0..self.workers.len() {
             self.soon(other, Happening::Read);
         }
-        if incarnation == self.workers[worker].incarnation {
-            self.soon(worker, Happening::ReadToEnd(|| Event::Written(Ok(()))));
+        if writer_waits {
+            let delay = 1 + self.random.below(if heard.is_ok() { 40 } else { 5_000 });
+            self.schedule(worker, delay, Happening::ReadBack(heard));
         }
     }
 
+    fn schedule_as(&mut self, worker: usize, incarnation: u32, delay: u64, what: Happening) {
+        self.order += 1;
+        self.queue.push(Scheduled { at: self.now + delay, order: self.order, worker, incarnation, what });
+    }
+
     fn read(&mut self, worker: usize) {
-        while self.workers[worker].read_config < self.configs.len() {
+        if !self.reachable(worker) {
+            return;
+        }
+        while self.workers[worker].alive && self.workers[worker].read_config < self.configs.len() {
             let at = self.workers[worker].read_config;
             self.workers[worker].read_config += 1;
             let (key, value) = self.configs[at].clone();
             let offset = i64::try_from(at).unwrap();
             self.step(worker, Event::Config { offset, key, value: value.map(Bytes::from) });
         }
-        while self.workers[worker].read_status < self.statuses.len() {
+        while self.workers[worker].alive && self.workers[worker].read_status < self.statuses.len() {
             let at = self.workers[worker].read_status;
             self.workers[worker].read_status += 1;
             let (key, value) = self.statuses[at].clone();
             self.step(worker, Event::Status { key, value: value.map(Bytes::from) });
+        }
+    }
+
+    fn flush_statuses(&mut self, worker: usize) {
+        if self.reachable(worker) {
+            let unwritten = std::mem::take(&mut self.workers[worker].unwritten);
+            self.statuses.extend(unwritten);
+            (0..self.workers.len()).for_each(|other| self.soon(other, Happening::Read));
         }
     }
 
@@ -334,36 +403,47 @@ impl World {
         self.check();
     }
 
-    fn check(&mut self) {
-        let live: Vec<&Herder> = self.workers.iter().filter(|w| w.alive).map(|w| &w.herder).collect();
-        let checked = invariants::no_unit_owned_twice(&live)
-            .and_then(|()| live.iter().try_for_each(|herder| invariants::live_units_are_assigned(herder)));
-        if let Err(violation) = checked {
-            self.violation.get_or_insert(violation);
+    fn join(&mut self, worker: usize, member: String, offer: Vec<(Protocol, Vec<u8>)>) {
+        if self.workers[worker].member != member || !self.coordinator.has(&member) {
+            return;
+        }
+        if !self.reachable(worker) {
+            return self.schedule(worker, 200, Happening::Join(member, offer));
+        }
+        if !self.coordinator.preparing {
+            // A join in a stable group begins a round.
+            self.begin_round();
+        }
+        if let Some(complete) = self.coordinator.join(&member, offer) {
+            self.elect(complete);
         }
     }
 
     fn carry_out(&mut self, worker: usize, effect: Effect) {
         match effect {
             Effect::Append(records) => {
-                let records = records.iter().map(connect_cluster::config_record::ConfigRecord::encode).collect();
+                let records = records.iter().map(ConfigRecord::encode).collect();
                 self.soon(worker, Happening::Append(records));
             }
             Effect::Status(record) => {
-                self.statuses.push(record.encode());
-                (0..self.workers.len()).for_each(|other| self.soon(other, Happening::Read));
+                self.workers[worker].unwritten.push(record.encode());
+                self.flush_statuses(worker);
             }
-            Effect::ReadConfig => self.soon(worker, Happening::ReadToEnd(|| Event::ConfigRead)),
+            Effect::ReadConfig => {
+                let deadline = self.now + SYNC_MS;
+                let (then, late) = ((|_| Event::ConfigRead) as fn(_) -> _, (|_| Event::ConfigUnread) as fn(_) -> _);
+                self.soon(worker, Happening::ReadToEnd { deadline, then, late, tag: 0 });
+            }
+            Effect::ReadStatus { generation } => {
+                let deadline = self.now + STATUS_MS;
+                let then = |generation| Event::StatusRead { generation };
+                self.soon(worker, Happening::ReadToEnd { deadline, then, late: then, tag: generation });
+            }
             Effect::Offer(offer) => {
                 let member = self.workers[worker].member.clone();
-                if !self.coordinator.preparing {
-                    // A join in a stable group begins a round.
-                    self.begin_round();
-                }
-                if let Some(complete) = self.coordinator.join(&member, offer) {
-                    self.elect(complete);
-                }
+                self.soon(worker, Happening::Join(member, offer));
             }
+            Effect::Abstain { ms } => self.abstain(worker, ms),
             Effect::Assign(assignments) => self.assign(worker, assignments),
             Effect::Rejoin => self.soon(worker, Happening::Rejoin),
             Effect::Validate { id, .. } => {
@@ -379,199 +459,8 @@ impl World {
                 };
                 self.soon(worker, Happening::Event(Event::SessionKey(key)));
             }
+            Effect::Finished => self.finished(worker),
             other => self.units(worker, other),
         }
-    }
-
-    /// What a worker's units do with their orders.
-    fn units(&mut self, worker: usize, effect: Effect) {
-        let news = |unit: UnitId, run, what| Happening::Event(Event::Unit(UnitEvent { unit, run, what }));
-        match effect {
-            Effect::StartConnector { name, run, config } => {
-                let unit = UnitId::Connector(name);
-                self.begin_run(worker, &unit, run);
-                let tasks: u32 = config["tasks.max"].as_deref().unwrap_or("1").parse().unwrap();
-                let task = |n: u32| IndexMap::from([("task".to_owned(), n.to_string())]);
-                let configs = (0..tasks).map(task).collect();
-                // In this order: a connector wants tasks once it runs.
-                let delay = 1 + self.random.below(60);
-                self.schedule(worker, delay, news(unit.clone(), run, UnitNews::Running));
-                self.schedule(worker, delay + 1, news(unit, run, UnitNews::TaskConfigs(configs)));
-            }
-            Effect::StartTask { id, run, .. } => {
-                let unit = UnitId::Task(id);
-                self.begin_run(worker, &unit, run);
-                let failed = self.random.one_in(40);
-                if failed {
-                    self.workers[worker].runs.remove(&unit);
-                }
-                let what = if failed { UnitNews::Failed { trace: "t".to_owned() } } else { UnitNews::Running };
-                self.soon(worker, news(unit, run, what));
-            }
-            Effect::Pause(unit) => self.order_unit(worker, unit, UnitNews::Paused),
-            Effect::Resume(unit) => self.resume(worker, unit),
-            Effect::Stop(unit) => {
-                if let Some(run) = self.workers[worker].runs.remove(&unit) {
-                    self.soon(worker, news(unit, run, UnitNews::Exited));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn begin_run(&mut self, worker: usize, unit: &UnitId, run: Run) {
-        if self.workers[worker].runs.insert(unit.clone(), run).is_some() {
-            self.violation.get_or_insert(format!("w{worker} runs {unit} twice"));
-        }
-    }
-
-    fn order_unit(&mut self, worker: usize, unit: UnitId, what: UnitNews) {
-        if let Some(run) = self.workers[worker].runs.get(&unit).copied() {
-            self.soon(worker, Happening::Event(Event::Unit(UnitEvent { unit, run, what })));
-        }
-    }
-
-    /// A connector that goes on wants its tasks again.
-    fn resume(&mut self, worker: usize, unit: UnitId) {
-        let state = self.workers[worker].herder.state();
-        let tasks = state.config(unit.connector()).and_then(|config| config["tasks.max"].clone());
-        self.order_unit(worker, unit.clone(), UnitNews::Running);
-        if unit.task().is_none() {
-            let count: u32 = tasks.as_deref().unwrap_or("1").parse().unwrap();
-            let configs = (0..count).map(|n| IndexMap::from([("task".to_owned(), n.to_string())])).collect();
-            self.order_unit(worker, unit, UnitNews::TaskConfigs(configs));
-        }
-    }
-
-    fn assign(&mut self, leader: usize, assignments: Vec<(String, Vec<u8>)>) {
-        let leader_id = self.workers[leader].member.clone();
-        let generation = self.coordinator.generation;
-        // A round that began meanwhile makes this one void.
-        let void = self.coordinator.preparing || self.workers[leader].elected_in != generation;
-        if void || !self.coordinator.members().iter().eq(assignments.iter().map(|(id, _)| id)) {
-            return;
-        }
-        for (member_id, bytes) in assignments {
-            let Some(worker) = self.workers.iter().position(|w| w.alive && w.member == member_id) else { continue };
-            let joined = Event::Joined {
-                generation,
-                member_id,
-                leader_id: leader_id.clone(),
-                protocol: Protocol::Sessioned.name().to_owned(),
-                assignment: Bytes::from(bytes),
-            };
-            self.step(worker, joined);
-        }
-    }
-
-    fn worker_at(&self, url: &str) -> Option<usize> {
-        (0..self.workers.len()).find(|index| url == format!("http://w{index}:1/") && self.workers[*index].alive)
-    }
-
-    fn send(&mut self, worker: usize, url: &str, connector: &Arc<str>, configs: Vec<IndexMap<String, String>>) {
-        let connector = Arc::clone(connector);
-        match self.worker_at(url) {
-            Some(leader) if !self.random.one_in(10) => {
-                let command = Command::PutTaskConfigs {
-                    name: connector.to_string(),
-                    configs,
-                    signature: connect_cluster::Signature::default(),
-                };
-                let incarnation = self.workers[worker].incarnation;
-                self.sent.insert(self.next_request, (worker, incarnation, connector));
-                self.ask(leader, command);
-            }
-            _ => self.soon(worker, Happening::Event(Event::TaskConfigsSent { connector, ok: false })),
-        }
-    }
-
-    /// Each request is answered once; one for another worker is passed on, as REST does.
-    fn answered(&mut self, id: u64, outcome: Result<Reply, HerdError>) {
-        let Some((_, hops, command)) = self.open.remove(&id) else {
-            self.violation.get_or_insert(format!("request {id} was answered twice"));
-            return;
-        };
-        self.tell(format!("{id} -> {}", outcome.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned())));
-        if let Some((worker, incarnation, connector)) = self.sent.remove(&id) {
-            if self.workers[worker].incarnation == incarnation {
-                let ok = outcome.is_ok();
-                self.soon(worker, Happening::Event(Event::TaskConfigsSent { connector, ok }));
-            }
-            return;
-        }
-        if let Err(HerdError::Elsewhere { url: Some(url) }) = outcome
-            && let Some(worker) = self.worker_at(&url)
-            && hops < 2
-        {
-            let id = self.next_request;
-            self.next_request += 1;
-            self.open.insert(id, (worker, hops + 1, command.clone()));
-            self.soon(worker, Happening::Event(Event::Request { id, command }));
-        }
-    }
-
-    /// No more faults: after a while everything is as asked.
-    pub(crate) fn settle(&mut self) -> Result<(), String> {
-        self.run_for(QUIET_MS);
-        if let Some(violation) = self.violation.take() {
-            return Err(violation);
-        }
-        let herders: Vec<&Herder> = self.workers.iter().map(|worker| &worker.herder).collect();
-        if let Some((id, (worker, _, command))) = self.open.iter().next() {
-            return Err(format!("request {id} {command:?} was never answered by w{worker}"));
-        }
-        for herder in &herders {
-            invariants::assigned_units_exist_in_config(herder)?;
-            invariants::stopped_connector_owns_no_task(herder)?;
-        }
-        invariants::balanced_within_one(&herders)?;
-        self.as_asked()
-    }
-
-    fn as_asked(&mut self) -> Result<(), String> {
-        let mut wanted = BTreeSet::new();
-        let mut resting = BTreeSet::new();
-        let state = self.workers[0].herder.state();
-        for (name, connector) in state.connectors() {
-            let units = connector
-                .tasks()
-                .map(|(task, _)| UnitId::Task(connect_cluster::TaskId { connector: Arc::clone(name), task }))
-                .chain([UnitId::Connector(Arc::clone(name))]);
-            match state.target(name) {
-                Target::Started => {
-                    let asked = connector.config.as_ref().and_then(|c| c["tasks.max"].clone()).unwrap_or_default();
-                    if asked != connector.number_of_tasks().to_string() {
-                        return Err(format!("{name} has {} of {asked} tasks", connector.number_of_tasks()));
-                    }
-                    wanted.extend(units);
-                }
-                Target::Paused | Target::Stopped => resting.extend(units),
-            }
-        }
-        let view = self.workers[0].herder.view();
-        for unit in wanted.iter().chain(&resting) {
-            let status = view.connectors.get(unit.connector()).and_then(|connector| connector.status.as_ref());
-            let shown = status.and_then(|status| match unit.task() {
-                None => Some(status.connector.state),
-                Some(task) => status.tasks.iter().find(|(id, _)| *id == task).map(|(_, status)| status.state),
-            });
-            let fits = match shown {
-                Some(State::Running) => wanted.contains(unit),
-                Some(State::Failed) => true,
-                Some(State::Paused | State::Stopped) => resting.contains(unit),
-                _ => false,
-            };
-            if !fits {
-                return Err(format!("{unit} is shown as {shown:?}"));
-            }
-            let runs = self.workers.iter().filter(|worker| worker.runs.contains_key(unit)).count();
-            if shown == Some(State::Running) && runs != 1 {
-                return Err(format!("{unit} runs on {runs} workers"));
-            }
-        }
-        let known: Vec<&str> = view.connectors.keys().map(|name| &**name).collect();
-        let stray =
-            self.workers.iter().flat_map(|worker| worker.runs.keys()).find(|u| !known.contains(&&**u.connector()));
-        stray.map_or(Ok(()), |unit| Err(format!("{unit} runs but does not exist")))
     }
 }

@@ -1,4 +1,7 @@
 //! Carries out what [`Member`] decides: requests to the coordinator, questions to the owner.
+//!
+//! Invariant: whatever is under way, the member's work is declared lost in time ([`Lease::stop_at`]); a step that waits for
+//! the coordinator or the owner is cut short for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +16,12 @@ use kafka_protocol::messages::{GroupId, HeartbeatRequest, JoinGroupRequest, Leav
 use kafka_protocol::protocol::{Request, StrBytes};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::lease::Lease;
+use super::line::{HEARTBEAT, Line};
 use super::member::{Member, Next, Notice, Verdict};
-use super::{GroupConfig, GroupEvent, GroupMember, Joined, OfferedProtocol};
-use crate::wire::{Brokers, Connection, CoordinatorOf, error_of};
-use crate::{Error, Result};
+use super::{GroupConfig, GroupEvent, GroupMember, Joined, Offer, OfferedProtocol};
+use crate::wire::{Brokers, error_of};
+use crate::{Error, ErrorKind, Result};
 
 /// What the handle asks of the driver.
 #[derive(Debug)]
@@ -46,6 +51,12 @@ impl RejoinWish {
 /// Time beyond the rebalance time-out for the answer to JoinGroup, as the Java client has.
 const JOIN_EXTRA: Duration = Duration::from_secs(5);
 
+/// The longest pause between heartbeats, whatever `heartbeat.interval.ms` says: it is by a heartbeat that a member learns of
+/// a rebalance, and all others wait for the last one to hear of it. (The JVM's members take up to three seconds.)
+const INTERVAL_MAX: Duration = Duration::from_millis(500);
+/// A heartbeat is not waited for longer than this part of the session: one on a new connection may get through.
+const HEARTBEAT_WAIT_PART: u32 = 4;
+
 /// The membership is over: the owner is gone.
 struct OwnerGone;
 
@@ -64,7 +75,11 @@ pub(super) struct Driver {
     events: mpsc::Sender<GroupEvent>,
     rejoin: Arc<RejoinWish>,
     member: Member,
-    connection: Option<Connection>,
+    lease: Lease,
+    line: Line,
+    /// For heartbeats while an answer is waited for on the other one.
+    side_line: Line,
+    interval: Duration,
     offered: Vec<OfferedProtocol>,
     round: Round,
     pause: Duration,
@@ -78,8 +93,10 @@ impl Driver {
         brokers: Brokers,
         events: mpsc::Sender<GroupEvent>,
         rejoin: Arc<RejoinWish>,
+        lease: Lease,
     ) -> Self {
-        let member = Member::new(config.session_timeout, config.heartbeat_interval);
+        let interval = config.heartbeat_interval.min(INTERVAL_MAX);
+        let member = Member::new(lease.patience(), interval);
         let pause = config.retry_backoff;
         Self {
             config,
@@ -87,7 +104,10 @@ impl Driver {
             events,
             rejoin,
             member,
-            connection: None,
+            lease,
+            line: Line::default(),
+            side_line: Line::default(),
+            interval,
             offered: Vec::new(),
             round: Round::default(),
             pause,
@@ -98,12 +118,17 @@ impl Driver {
     /// Runs until the owner leaves or is gone.
     pub(super) async fn run(mut self, mut leave: oneshot::Receiver<Leave>) {
         loop {
+            let lease = self.lease.clone();
             let order = tokio::select! {
                 biased;
                 order = &mut leave => order,
+                () = overdue(&lease) => match self.out_of_reach(silence()).await {
+                    Ok(()) => continue,
+                    Err(OwnerGone) => break,
+                },
                 outcome = self.advance() => match outcome {
                     Ok(()) => continue,
-                    Err(OwnerGone) => return,
+                    Err(OwnerGone) => break,
                 },
             };
             // Cutting a step short is fine: a connection in the middle of a request is not used again.
@@ -114,8 +139,9 @@ impl Driver {
                 });
                 let _gone = done.send(left);
             }
-            return;
+            break;
         }
+        self.lease.end();
     }
 
     async fn advance(&mut self) -> Result<(), OwnerGone> {
@@ -140,7 +166,8 @@ impl Driver {
         let (reply, answer) = oneshot::channel();
         self.tell(GroupEvent::Prepare { reply }).await?;
         match self.with_heartbeats(answer).await? {
-            Answer::Given(offered) => {
+            Answer::Given(Offer::Abstain(pause)) => self.abstain(pause).await,
+            Answer::Given(Offer::Join(offered)) => {
                 self.offered = offered;
                 // A wish from before the answer is granted by this very join.
                 let _granted = self.rejoin.take();
@@ -172,7 +199,7 @@ impl Driver {
             Answer::Void => Ok(()),
             Answer::Dropped => {
                 // No assignment, but the group must not wait for it: everybody joins again.
-                let verdict = self.member.sync_refused(Instant::now(), ResponseError::RebalanceInProgress);
+                let verdict = self.member.sync_refused(ResponseError::RebalanceInProgress);
                 self.follow(verdict).await?;
                 self.rest().await
             }
@@ -211,17 +238,13 @@ impl Driver {
             .with_protocol_type(text(&self.config.protocol_type))
             .with_protocols(self.offered.iter().map(protocol).collect());
         let wait = self.config.rebalance_timeout + JOIN_EXTRA;
-        let answer = match self.ask(7, &request, wait).await {
+        let sent = Instant::now();
+        let answer = match self.ask_with_pulse(7, &request, wait).await {
             Ok(answer) => answer,
-            Err(Unanswered::AfterConnecting(error)) => {
-                self.member.join_cut_off(Instant::now());
-                return self.out_of_reach(error).await;
-            }
-            Err(Unanswered::NotConnected(error)) => return self.out_of_reach(error).await,
+            Err(error) => return self.out_of_reach(error).await,
         };
-        let now = Instant::now();
         if let Some(error) = ResponseError::try_from_code(answer.error_code) {
-            let verdict = self.member.join_refused(now, error, &answer.member_id);
+            let verdict = self.member.join_refused(error, &answer.member_id);
             return self.follow(verdict).await;
         }
         let leads = answer.leader == answer.member_id;
@@ -235,7 +258,8 @@ impl Driver {
             members: members.collect(),
             assignments: Vec::new(),
         };
-        self.member.joined(now, &answer.member_id, answer.generation_id, leads);
+        self.member.joined(sent, &answer.member_id, answer.generation_id, leads);
+        self.renew();
         Ok(())
     }
 
@@ -253,19 +277,18 @@ impl Driver {
             .with_assignments(assignments);
         // Answered when the leader has computed the assignment, which has as long as the rebalance.
         let wait = self.config.rebalance_timeout + JOIN_EXTRA;
+        let sent = Instant::now();
         // Version 4 is the last that does not repeat type and name of the protocol.
-        let answer = match self.ask(4, &request, wait).await {
+        let answer = match self.ask_with_pulse(4, &request, wait).await {
             Ok(answer) => answer,
-            Err(Unanswered::NotConnected(error) | Unanswered::AfterConnecting(error)) => {
-                return self.out_of_reach(error).await;
-            }
+            Err(error) => return self.out_of_reach(error).await,
         };
-        let now = Instant::now();
         if let Some(error) = ResponseError::try_from_code(answer.error_code) {
-            let verdict = self.member.sync_refused(now, error);
+            let verdict = self.member.sync_refused(error);
             return self.follow(verdict).await;
         }
-        self.member.synced(now);
+        self.member.synced(sent);
+        self.renew();
         self.told = None;
         self.pause = self.config.retry_backoff;
         let joined = Joined {
@@ -279,26 +302,75 @@ impl Driver {
     }
 
     async fn heartbeat(&mut self) -> Result<(), OwnerGone> {
-        let request = HeartbeatRequest::default()
-            .with_group_id(self.group_id())
-            .with_generation_id(self.member.generation)
-            .with_member_id(text(&self.member.member_id));
-        self.member.heartbeat_sent(Instant::now());
-        match self.ask(4, &request, self.config.session_timeout).await {
-            Err(Unanswered::NotConnected(error) | Unanswered::AfterConnecting(error)) => self.out_of_reach(error).await,
+        let request = self.heartbeat_request();
+        let sent = Instant::now();
+        self.member.heartbeat_sent(sent);
+        let wait = self.config.session_timeout / HEARTBEAT_WAIT_PART;
+        let Self { line, brokers, config, .. } = self;
+        match line.ask(brokers, &config.group_id, HEARTBEAT, &request, wait).await {
+            Err(error) => self.out_of_reach(error).await,
             Ok(answer) => match ResponseError::try_from_code(answer.error_code) {
                 None => {
-                    self.member.beat(Instant::now());
+                    self.member.beat(sent);
+                    self.renew();
                     self.told = None;
                     self.pause = self.config.retry_backoff;
                     Ok(())
                 }
                 Some(error) => {
-                    let verdict = self.member.heartbeat_refused(Instant::now(), error);
+                    let verdict = self.member.heartbeat_refused(sent, error);
+                    self.renew();
                     self.follow(verdict).await
                 }
             },
         }
+    }
+
+    fn heartbeat_request(&self) -> HeartbeatRequest {
+        HeartbeatRequest::default()
+            .with_group_id(self.group_id())
+            .with_generation_id(self.member.generation)
+            .with_member_id(text(&self.member.member_id))
+    }
+
+    /// Makes the lease what the member knows.
+    fn renew(&self) {
+        match self.member.last_contact.filter(|_| self.member.has_assignment) {
+            Some(contact) => self.lease.renew(contact),
+            None => self.lease.end(),
+        }
+    }
+
+    /// Asks what may take as long as a rebalance, and keeps the session alive meanwhile.
+    async fn ask_with_pulse<R: Request>(&mut self, newest: i16, request: &R, wait: Duration) -> Result<R::Response> {
+        let heartbeat = self.heartbeat_request();
+        let pulses = self.member.needs_heartbeats();
+        // Without an assignment there is nothing that the lease allows; the session is kept all the same.
+        let lease = if self.member.has_assignment { self.lease.clone() } else { Lease::new(Duration::ZERO) };
+        let Self { line, side_line, brokers, config, interval, .. } = self;
+        let group = config.group_id.as_str();
+        let answer = tokio::select! {
+            answer = line.ask(brokers, group, newest, request, wait) => answer,
+            () = side_line.pulse(brokers, group, &heartbeat, *interval, &lease), if pulses => {
+                unreachable!("heartbeats are sent without end")
+            }
+        };
+        if let Some(contact) = lease.contact() {
+            self.member.beat(contact);
+        }
+        answer
+    }
+
+    /// Leaves the group for a while: the owner is not fit to take part.
+    async fn abstain(&mut self, pause: Duration) -> Result<(), OwnerGone> {
+        if let Err(error) = self.leave().await {
+            tracing::debug!(%error, "failed to leave the group");
+        }
+        let verdict = self.member.abstained();
+        self.renew();
+        self.follow(verdict).await?;
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 
     async fn leave(&mut self) -> Result<()> {
@@ -309,49 +381,35 @@ impl Driver {
         let request = LeaveGroupRequest::default().with_group_id(self.group_id()).with_members(vec![member]);
         let wait = self.brokers.settings().request_timeout;
         // Version 3 has members instead of a member; reasons came with version 5.
-        match self.ask(4, &request, wait).await {
+        let Self { line, brokers, config, .. } = self;
+        match line.ask(brokers, &config.group_id, 4, &request, wait).await {
             Ok(answer) => match ResponseError::try_from_code(answer.error_code) {
                 None | Some(ResponseError::UnknownMemberId) => Ok(()),
                 Some(error) => Err(error_of(error, None).context("leaving the group")),
             },
-            Err(Unanswered::NotConnected(error) | Unanswered::AfterConnecting(error)) => {
-                Err(error.context("leaving the group"))
-            }
+            Err(error) => Err(error.context("leaving the group")),
         }
-    }
-
-    async fn ask<R: Request>(&mut self, newest: i16, request: &R, wait: Duration) -> Result<R::Response, Unanswered> {
-        if self.connection.as_ref().is_none_or(|connection| !connection.is_fresh()) {
-            self.connection = None;
-            let address = self
-                .brokers
-                .coordinator(CoordinatorOf::Group(&self.config.group_id))
-                .await
-                .map_err(Unanswered::NotConnected)?;
-            let opened = Connection::open(&address, self.brokers.settings()).await.map_err(Unanswered::NotConnected)?;
-            self.connection = Some(opened);
-        }
-        let Some(connection) = &mut self.connection else {
-            let error = Error::new(crate::ErrorKind::Unreachable, "no connection to the coordinator");
-            return Err(Unanswered::NotConnected(error));
-        };
-        connection.ask(newest, request, wait).await.map_err(Unanswered::AfterConnecting)
     }
 
     async fn out_of_reach(&mut self, error: Error) -> Result<(), OwnerGone> {
-        self.connection = None;
+        self.line.hang_up();
+        self.side_line.hang_up();
+        // First of all, and before anybody is told: what may not go on must end.
+        let verdict = self.member.out_of_reach(Instant::now());
+        self.renew();
         let text = error.to_string();
         if self.told.as_ref() != Some(&text) {
             self.told = Some(text);
             self.tell(GroupEvent::Trouble(error)).await?;
         }
-        let verdict = self.member.out_of_reach(Instant::now());
         self.follow(verdict).await
     }
 
     async fn follow(&mut self, verdict: Verdict) -> Result<(), OwnerGone> {
+        self.renew();
         if verdict.find_coordinator {
-            self.connection = None;
+            self.line.hang_up();
+            self.side_line.hang_up();
         }
         for notice in verdict.notices {
             let event = match notice {
@@ -389,10 +447,20 @@ enum Answer<T> {
     Dropped,
 }
 
-/// Why there was no answer: it matters for a join, during which the coordinator counts the member as present.
-enum Unanswered {
-    NotConnected(Error),
-    AfterConnecting(Error),
+/// Ends when work has to begin to stop; never while there is none.
+async fn overdue(lease: &Lease) {
+    loop {
+        match lease.stop_at() {
+            Some(at) if at <= Instant::now() => return,
+            // It may be renewed, or begin, in the meantime.
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => tokio::time::sleep(INTERVAL_MAX).await,
+        }
+    }
+}
+
+fn silence() -> Error {
+    Error::new(ErrorKind::Unreachable, "the coordinator of the group has not answered for most of the session")
 }
 
 fn text(text: &str) -> StrBytes {

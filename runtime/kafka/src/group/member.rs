@@ -2,7 +2,9 @@
 //!
 //! The coordinator's codes are those that `AbstractCoordinator` of the Java client handles, and with the same results:
 //! an unknown member starts anew, an old generation keeps its member id, a moved coordinator is looked for again.
-//! Invariant: `Lost` is told at most once between two joins, and only when there was something to lose.
+//! Invariants: `Lost` is told at most once between two joins, and only when there was something to lose; `last_contact` is
+//! the time at which a request was *sent* that the coordinator has answered, so that it never is later than the
+//! coordinator's own count of the session.
 
 use std::time::{Duration, Instant};
 
@@ -60,16 +62,17 @@ pub(super) struct Member {
     pub(super) member_id: String,
     pub(super) generation: i32,
     /// The owner has an assignment that it may work on.
-    has_assignment: bool,
+    pub(super) has_assignment: bool,
     rejoin_wanted: bool,
-    last_contact: Option<Instant>,
+    pub(super) last_contact: Option<Instant>,
     last_heartbeat: Option<Instant>,
-    session_timeout: Duration,
+    /// How long after the last contact the member counts itself out.
+    patience: Duration,
     heartbeat_interval: Duration,
 }
 
 impl Member {
-    pub(super) fn new(session_timeout: Duration, heartbeat_interval: Duration) -> Self {
+    pub(super) fn new(patience: Duration, heartbeat_interval: Duration) -> Self {
         Self {
             phase: Phase::Unjoined,
             member_id: String::new(),
@@ -78,7 +81,7 @@ impl Member {
             rejoin_wanted: false,
             last_contact: None,
             last_heartbeat: None,
-            session_timeout,
+            patience,
             heartbeat_interval,
         }
     }
@@ -135,34 +138,33 @@ impl Member {
         self.last_heartbeat = Some(now);
     }
 
-    /// JoinGroup was answered without error.
-    pub(super) fn joined(&mut self, now: Instant, member_id: &str, generation: i32, leads: bool) {
-        self.contact(now);
+    /// JoinGroup was answered without error; it was sent then.
+    pub(super) fn joined(&mut self, sent: Instant, member_id: &str, generation: i32, leads: bool) {
+        self.contact(sent);
         member_id.clone_into(&mut self.member_id);
         self.generation = generation;
         self.phase = if leads { Phase::Electing } else { Phase::Syncing };
     }
 
-    /// SyncGroup was answered without error.
-    pub(super) fn synced(&mut self, now: Instant) {
-        self.contact(now);
+    /// SyncGroup was answered without error; it was sent then.
+    pub(super) fn synced(&mut self, sent: Instant) {
+        self.contact(sent);
         self.has_assignment = true;
         self.phase = if std::mem::take(&mut self.rejoin_wanted) { Phase::Unjoined } else { Phase::Stable };
     }
 
-    /// A heartbeat was answered without error.
-    pub(super) fn beat(&mut self, now: Instant) {
-        self.last_contact = Some(now);
+    /// A heartbeat that was sent then was answered: the member is in the group.
+    pub(super) fn beat(&mut self, sent: Instant) {
+        self.last_contact = self.last_contact.max(Some(sent));
     }
 
-    fn contact(&mut self, now: Instant) {
-        self.last_contact = Some(now);
-        self.last_heartbeat = Some(now);
+    fn contact(&mut self, sent: Instant) {
+        self.beat(sent);
+        self.last_heartbeat = Some(sent);
     }
 
     /// The coordinator answered JoinGroup with an error. `given_id` is the member id in that answer.
-    pub(super) fn join_refused(&mut self, now: Instant, error: ResponseError, given_id: &str) -> Verdict {
-        self.last_contact = Some(now);
+    pub(super) fn join_refused(&mut self, error: ResponseError, given_id: &str) -> Verdict {
         if error == ResponseError::MemberIdRequired {
             // Joins again at once, with the id and the same offer.
             given_id.clone_into(&mut self.member_id);
@@ -177,8 +179,7 @@ impl Member {
     }
 
     /// The coordinator answered SyncGroup with an error.
-    pub(super) fn sync_refused(&mut self, now: Instant, error: ResponseError) -> Verdict {
-        self.last_contact = Some(now);
+    pub(super) fn sync_refused(&mut self, error: ResponseError) -> Verdict {
         let mut verdict = self.refused(error);
         // The owner knows of the rebalance: its join is not over yet.
         verdict.notices.retain(|notice| *notice != Notice::Rebalancing);
@@ -188,9 +189,12 @@ impl Member {
         verdict
     }
 
-    /// The coordinator answered a heartbeat with an error.
-    pub(super) fn heartbeat_refused(&mut self, now: Instant, error: ResponseError) -> Verdict {
-        self.last_contact = Some(now);
+    /// The coordinator answered a heartbeat that was sent then with an error.
+    pub(super) fn heartbeat_refused(&mut self, sent: Instant, error: ResponseError) -> Verdict {
+        if error == ResponseError::RebalanceInProgress {
+            // A member all the same.
+            self.beat(sent);
+        }
         let before = self.phase;
         let mut verdict = self.refused(error);
         // Only a stable member learns of a rebalance by its heartbeat; before that it is on its way to join anyway. A new
@@ -240,20 +244,24 @@ impl Member {
         }
     }
 
-    /// A join was under way when the connection broke: until now the coordinator counted the member as present.
-    pub(super) fn join_cut_off(&mut self, now: Instant) {
-        self.last_contact = Some(now);
+    /// The owner can't take part now: the group goes on without it. It has left, or tried to.
+    pub(super) fn abstained(&mut self) -> Verdict {
+        let mut verdict = Verdict::default();
+        self.member_id.clear();
+        self.reset("this worker can't read the group's configuration and left the group", &mut verdict);
+        verdict
     }
 
-    /// The coordinator cannot be reached. When that has lasted for the session's length, the member is out.
+    /// The coordinator cannot be reached. When that has lasted for nearly the session's length, the member counts itself
+    /// out: what is left of the session is the time in which its work has to end.
     pub(super) fn out_of_reach(&mut self, now: Instant) -> Verdict {
         let mut verdict = Verdict { pause: true, ..Verdict::default() };
         if self.phase == Phase::Syncing || self.phase == Phase::Electing {
             // The round may go on without us; its answer cannot be asked for again.
             self.phase = Phase::Unjoined;
         }
-        if self.last_contact.is_some_and(|last| now.duration_since(last) >= self.session_timeout) {
-            self.reset("the coordinator was out of reach for the length of the session", &mut verdict);
+        if self.has_assignment && self.last_contact.is_none_or(|last| now >= last + self.patience) {
+            self.reset("the coordinator was out of reach for nearly the length of the session", &mut verdict);
         }
         verdict
     }

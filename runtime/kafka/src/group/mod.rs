@@ -5,6 +5,8 @@
 //! the owner thinks, so it may stop its work before it answers.
 
 mod driver;
+mod lease;
+mod line;
 mod member;
 
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::wire::{Brokers, Settings};
 use crate::{ClientProps, Error, ErrorKind, Result};
 
 use driver::{Driver, Leave, RejoinWish};
+pub use lease::Lease;
 
 /// Events that may wait for the owner.
 const EVENTS_MAX: usize = 16;
@@ -72,12 +75,21 @@ impl Joined {
     }
 }
 
+/// The owner's answer to [`GroupEvent::Prepare`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Join with these, most wanted first.
+    Join(Vec<OfferedProtocol>),
+    /// This owner can't take part now: leave the group, and ask again after this pause.
+    Abstain(Duration),
+}
+
 /// What happens to the membership, in order.
 #[derive(Debug)]
 pub enum GroupEvent {
     /// A join is about to be sent: answer with what to offer. The member keeps its heartbeats until the answer. Dropping
     /// `reply` ends the membership.
-    Prepare { reply: oneshot::Sender<Vec<OfferedProtocol>> },
+    Prepare { reply: oneshot::Sender<Offer> },
     /// This member leads the new generation: answer with an assignment for each member id. If the group moves on before the
     /// answer, the answer is dropped and a new `Prepare` follows.
     Elected {
@@ -91,7 +103,7 @@ pub enum GroupEvent {
     Joined(Joined),
     /// The group rebalances; the assignment stays valid until the member joins again. `Prepare` follows.
     Rebalancing,
-    /// The member is not in the group any more (session over, fenced, coordinator out of reach for the session's length): all
+    /// The member is not in the group any more (session over, fenced, coordinator out of reach for most of the session): all
     /// work must stop. It tries to join anew; `Prepare` follows.
     Lost { reason: String },
     /// Something the member gets over by itself, but the user should know (broker away, authorization missing).
@@ -104,6 +116,7 @@ pub struct Membership {
     leave: oneshot::Sender<Leave>,
     rejoin: Arc<RejoinWish>,
     stats: Arc<ClientStats>,
+    lease: Lease,
 }
 
 impl Membership {
@@ -117,10 +130,16 @@ impl Membership {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         let (leave, leave_receiver) = oneshot::channel();
         let rejoin = Arc::new(RejoinWish::default());
-        let driver = Driver::new(config, Brokers::new(settings), sender, Arc::clone(&rejoin));
+        let lease = Lease::new(config.session_timeout);
+        let driver = Driver::new(config, Brokers::new(settings), sender, Arc::clone(&rejoin), lease.clone());
         // Detached on purpose: it ends when this handle or the receiver is dropped.
         let _task = tokio::spawn(driver.run(leave_receiver));
-        Ok((Self { leave, rejoin, stats }, receiver))
+        Ok((Self { leave, rejoin, stats, lease }, receiver))
+    }
+
+    /// The right to work that this membership gives: whoever does the work looks at it before each step.
+    pub fn lease(&self) -> Lease {
+        self.lease.clone()
     }
 
     /// What its connections carry.

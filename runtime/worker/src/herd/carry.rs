@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_cluster::config_record::{ConfigRecord, SessionKey};
 use connect_cluster::{Effect, Event, HerdError};
-use connect_kafka::group::OfferedProtocol;
+use connect_kafka::group::{Offer, OfferedProtocol};
 use rand::RngCore;
 use tokio::sync::mpsc;
 
@@ -16,6 +16,10 @@ use crate::unit::{ConnectorStart, TaskStart};
 
 /// The pause between attempts to read the config topic while Kafka is away.
 const READ_RETRY: Duration = Duration::from_secs(1);
+/// How long the status topic may take to be read before work is given out.
+const STATUS_LIMIT: Duration = Duration::from_secs(2);
+/// How long it is tried to read back what was written.
+const READ_BACK_LIMIT: Duration = Duration::from_secs(240);
 
 impl Drive {
     pub(super) fn carry_out(&mut self, effect: Effect) {
@@ -23,7 +27,15 @@ impl Drive {
             Effect::Append(records) => self.append(records),
             Effect::Status(record) => self.statuses.put(&record),
             Effect::ReadConfig => self.read_config(),
-            Effect::Offer(offers) => self.offer(offers),
+            Effect::ReadStatus { generation } => self.read_status(generation),
+            Effect::Offer(offers) => {
+                let offered = offers.into_iter().map(|(protocol, bytes)| OfferedProtocol {
+                    name: protocol.name().to_owned(),
+                    metadata: Bytes::from(bytes),
+                });
+                self.offer(Offer::Join(offered.collect()));
+            }
+            Effect::Abstain { ms } => self.offer(Offer::Abstain(Duration::from_millis(ms))),
             Effect::Assign(assignments) => self.assign(assignments),
             Effect::Rejoin => self.hands.group.rejoin(),
             Effect::StartConnector { name, run, config } => {
@@ -51,6 +63,8 @@ impl Drive {
             Effect::Reply(id, outcome) => self.answer(id, outcome),
             Effect::SendTaskConfigs { .. } => self.send_task_configs(effect),
             Effect::MakeSessionKey => self.make_session_key(),
+            Effect::Claim => self.claim(),
+            Effect::FenceProducers { .. } => self.fence_producers(effect),
             Effect::LogLevel { logger, level } => (self.hands.log_level)(&logger, &level),
             Effect::ForgetTopics(name) => self.hands.units.forget_topics(&name),
             Effect::Finished => self.finished = true,
@@ -70,25 +84,38 @@ impl Drive {
 
     fn read_config(&self) {
         let log = Arc::clone(&self.hands.config_log);
+        let limit = self.hands.sync_timeout;
         self.beside(|inbox| async move {
-            while let Err(error) = log.read_to_end().await {
-                tracing::warn!(error, "failed to read the config topic to its end, trying again");
-                tokio::time::sleep(READ_RETRY).await;
-                if inbox.is_closed() {
-                    return;
+            let event = match tokio::time::timeout(limit, read_to_end(&*log, &inbox)).await {
+                Ok(()) => Event::ConfigRead,
+                Err(_) => {
+                    let timeout_ms = limit.as_millis();
+                    tracing::warn!(
+                        timeout_ms,
+                        "the config topic was not read to its end within worker.sync.timeout.ms"
+                    );
+                    Event::ConfigUnread
                 }
-            }
-            tell(&inbox, Input::Event(Event::ConfigRead)).await;
+            };
+            tell(&inbox, Input::Event(event)).await;
         });
     }
 
-    fn offer(&mut self, offers: Vec<(connect_cluster::protocol::Protocol, Vec<u8>)>) {
-        let offers = offers
-            .into_iter()
-            .map(|(protocol, bytes)| OfferedProtocol { name: protocol.name().to_owned(), metadata: Bytes::from(bytes) })
-            .collect();
+    fn read_status(&self, generation: i32) {
+        let log = Arc::clone(&self.hands.status_log);
+        self.beside(|inbox| async move {
+            if tokio::time::timeout(STATUS_LIMIT, read_to_end(&*log, &inbox)).await.is_err() {
+                tracing::warn!(
+                    "the status topic was not read in time: work that was given back may wait for its worker"
+                );
+            }
+            tell(&inbox, Input::Event(Event::StatusRead { generation })).await;
+        });
+    }
+
+    fn offer(&mut self, offer: Offer) {
         if let Some(reply) = self.offer.take()
-            && reply.send(offers).is_err()
+            && reply.send(offer).is_err()
         {
             tracing::debug!("the membership did not wait for the offer");
         }
@@ -161,10 +188,28 @@ async fn append(log: &dyn Log, records: &[ConfigRecord]) -> Result<(), String> {
             (Some(Bytes::from(key)), value.map(Bytes::from))
         })
         .collect();
-    log.append(&entries).await.map_err(|error| format!("Failed to write to the config topic: {error}"))?;
-    log.read_to_end()
-        .await
-        .map_err(|error| format!("Failed to read back what was written to the config topic: {error}"))
+    let outcome = log.append(&entries).await.map_err(|error| format!("Failed to write to the config topic: {error}"));
+    // Also after a failure: what was written may have got there, and what is said of it must be true.
+    let deadline = tokio::time::Instant::now() + READ_BACK_LIMIT;
+    while let Err(error) = log.read_to_end().await {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(format!("Failed to read back what was written to the config topic: {error}"));
+        }
+        tracing::warn!(error, "failed to read back what was written to the config topic, trying again");
+        tokio::time::sleep(READ_RETRY).await;
+    }
+    outcome
+}
+
+/// Reads on until the end is reached, or the worker ends.
+async fn read_to_end(log: &dyn Log, inbox: &mpsc::Sender<Input>) {
+    while let Err(error) = log.read_to_end().await {
+        tracing::warn!(error, "failed to read a topic to its end, trying again");
+        tokio::time::sleep(READ_RETRY).await;
+        if inbox.is_closed() {
+            return;
+        }
+    }
 }
 
 /// A connector's code panicked: its request fails, and nothing else.
@@ -174,7 +219,7 @@ fn broke_off(what: &str, error: &tokio::task::JoinError) -> HerdError {
 }
 
 /// Tells the loop, which may have ended.
-async fn tell(inbox: &mpsc::Sender<Input>, input: Input) {
+pub(super) async fn tell(inbox: &mpsc::Sender<Input>, input: Input) {
     if inbox.send(input).await.is_err() {
         tracing::debug!("the herder has ended");
     }

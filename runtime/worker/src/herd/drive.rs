@@ -6,17 +6,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use connect_cluster::{ClusterView, Command, Event, HerdError, Herder, Now, Reply};
+use connect_cluster::{ClusterView, Command, Effect, Event, HerdError, Herder, Now, Reply};
 use connect_kafka::LogRecord;
-use connect_kafka::group::{GroupEvent, OfferedProtocol};
+use connect_kafka::group::{GroupEvent, Offer};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use super::fencing::Question;
 use super::group::Group;
 use super::log::Log;
 use super::peers::Peers;
 use super::signature;
 use super::status_writer::StatusWriter;
 use super::worker::Validator;
+use crate::metrics::WorkerMetrics;
 use crate::unit::{UnitEvent, Units};
 
 /// Answers a request.
@@ -31,7 +34,10 @@ pub(super) enum Input {
     Config(LogRecord),
     Status(LogRecord),
     Group(GroupEvent),
-    Request(Command, Answer),
+    /// The token is cancelled when whoever asked does not want to wait any longer.
+    Request(Command, Answer, CancellationToken),
+    /// A task's, before it begins.
+    Question(Question, Answer),
     Unit(UnitEvent),
     /// Ends the worker; told when everything has stopped.
     Shutdown(oneshot::Sender<()>),
@@ -39,6 +45,8 @@ pub(super) enum Input {
 
 /// Inputs that may wait for the loop.
 pub(super) const INBOX: usize = 1024;
+/// How many events may go by before readers see them, while more are waiting.
+const UNSEEN_MAX: usize = 256;
 /// How often the herder looks at its clock.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -51,6 +59,9 @@ pub(super) struct Hands {
     pub peers: Arc<dyn Peers>,
     pub validator: Arc<Validator>,
     pub log_level: SetLogLevel,
+    /// `worker.sync.timeout.ms`.
+    pub sync_timeout: Duration,
+    pub metrics: Arc<WorkerMetrics>,
     /// `inter.worker.verification.algorithms`.
     pub verification: Vec<String>,
     /// Bytes and algorithm of the session keys that this worker makes.
@@ -66,11 +77,15 @@ pub(super) struct Drive {
     pub(super) inbox: mpsc::Sender<Input>,
     pub(super) view: Arc<ArcSwap<ClusterView>>,
     pub(super) answers: HashMap<u64, Answer>,
+    /// Who waits for the answers of clients' requests.
+    waiting: HashMap<u64, CancellationToken>,
     next_request: u64,
-    pub(super) offer: Option<oneshot::Sender<Vec<OfferedProtocol>>>,
+    pub(super) offer: Option<oneshot::Sender<Offer>>,
     pub(super) assign: Option<oneshot::Sender<Vec<(String, Bytes)>>>,
     stopping: Option<oneshot::Sender<()>>,
     pub(super) finished: bool,
+    /// Events since the view was published.
+    unseen: usize,
     started: Instant,
 }
 
@@ -89,11 +104,13 @@ impl Drive {
             inbox,
             view,
             answers: HashMap::new(),
+            waiting: HashMap::new(),
             next_request: 1,
             offer: None,
             assign: None,
             stopping: None,
             finished: false,
+            unseen: 0,
             started: Instant::now(),
         }
     }
@@ -103,12 +120,18 @@ impl Drive {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.finished {
+            if self.unseen > 0 && inputs.is_empty() {
+                self.publish();
+            }
             tokio::select! {
                 input = inputs.recv() => match input {
                     Some(input) => self.take(input),
                     None => break,
                 },
-                _ = ticks.tick() => self.step(Event::Tick),
+                _ = ticks.tick() => {
+                    self.cancel_given_up();
+                    self.step(Event::Tick);
+                }
             }
         }
         self.end().await;
@@ -117,7 +140,7 @@ impl Drive {
     /// Statuses first, then the group: what others read when they take over is the truth.
     async fn end(self) {
         const LIMIT: Duration = Duration::from_secs(5);
-        self.statuses.finish(self.hands.status_log, LIMIT).await;
+        self.statuses.finish(LIMIT).await;
         self.hands.group.leave(LIMIT).await;
         if let Some(done) = self.stopping
             && done.send(()).is_err()
@@ -140,7 +163,8 @@ impl Drive {
                 }
             }
             Input::Group(event) => self.take_group(event),
-            Input::Request(command, answer) => self.take_request(command, answer),
+            Input::Request(command, answer, gave_up) => self.take_request(command, answer, gave_up),
+            Input::Question(question, answer) => self.take_question(question, answer),
             Input::Unit(event) => self.step(Event::Unit(event)),
             Input::Shutdown(done) => {
                 self.stopping = Some(done);
@@ -152,6 +176,7 @@ impl Drive {
     fn take_group(&mut self, event: GroupEvent) {
         match event {
             GroupEvent::Prepare { reply } => {
+                self.hands.metrics.rebalance_begun();
                 self.offer = Some(reply);
                 self.step(Event::Prepare);
             }
@@ -167,6 +192,7 @@ impl Drive {
                     protocol = joined.protocol,
                     "joined the group"
                 );
+                self.hands.metrics.rebalanced(joined.generation, &joined.protocol);
                 self.step(Event::Joined {
                     generation: joined.generation,
                     member_id: joined.member_id,
@@ -175,16 +201,20 @@ impl Drive {
                     assignment: joined.assignment,
                 });
             }
-            GroupEvent::Rebalancing => self.step(Event::Rebalancing),
+            GroupEvent::Rebalancing => {
+                self.hands.metrics.rebalance_begun();
+                self.step(Event::Rebalancing);
+            }
             GroupEvent::Lost { reason } => {
                 tracing::warn!(reason, "out of the group: all connectors and tasks of this worker stop");
                 self.step(Event::Lost);
             }
             GroupEvent::Trouble(error) => tracing::warn!(%error, "trouble with the group, trying again"),
         }
+        self.hands.metrics.assigned(self.herder.assigned());
     }
 
-    fn take_request(&mut self, command: Command, answer: Answer) {
+    fn take_request(&mut self, command: Command, answer: Answer, gave_up: CancellationToken) {
         if let Command::PutTaskConfigs { signature, .. } | Command::Fence { signature, .. } = &command
             && self.herder.signs_requests()
             && let Err(refused) = signature::check(&self.hands.verification, self.herder.session_key(), signature)
@@ -192,22 +222,50 @@ impl Drive {
             respond(answer, Err(refused));
             return;
         }
+        let id = self.expect_answer(answer);
+        self.waiting.insert(id, gave_up);
+        self.step(Event::Request { id, command });
+    }
+
+    /// Keeps who waits for the answer to a request, and gives the request its name.
+    pub(super) fn expect_answer(&mut self, answer: Answer) -> u64 {
         let id = self.next_request;
         self.next_request += 1;
         self.answers.insert(id, answer);
-        self.step(Event::Request { id, command });
+        id
+    }
+
+    /// Requests that nobody waits for any more are taken back, if they have not begun.
+    fn cancel_given_up(&mut self) {
+        let given_up: Vec<u64> =
+            self.waiting.iter().filter(|(_, gave_up)| gave_up.is_cancelled()).map(|(id, _)| *id).collect();
+        for id in given_up {
+            self.waiting.remove(&id);
+            self.step(Event::Cancel { id });
+        }
     }
 
     /// One event: decide, publish, carry out. What is carried out may bring events of its own at once.
     pub(super) fn step(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.herder.step(self.now(), event, &mut effects);
-        let view = self.herder.view();
-        if !Arc::ptr_eq(&view, &self.view.load()) {
-            self.view.store(view);
+        // Whoever is answered has to find what it was told. Else the inputs that wait come first, one view for all.
+        if self.unseen >= UNSEEN_MAX || effects.iter().any(|effect| matches!(effect, Effect::Reply(..))) {
+            self.publish();
+        } else {
+            self.unseen += 1;
         }
         for effect in effects {
             self.carry_out(effect);
+        }
+    }
+
+    /// Shows readers what has changed.
+    fn publish(&mut self) {
+        self.unseen = 0;
+        let view = self.herder.view();
+        if !Arc::ptr_eq(&view, &self.view.load()) {
+            self.view.store(view);
         }
     }
 
@@ -220,6 +278,7 @@ impl Drive {
     }
 
     pub(super) fn answer(&mut self, id: u64, outcome: Result<Reply, HerdError>) {
+        self.waiting.remove(&id);
         if let Some(answer) = self.answers.remove(&id) {
             respond(answer, outcome);
         }

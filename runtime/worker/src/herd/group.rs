@@ -1,11 +1,12 @@
 //! The worker's membership: in a Kafka group, or alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use connect_kafka::group::{GroupConfig, GroupEvent, GroupMember, Joined, Membership};
-use connect_kafka::{ClientProps, Error};
+use connect_kafka::group::{GroupConfig, GroupEvent, GroupMember, Joined, Lease, Membership, Offer};
+use connect_kafka::{ClientProps, ClientStats, Error};
 use tokio::sync::{mpsc, oneshot};
 
 /// A running membership.
@@ -13,6 +14,14 @@ use tokio::sync::{mpsc, oneshot};
 pub trait Group: Send + Sync {
     /// Asks for a new round.
     fn rejoin(&self);
+
+    /// The right to work that the membership gives, renewed as long as the group knows this worker.
+    fn lease(&self) -> Lease;
+
+    /// What its connections carry; nothing where there are none.
+    fn stats(&self) -> Option<Arc<ClientStats>> {
+        None
+    }
 
     /// Leaves the group; the others take the work over at once.
     async fn leave(self: Box<Self>, timeout: Duration);
@@ -36,6 +45,14 @@ impl KafkaGroup {
 impl Group for KafkaGroup {
     fn rejoin(&self) {
         self.0.rejoin();
+    }
+
+    fn lease(&self) -> Lease {
+        self.0.lease()
+    }
+
+    fn stats(&self) -> Option<Arc<ClientStats>> {
+        Some(Arc::clone(self.0.stats()))
     }
 
     async fn leave(self: Box<Self>, timeout: Duration) {
@@ -73,21 +90,40 @@ impl Group for Alone {
         }
     }
 
+    fn lease(&self) -> Lease {
+        Lease::endless()
+    }
+
     async fn leave(self: Box<Self>, _timeout: Duration) {}
 }
 
 /// Plays the coordinator; ends with the worker.
 async fn play(mut asked: mpsc::Receiver<()>, events: mpsc::Sender<GroupEvent>) {
     let mut generation = 0;
-    while round(generation, &events).await.is_some() && asked.recv().await.is_some() {
+    while let Some(played) = round(generation, &events).await {
         generation += 1;
+        if matches!(played, Played::Whole) && asked.recv().await.is_none() {
+            return;
+        }
     }
 }
 
-async fn round(generation: i32, events: &mpsc::Sender<GroupEvent>) -> Option<()> {
+enum Played {
+    Whole,
+    /// The worker did not take part; it is asked again.
+    Abstained,
+}
+
+async fn round(generation: i32, events: &mpsc::Sender<GroupEvent>) -> Option<Played> {
     let (reply, offered) = oneshot::channel();
     events.send(GroupEvent::Prepare { reply }).await.ok()?;
-    let protocol = offered.await.ok()?.into_iter().next()?;
+    let protocol = match offered.await.ok()? {
+        Offer::Join(offered) => offered.into_iter().next()?,
+        Offer::Abstain(pause) => {
+            tokio::time::sleep(pause).await;
+            return Some(Played::Abstained);
+        }
+    };
     let (reply, assigned) = oneshot::channel();
     let elected = GroupEvent::Elected {
         generation,
@@ -105,5 +141,5 @@ async fn round(generation: i32, events: &mpsc::Sender<GroupEvent>) -> Option<()>
         protocol: protocol.name,
         assignment,
     };
-    events.send(GroupEvent::Joined(joined)).await.ok()
+    events.send(GroupEvent::Joined(joined)).await.ok().map(|()| Played::Whole)
 }

@@ -24,6 +24,6 @@ pub use file_log::FileOffsets;
 pub use group::{Alone, Group, GroupHandle, KafkaGroup};
 pub use log::{KafkaLog, Log, MemoryLog, Sink};
 pub use peers::{HttpPeers, NoPeers, Peers};
-pub(crate) use topics::prepare_offsets_topic;
 pub use start::{Running, StartError, Startup, knows, start_distributed, start_standalone};
+pub(crate) use topics::prepare_offsets_topic;
 pub use worker::Worker;

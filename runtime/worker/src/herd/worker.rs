@@ -8,14 +8,18 @@ use async_trait::async_trait;
 use connect_api::ErrorKind;
 use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, PluginInfo, Reply};
 use connect_config::{ConfigDef, Props, Validated};
-use connect_plugins::{PluginRegistry, ValidationContext, plugin_config, validate_connector};
+use connect_plugins::{Lookup, PluginRegistry, ValidationContext, plugin_config, validate_connector};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::drive::Input;
 use crate::units::Resolve;
 
 /// How long a client waits for its answer (`ConnectorsResource.DEFAULT_REST_REQUEST_TIMEOUT_MS`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How much longer it waits for a change that has begun, while it is not known what became of it.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Validates connector configurations, beside the loop.
 pub(super) struct Validator {
@@ -31,11 +35,21 @@ impl Validator {
         let (resolve, raw) = (Arc::clone(&self.resolve), config.clone());
         let resolved = tokio::task::spawn_blocking(move || resolve(&raw))
             .await
-            .map_err(|error| connect_api::Error::connect("resolving the configuration broke off").caused_by(error))??;
-        let validation = validate_connector(&self.registry, &self.context, &resolved);
-        let validated = match tokio::time::timeout(REQUEST_TIMEOUT, validation).await {
-            Ok(outcome) => outcome?,
+            .map_err(|error| connect_api::Error::connect("resolving the configuration broke off").caused_by(error))?
+            // A provider's failure is not what the client got wrong: 500, as on the JVM.
+            .map_err(|error| connect_api::Error::connect(error.message().to_owned()).class(error.java_class()))?;
+        let (registry, context) = (Arc::clone(&self.registry), self.context.clone());
+        // In a task of its own: a connector that panics while it validates breaks this answer and nothing else.
+        let mut validation =
+            tokio::spawn(async move { validate_connector(&registry, &context, &resolved).await });
+        let validated = match tokio::time::timeout(REQUEST_TIMEOUT, &mut validation).await {
+            Ok(Ok(outcome)) => outcome?,
+            Ok(Err(panicked)) => {
+                let error = connect_api::Error::connect("the connector broke while it validated its configuration");
+                return Err(error.caused_by(panicked));
+            }
             Err(_) => {
+                validation.abort();
                 return Err(connect_api::Error::new(
                     ErrorKind::Timeout,
                     "Request timed out. The worker is currently performing connector validation",
@@ -99,21 +113,32 @@ impl Herd for Worker {
     }
 
     async fn ask(&self, command: Command, _hop: Hop) -> Result<Reply, HerdError> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let ended = || HerdError::Refused { status: 503, message: "The worker is shutting down.".to_owned() };
-        let asking = async {
-            self.inbox.send(Input::Request(command, answer)).await.map_err(|_| ended())?;
-            answered.await.map_err(|_| ended())?
-        };
-        match tokio::time::timeout(REQUEST_TIMEOUT, asking).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(HerdError::internal("Request timed out")),
+        let deadline = tokio::time::Instant::now() + REQUEST_TIMEOUT;
+        let gave_up = CancellationToken::new();
+        let send = self.inbox.send(Input::Request(command, answer, gave_up.clone()));
+        match tokio::time::timeout_at(deadline, send).await {
+            Ok(sent) => sent.map_err(|_| ended())?,
+            Err(_) => return Err(HerdError::internal("Request timed out")),
+        }
+        if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut answered).await {
+            return outcome.map_err(|_| ended())?;
+        }
+        // What has not begun is taken back now. For the rest it has to be known what became of it: an error must mean
+        // that nothing was done.
+        gave_up.cancel();
+        match tokio::time::timeout(OUTCOME_TIMEOUT, answered).await {
+            Ok(outcome) => outcome.map_err(|_| ended())?,
+            Err(_) => Err(HerdError::internal(
+                "Request timed out. Kafka does not answer, so that it is not known whether the change was made",
+            )),
         }
     }
 
     async fn validate(&self, _plugin: &str, config: &Props) -> Result<Validated, HerdError> {
         // The JVM answers 500 here even to what a client got wrong; tools know it.
-        self.validator.validate(config).await.map_err(|error| HerdError::internal(error.message()))
+        self.validator.validate(config).await.map_err(|error| HerdError::internal(error.to_java_text()))
     }
 
     fn plugins(&self) -> Vec<PluginInfo> {
@@ -128,9 +153,14 @@ impl Herd for Worker {
     }
 
     fn plugin_config(&self, plugin: &str) -> Result<ConfigDef, HerdError> {
-        let found = self.validator.registry.any(plugin);
-        found
-            .map(|plugin| plugin_config(&self.validator.registry, plugin))
-            .ok_or_else(|| HerdError::not_found(format!("Unknown plugin {plugin}.")))
+        match self.validator.registry.lookup(plugin) {
+            Lookup::Found(found) => Ok(plugin_config(&self.validator.registry, found)),
+            Lookup::WorkerPlugin(_) => Err(HerdError::bad_request(format!(
+                "Invalid plugin class {plugin}. Valid types are sink, source, converter, header_converter, \
+                 transformation, predicate."
+            ))),
+            Lookup::OtherClass | Lookup::Abstract(_) => Err(HerdError::internal("Instantiation error")),
+            Lookup::Unknown => Err(HerdError::not_found(format!("Unknown plugin {plugin}."))),
+        }
     }
 }

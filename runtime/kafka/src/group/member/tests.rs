@@ -19,7 +19,7 @@ fn a_first_join_gets_its_member_id_and_joins_again() {
     assert_eq!(member.next(now), Next::Prepare);
     member.prepared();
     assert_eq!(member.next(now), Next::Join);
-    assert_eq!(member.join_refused(now, ResponseError::MemberIdRequired, "m-1"), Verdict::default());
+    assert_eq!(member.join_refused(ResponseError::MemberIdRequired, "m-1"), Verdict::default());
     assert_eq!((member.next(now), member.member_id.as_str()), (Next::Join, "m-1"));
     member.joined(now, "m-1", 1, true);
     assert_eq!(member.next(now), Next::Elect);
@@ -49,7 +49,7 @@ fn an_unknown_member_has_lost_everything_and_says_so_once() {
     assert!(matches!(verdict.notices[..], [Notice::Lost(_)]), "{verdict:?}");
     assert_eq!((member.member_id.as_str(), member.generation, member.next(now)), ("", -1, Next::Prepare));
     member.prepared();
-    assert_eq!(member.join_refused(now, ResponseError::UnknownMemberId, "").notices, []);
+    assert_eq!(member.join_refused(ResponseError::UnknownMemberId, "").notices, []);
 }
 
 #[test]
@@ -80,15 +80,37 @@ fn work_is_lost_when_the_coordinator_stays_away_for_a_session() {
 }
 
 #[test]
-fn a_long_join_is_no_silence() {
+fn heartbeats_during_a_long_join_keep_the_work() {
     let now = Instant::now();
     let mut member = stable(now);
     member.ask_rejoin();
     member.prepared();
     let later = now + SESSION * 3;
-    member.join_cut_off(later);
+    member.heartbeat_refused(later - SESSION / 2, ResponseError::RebalanceInProgress);
     assert_eq!(member.out_of_reach(later).notices, []);
     assert_eq!(member.next(later), Next::Join);
+    assert!(matches!(member.out_of_reach(later + SESSION / 2).notices[..], [Notice::Lost(_)]));
+}
+
+#[test]
+fn the_session_counts_from_what_was_sent() {
+    let now = Instant::now();
+    let mut member = stable(now);
+    member.beat(now + SESSION / 2);
+    // An answer that comes late proves no more than it did when its request was sent.
+    member.beat(now + SESSION / 4);
+    assert_eq!(member.last_contact, Some(now + SESSION / 2));
+    assert_eq!(member.out_of_reach(now + SESSION + SESSION / 4).notices, []);
+    assert!(matches!(member.out_of_reach(now + SESSION * 2).notices[..], [Notice::Lost(_)]));
+}
+
+#[test]
+fn an_owner_that_abstains_has_nothing_and_is_asked_again() {
+    let now = Instant::now();
+    let mut member = stable(now);
+    assert!(matches!(member.abstained().notices[..], [Notice::Lost(_)]));
+    assert_eq!((member.member_id.as_str(), member.next(now)), ("", Next::Prepare));
+    assert_eq!(member.abstained().notices, []);
 }
 
 #[test]
@@ -122,7 +144,7 @@ fn refusals_that_need_a_user_are_told() {
     let now = Instant::now();
     let mut member = Member::new(SESSION, INTERVAL);
     member.prepared();
-    let verdict = member.join_refused(now, ResponseError::GroupAuthorizationFailed, "");
+    let verdict = member.join_refused(ResponseError::GroupAuthorizationFailed, "");
     assert_eq!(verdict.notices, [Notice::Trouble(ResponseError::GroupAuthorizationFailed)]);
     assert!(verdict.pause);
     assert_eq!(member.next(now), Next::Join);
@@ -177,8 +199,8 @@ proptest! {
                 (Input::Joined(leads), Phase::Joining) => { member.joined(now, "m", 1, leads); None }
                 (Input::Synced, Phase::Syncing) => { member.synced(now); held = true; None }
                 (Input::Beat, _) => { member.beat(now); None }
-                (Input::JoinRefused(code), Phase::Joining) => Some(member.join_refused(now, error(code), "m")),
-                (Input::SyncRefused(code), Phase::Syncing) => Some(member.sync_refused(now, error(code))),
+                (Input::JoinRefused(code), Phase::Joining) => Some(member.join_refused(error(code), "m")),
+                (Input::SyncRefused(code), Phase::Syncing) => Some(member.sync_refused(error(code))),
                 (Input::BeatRefused(code), _) if member.needs_heartbeats() => Some(member.heartbeat_refused(now, error(code))),
                 (Input::OutOfReach, _) => Some(member.out_of_reach(now)),
                 (Input::Time(millis), _) => { now += Duration::from_millis(millis); None }
