@@ -16,6 +16,7 @@ pub mod doc;
 pub mod failure;
 pub mod ids;
 pub mod live;
+pub mod metrics;
 pub mod model;
 pub mod namespace;
 pub mod process;

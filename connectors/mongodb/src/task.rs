@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use crate::connector::fail_start;
 use crate::doc::Writer;
 use crate::failure::{Failure, skipped};
 use crate::ids::place;
+use crate::metrics::Statistics;
 use crate::namespace::Namespace;
 use crate::settings::{ExtraConfig, SinkConfig};
 use crate::topic::{Plan, Tolerance};
@@ -40,6 +42,9 @@ pub struct MongoSinkTask {
     first_report_fails: bool,
     /// Since when the same batch fails with errors that pass.
     failing_since: Option<Instant>,
+    statistics: Arc<Statistics>,
+    /// When the last `put` returned.
+    returned: Option<Instant>,
 }
 
 /// The plans of topics, made when their first record comes.
@@ -71,6 +76,8 @@ impl MongoSinkTask {
             plans.index(&Arc::from(topic.as_str()), &props)?;
         }
         let client = BulkClient::new(&config).await?;
+        let statistics = Arc::new(Statistics::new(&context.connector, context.task));
+        context.metrics.register("com.mongodb.kafka.connect", "sink-task-metrics", Arc::clone(&statistics) as _);
         let first_report_fails = context.reports_errors && !config.errors_tolerance.eq_ignore_ascii_case("all");
         Ok(Box::new(Self {
             first_report_fails,
@@ -83,6 +90,8 @@ impl MongoSinkTask {
             checked_timeseries: HashSet::new(),
             transient_retry: Duration::from_millis(u64::try_from(extra.transient_retry_ms).unwrap_or(0)),
             failing_since: None,
+            statistics,
+            returned: None,
         }))
     }
 
@@ -143,9 +152,18 @@ impl MongoSinkTask {
             timeseries::ensure(self.client.client(), &batch.namespace, timeseries).await?;
             self.checked_timeseries.insert(batch.namespace.clone());
         }
+        let (began, before) = (Instant::now(), rejected.len());
         match self.client.write(&mut batch, self.buffer.bytes(), plan.ordered).await {
-            Ok(()) => self.failing_since = None,
-            Err(failure) => self.failed(&plan, &batch, failure, records, rejected)?,
+            Ok(()) => {
+                self.failing_since = None;
+                self.statistics.batch(batch.ops.len(), 0, began);
+            }
+            Err(failure) => {
+                let outcome = self.failed(&plan, &batch, failure, records, rejected);
+                let failed = if outcome.is_ok() { rejected.len() - before } else { batch.ops.len() };
+                self.statistics.batch(batch.ops.len(), failed, began);
+                outcome?;
+            }
         }
         self.pause(batch.plan, &plan).await
     }
@@ -247,9 +265,35 @@ fn as_data_error(error: Error) -> Error {
 #[async_trait]
 impl SinkTask for MongoSinkTask {
     async fn put(&mut self, records: &[SinkRecord]) -> Result<Vec<Rejected>, Error> {
+        let began = Instant::now();
+        if let Some(returned) = self.returned {
+            self.statistics.in_framework.add(began.duration_since(returned));
+        }
+        let outcome = self.write_all(records).await;
+        self.statistics.in_put.add(began.elapsed());
+        self.returned = Some(Instant::now());
+        outcome
+    }
+
+    async fn stop(self: Box<Self>) -> Result<(), Error> {
+        self.client.close().await;
+        Ok(())
+    }
+}
+
+impl MongoSinkTask {
+    async fn write_all(&mut self, records: &[SinkRecord]) -> Result<Vec<Rejected>, Error> {
         let mut rejected = Vec::new();
         self.buffer.truncate(0);
-        let batches = self.process(records, &mut rejected)?;
+        Statistics::add(&self.statistics.records, records.len());
+        if let Some(at) = records.iter().rev().find_map(|record| record.record.timestamp) {
+            self.statistics.latest_ms.store(now_ms().saturating_sub(at), Ordering::Relaxed);
+        }
+        let began = Instant::now();
+        let batches = self.process(records, &mut rejected);
+        self.statistics.processing.add(began.elapsed());
+        let batches = batches?;
+        Statistics::add(&self.statistics.failed, rejected.len());
         for batch in batches {
             if self.first_report_fails && !rejected.is_empty() {
                 break;
@@ -268,9 +312,10 @@ impl SinkTask for MongoSinkTask {
         }
         Ok(rejected)
     }
+}
 
-    async fn stop(self: Box<Self>) -> Result<(), Error> {
-        self.client.close().await;
-        Ok(())
-    }
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -18,6 +18,7 @@ pub mod error;
 pub mod event;
 pub mod filters;
 pub mod heartbeat;
+pub mod metrics;
 pub mod numbers;
 pub mod offset;
 pub mod pgoutput;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Events;
+use crate::metrics::PostgresMetrics;
 use crate::offset::Position;
 use crate::settings::{Settings, SnapshotMode};
 use crate::slot::{self, Created, SlotState, lsn_text};
@@ -154,6 +155,7 @@ pub struct Session {
     pub confirmed: watch::Receiver<u64>,
     pub cancel: CancellationToken,
     pub report: Report,
+    pub metrics: Arc<PostgresMetrics>,
 }
 
 impl Session {
@@ -162,13 +164,16 @@ impl Session {
         let mut failures = 0_u32;
         loop {
             let before = self.position;
-            let error = match self.attempt().await {
+            let ended = self.attempt().await;
+            self.metrics.connected(false);
+            let error = match ended {
                 Ok(()) | Err(End::Closed) => break,
                 Err(End::Failed(error)) => error,
             };
             failures = if self.position == before { failures + 1 } else { 1 };
             let more = self.settings.retries.is_none_or(|retries| failures <= retries);
             if !(error.kind().retriable() && more) {
+                self.metrics.erroneous();
                 tracing::error!(source = %self.settings.prefix, error = %error, "the reader failed");
                 if self.outlet.sender.send(Err(error)).await.is_err() {
                     tracing::debug!("nobody listens any more: the task was stopped meanwhile");
@@ -210,7 +215,11 @@ impl Session {
             replication = Some(wire);
         }
         if wants_snapshot {
-            self.take_snapshot(&mut sql, created.as_ref()).await?;
+            let taken = self.take_snapshot(&mut sql, created.as_ref()).await;
+            self.metrics.snapshot_ends(taken.is_ok());
+            taken?;
+        } else if !self.snapshot_done {
+            self.metrics.snapshot_skipped();
         }
         let Some(replication) = replication else {
             (self.report)(Progress { phase: "SNAPSHOT", ..Progress::default() });

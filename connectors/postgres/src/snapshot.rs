@@ -62,6 +62,7 @@ pub async fn run(
         snapshot: Some(SnapshotMark::default()),
         ..Position::default()
     };
+    session.metrics.snapshot_begins(tables.iter().map(|table| table.name.to_string()));
     let progress = Progress {
         phase: "SNAPSHOT",
         tables: tables.iter().map(|table| (table.name.to_string(), 0, table.rows, false)).collect(),
@@ -225,6 +226,7 @@ impl Snapshot<'_> {
     fn report(&mut self, index: usize, rows: u64, done: bool) {
         if let Some(table) = self.progress.tables.get_mut(index) {
             (table.1, table.3) = (rows, done);
+            self.session.metrics.rows(&table.0, rows, done);
         }
         if done || self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();

@@ -14,6 +14,7 @@ use crate::catalog;
 use crate::error::{DbError, PgError};
 use crate::event::{Marker, Source};
 use crate::heartbeat;
+use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
 use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
 use crate::session::{End, Session};
@@ -50,6 +51,8 @@ pub struct Stream<'a> {
     marked: (u64, Instant),
     received: u64,
     answer: bool,
+    /// The place and the commit's time of the last event since metrics were told of one.
+    seen: Option<(u64, i64)>,
 }
 
 fn malformed(error: Malformed) -> Error {
@@ -73,6 +76,7 @@ impl<'a> Stream<'a> {
             marked: (0, Instant::now()),
             received: 0,
             answer: false,
+            seen: None,
         }
     }
 
@@ -112,6 +116,7 @@ impl<'a> Stream<'a> {
             }
         }
         tracing::info!(source = %settings.prefix, slot = %settings.slot, from = %lsn_text(from), "streaming");
+        self.session.metrics.connected(true);
         self.report();
         Ok(())
     }
@@ -134,6 +139,9 @@ impl<'a> Stream<'a> {
                 if self.session.outlet.is_full() {
                     break;
                 }
+            }
+            if let Some((lsn, commit_us)) = self.seen.take() {
+                self.session.metrics.streamed(lsn, commit_us);
             }
             if std::mem::take(&mut self.answer) {
                 self.confirm().await?;
@@ -288,8 +296,9 @@ impl<'a> Stream<'a> {
         if self.unmarked {
             self.mark();
         }
-        if self.transaction.take().is_some_and(|transaction| !transaction.skipped) {
+        if let Some(transaction) = self.transaction.take().filter(|transaction| !transaction.skipped) {
             self.position.committed(commit.end_lsn);
+            self.session.metrics.committed(transaction.begin.xid);
         }
         self.resolved = self.resolved.max(commit.end_lsn);
         Ok(())
@@ -317,7 +326,8 @@ impl<'a> Stream<'a> {
                 return Err(error.into());
             }
         };
-        let table = Table::from_relation(&relation, metas.first(), &types, &settings);
+        let mut table = Table::from_relation(&relation, metas.first(), &types, &settings);
+        table.counts = self.session.metrics.table(&table.name.to_string());
         tracing::debug!(table = %table.name, columns = relation.columns.len(), "table described by the stream");
         self.tables.insert(relation.oid, Some(Arc::new(table)));
         Ok(())
@@ -362,6 +372,7 @@ impl<'a> Stream<'a> {
             self.mark();
         }
         let before = self.session.outlet.records().len();
+        self.seen = self.transaction.as_ref().map(|transaction| (lsn, transaction.begin.commit_us));
         let kind = match message {
             Message::Insert { relation, new } => self.insert(lsn, relation, &new)?,
             Message::Update { relation, old, new } => self.update(lsn, relation, old.as_ref(), &new)?,
@@ -402,8 +413,25 @@ impl<'a> Stream<'a> {
         })
     }
 
+    /// The table of an event that the settings want; each event is counted.
+    fn wanted(&self, relation: u32, kind: EventKind) -> Result<Option<Arc<Table>>, Error> {
+        let (skipped, metrics) = (&self.session.settings.skipped, &self.session.metrics);
+        let left_out = match kind {
+            EventKind::Create => skipped.create,
+            EventKind::Update => skipped.update,
+            EventKind::Delete => skipped.delete,
+            EventKind::Truncate => skipped.truncate,
+        };
+        let table = self.table(relation)?.filter(|_| !left_out);
+        match &table {
+            Some(table) => metrics.event(kind, &table.counts),
+            None => metrics.filtered(),
+        }
+        Ok(table)
+    }
+
     fn insert(&mut self, lsn: u64, relation: u32, new: &Tuple) -> Result<MessageType, Error> {
-        if let Some(table) = self.table(relation)?.filter(|_| !self.session.settings.skipped.create) {
+        if let Some(table) = self.wanted(relation, EventKind::Create)? {
             let record = self.session.events.create(&table, table.streamed_row(new, None)?, &self.source(lsn));
             self.session.outlet.records().push(record);
         }
@@ -411,7 +439,7 @@ impl<'a> Stream<'a> {
     }
 
     fn update(&mut self, lsn: u64, relation: u32, old: Option<&Old>, new: &Tuple) -> Result<MessageType, Error> {
-        if let Some(table) = self.table(relation)?.filter(|_| !self.session.settings.skipped.update) {
+        if let Some(table) = self.wanted(relation, EventKind::Update)? {
             let old = match old {
                 Some(old) => Some((table.streamed_row(old.tuple(), None)?, matches!(old, Old::Full(_)))),
                 None => None,
@@ -431,7 +459,7 @@ impl<'a> Stream<'a> {
     }
 
     fn delete(&mut self, lsn: u64, relation: u32, old: &Old) -> Result<MessageType, Error> {
-        if let Some(table) = self.table(relation)?.filter(|_| !self.session.settings.skipped.delete) {
+        if let Some(table) = self.wanted(relation, EventKind::Delete)? {
             let row = table.streamed_row(old.tuple(), None)?;
             let source = self.source(lsn);
             let Session { events, outlet, .. } = &mut *self.session;
@@ -441,12 +469,10 @@ impl<'a> Stream<'a> {
     }
 
     fn truncate(&mut self, lsn: u64, relations: &[u32]) -> Result<MessageType, Error> {
-        if !self.session.settings.skipped.truncate {
-            for &relation in relations {
-                if let Some(table) = self.table(relation)? {
-                    let record = self.session.events.truncate(&table, &self.source(lsn));
-                    self.session.outlet.records().push(record);
-                }
+        for &relation in relations {
+            if let Some(table) = self.wanted(relation, EventKind::Truncate)? {
+                let record = self.session.events.truncate(&table, &self.source(lsn));
+                self.session.outlet.records().push(record);
             }
         }
         Ok(MessageType::Truncate)

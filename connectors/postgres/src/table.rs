@@ -13,6 +13,7 @@ use crate::copy;
 use crate::decode::{Decoder, Text};
 use crate::defaults;
 use crate::event::envelope_schema;
+use crate::metrics::EventCounts;
 use crate::pgoutput::{Cell, Relation, Tuple};
 use crate::settings::{NameAdjustment, Settings};
 use crate::types::{Planner, Types};
@@ -36,6 +37,8 @@ struct Column {
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: TableName,
+    /// Counts the table's events, when it is streamed.
+    pub counts: Arc<EventCounts>,
     pub topic: Arc<str>,
     pub key_schema: Option<SchemaRef>,
     pub value_schema: SchemaRef,
@@ -172,6 +175,7 @@ impl Table {
         });
         let value_schema = Schema::of(Kind::Struct(fields)).optional().named(schema_name("Value")).shared();
         Self {
+            counts: Arc::default(),
             key_schema,
             envelope_schema: envelope_schema(&value_schema, schema_name("Envelope")),
             topic: topic.into(),

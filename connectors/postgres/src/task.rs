@@ -8,8 +8,10 @@ use connect_api::{Checkpoint, Error, Props, Result, SourceBatch, SourceContext, 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::event::Events;
+use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
 use crate::session::{Outlet, Session};
 use crate::settings::{Settings, later_keys};
@@ -43,7 +45,10 @@ impl PostgresTask {
         let cancel = context.cancel.child_token();
         let (sender, batches) = mpsc::channel(settings.queue_batches);
         let (confirmed, confirmations) = watch::channel(0);
+        let metrics = PostgresMetrics::new(&settings, sender.downgrade());
+        context.metrics.register("debezium.postgres", "connector-metrics", Arc::clone(&metrics) as _);
         let session = Session {
+            metrics,
             events: Events::new(&settings, context.task),
             outlet: Outlet::new(sender, partition, &settings),
             settings,
@@ -55,7 +60,8 @@ impl PostgresTask {
             cancel: cancel.clone(),
             report: context.progress,
         };
-        let reader = tokio::spawn(session.run());
+        // In the task's context, so that its log lines are the task's.
+        let reader = tokio::spawn(session.run().in_current_span());
         Ok(Self { batches, confirmed, cancel, reader, failed: false })
     }
 }

@@ -93,12 +93,57 @@ const EITHER: &[(&str, &str, &str)] = &[
     ("message.prefix.include.list", "message.prefix.exclude.list", "logical_decoding_message.prefix.include.list"),
 ];
 
-/// Keys whose numbers must be above zero.
-const POSITIVE: &[&str] = &["status.update.interval.ms", "max.batch.size", "poll.interval.ms"];
-/// Keys whose numbers must not be below zero.
-const NOT_NEGATIVE: &[&str] = &["heartbeat.interval.ms", "incremental.snapshot.chunk.size"];
+/// Least numbers with what the reference says of lower ones, and of what is no number, too.
+const BOUNDS: &[(i64, &str, &[&str])] = &[
+    (
+        1,
+        "A positive, non-zero integer value is expected",
+        &[
+            "status.update.interval.ms",
+            "lsn.flush.timeout.ms",
+            "max.batch.size",
+            "poll.interval.ms",
+            "snapshot.max.threads",
+            "signal.poll.interval.ms",
+        ],
+    ),
+    (
+        1,
+        "A positive, non-zero long value is expected",
+        &["retriable.restart.connector.wait.ms", "connection.validation.timeout.ms", "executor.shutdown.timeout.ms"],
+    ),
+    (
+        0,
+        "A non-negative long value is expected",
+        &["xmin.fetch.interval.ms", "max.queue.size.in.bytes", "snapshot.delay.ms", "streaming.delay.ms"],
+    ),
+    (
+        0,
+        "An non-negative integer is expected",
+        &[
+            "snapshot.fetch.size",
+            "query.fetch.size",
+            "guardrail.collections.max",
+            "heartbeat.interval.ms",
+            "incremental.snapshot.chunk.size",
+        ],
+    ),
+    (i64::MIN, "An integer is expected", &["slot.max.retries", "slot.retry.delay.ms", "errors.max.retries"]),
+];
 /// Keys that the reference checks twice.
-const TWICE: &[&str] = &["database.port", "tombstones.on.delete"];
+const TWICE: &[&str] = &[
+    "database.port",
+    "database.tcpKeepAlive",
+    "extended.headers.enabled",
+    "flush.lsn.source",
+    "include.schema.comments",
+    "publish.via.partition.root",
+    "table.ignore.builtin",
+    "tombstones.on.delete",
+];
+/// Keys with pairs of a name and a value.
+const PAIRS: &[&str] =
+    &["custom.metric.tags", "openlineage.integration.job.tags", "openlineage.integration.job.owners"];
 
 struct Checks<'a> {
     props: &'a Props,
@@ -113,6 +158,7 @@ pub async fn validate(props: &Props) -> Validated {
     checks.values();
     checks.lists();
     let connects = ["database.hostname", "database.port", "database.user", "database.password", "database.dbname"];
+    checks.port();
     let mut answer = checks.answer;
     let sound = answer.entries.iter().all(|entry| entry.errors.is_empty() || !connects.contains(&entry.name.as_str()));
     if let (true, Ok(settings)) = (sound, Settings::parse(props)) {
@@ -196,15 +242,32 @@ impl Checks<'_> {
             }
         }
         let number = |checks: &Self, key: &str| checks.given(key).map(|text| text.parse::<i64>().unwrap_or(0));
-        for key in POSITIVE {
-            if number(self, key).is_some_and(|n| n <= 0) {
-                self.error(key, "A positive, non-zero integer value is expected");
+        for (least, why, keys) in BOUNDS {
+            for key in *keys {
+                if self.given(key).is_some_and(|text| text.parse::<i64>().map_or(true, |n| n < *least)) {
+                    self.error(key, why);
+                }
             }
         }
-        for key in NOT_NEGATIVE {
-            if number(self, key).is_some_and(|n| n < 0) {
-                self.error(key, "An non-negative integer is expected");
+        for key in PAIRS {
+            let pairs = split_list(self.given(key).unwrap_or_default());
+            if pairs
+                .iter()
+                .any(|pair| !pair.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty()))
+            {
+                self.error(
+                    key,
+                    "A equivalent-separated map of valid key/value pairs is expected, for example: k1=v1,k2=v2",
+                );
             }
+        }
+        let notifies = split_list(self.given("notification.enabled.channels").unwrap_or_default());
+        let topic = self.given("notification.sink.topic.name").unwrap_or_default();
+        if notifies.iter().any(|channel| channel == "sink") && topic.is_empty() {
+            self.error(
+                "notification.sink.topic.name",
+                "Notification topic name must be provided when kafka notification channel is enabled",
+            );
         }
         let queue = number(self, "max.queue.size").unwrap_or(8192);
         if queue <= 0 {
@@ -257,10 +320,18 @@ impl Checks<'_> {
             }
         }
         let operations = split_list(self.given("skipped.operations").unwrap_or_default());
+        if self.given("skipped.operations").is_some_and(str::is_empty) {
+            self.error("skipped.operations", "Invalid operation");
+        }
         if operations.iter().any(|code| !["c", "u", "d", "t", "none"].contains(&code.to_ascii_lowercase().as_str())) {
             self.error("skipped.operations", "Invalid operation");
         }
+        self.replica_identities();
         let keys = self.given("message.key.columns").unwrap_or_default().to_owned();
+        if self.given("message.key.columns").is_some_and(str::is_empty) {
+            self.error("message.key.columns", "Must not be empty");
+            self.error("message.key.columns", " has an invalid format (expecting '^\\s*([^\\s:]+):([^:\\s]+)\\s*$')");
+        }
         for part in keys.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let fits = part.split_once(':').is_some_and(|(table, columns)| {
                 !table.is_empty()
@@ -271,6 +342,54 @@ impl Checks<'_> {
             if !fits {
                 let why = format!("{part} has an invalid format (expecting '^\\s*([^\\s:]+):([^:\\s]+)\\s*$')");
                 self.error("message.key.columns", why);
+            }
+        }
+    }
+}
+
+impl Checks<'_> {
+    /// A number that is no port is found when the reference connects, in the words of its driver.
+    fn port(&mut self) {
+        let number = self.given("database.port").and_then(|text| text.parse::<i32>().ok());
+        let Some(number) = number.filter(|number| u16::try_from(*number).map_or(true, |port| port == 0)) else {
+            return;
+        };
+        let part = |key: &str| self.given(key).unwrap_or_default().to_owned();
+        let (host, database) = (part("database.hostname"), part("database.dbname"));
+        self.answer.add_error(
+            "database.hostname",
+            format!(
+                "Error while validating connector config: Unable to parse URL jdbc:postgresql://{host}:{number}/{database}"
+            ),
+        );
+    }
+
+    /// `replica.identity.autoset.values`: pairs of a table pattern and an identity.
+    fn replica_identities(&mut self) {
+        let key = "replica.identity.autoset.values";
+        let Some(text) = self.given(key).map(str::to_owned) else { return };
+        if text.is_empty() {
+            self.error(key, "Must not be empty");
+        }
+        for part in text.split(',') {
+            let fits = part.trim().split_once(':').is_some_and(|(table, identity)| {
+                let plain = ["DEFAULT", "FULL", "NOTHING"].iter().any(|name| identity.eq_ignore_ascii_case(name));
+                let index = identity
+                    .get(..6)
+                    .filter(|head| head.eq_ignore_ascii_case("INDEX "))
+                    .and_then(|_| identity.get(6..))
+                    .is_some_and(|name| {
+                        let mut chars = name.chars();
+                        chars.next().is_some() && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+                    });
+                !table.is_empty() && !table.contains(char::is_whitespace) && (plain || index)
+            });
+            if !fits {
+                let why = format!(
+                    "{part} has an invalid format (expecting '(?i)^\\s*(?<tablepredicate>[^\\s:]+):(?<replicaidentity>\
+                     DEFAULT|(INDEX) (?<indexname>.\\w*)|FULL|NOTHING)\\s*$')"
+                );
+                self.error(key, why);
             }
         }
     }
@@ -370,6 +489,34 @@ mod tests {
             all.iter()
                 .any(|text| text.starts_with("The 'snapshot.mode' value is invalid: Value must be one of always,"))
         );
+    }
+
+    #[test]
+    fn numbers_have_bounds_and_what_is_none_two_errors() {
+        for (key, value, errors) in [
+            ("snapshot.fetch.size", "x", &["An integer is expected", "An non-negative integer is expected"][..]),
+            ("snapshot.fetch.size", "0", &[]),
+            ("xmin.fetch.interval.ms", "-1", &["A non-negative long value is expected"]),
+            ("slot.retry.delay.ms", "x", &["A long value is expected", "An integer is expected"]),
+            ("slot.max.retries", "x", &["An integer is expected", "An integer is expected"]),
+            ("slot.max.retries", "-1", &[]),
+            ("lsn.flush.timeout.ms", "0", &["A positive, non-zero integer value is expected"]),
+        ] {
+            let wrong: Vec<String> = checked(&[(key, value)]).into_iter().flat_map(|(_, errors)| errors).collect();
+            let wanted: Vec<String> = errors.iter().map(|why| format!("The '{key}' value is invalid: {why}")).collect();
+            assert_eq!(wrong, wanted, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn replica_identities_are_pairs() {
+        for good in ["public.t:FULL", "public.t:default,public.u:INDEX u_key", "a:NOTHING"] {
+            assert_eq!(checked(&[("replica.identity.autoset.values", good)]), vec![], "{good}");
+        }
+        for bad in ["x", "a b:FULL", "a:INDEX", "a:INDEX a b", ":FULL"] {
+            assert_eq!(checked(&[("replica.identity.autoset.values", bad)]).len(), 1, "{bad}");
+        }
+        assert_eq!(checked(&[("replica.identity.autoset.values", "")])[0].1.len(), 2);
     }
 
     #[test]

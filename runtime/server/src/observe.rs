@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use connect_config::worker::{Listener, ObservabilityConfig, Scheme, WorkerConfig};
 use connect_config::ConfigError;
+use connect_config::worker::{Listener, ObservabilityConfig, Scheme, WorkerConfig};
 use connect_metrics::{Dialects, Format, Process, Registry, Windows, now_ms, render};
 use connect_rest::{API_COMMIT, API_VERSION, MetricsAccess, MetricsEndpoint, Scrape, ServeError, serve_metrics};
 use connect_worker::metrics::WorkerMetrics;
@@ -35,10 +35,8 @@ impl Observed {
     /// # Errors
     /// When a listener is none.
     pub fn new(config: &ObservabilityConfig, worker: &WorkerConfig, client_id: &str) -> Result<Self, ObserveError> {
-        let windows = Windows {
-            window_ms: worker.metrics_window,
-            samples: usize::try_from(worker.metrics_samples).unwrap_or(1),
-        };
+        let windows =
+            Windows { window_ms: worker.metrics_window, samples: usize::try_from(worker.metrics_samples).unwrap_or(1) };
         let registry = Arc::new(Registry::default());
         registry.add(Arc::new(Process::new(API_VERSION, API_COMMIT, client_id)));
         let dialects = Dialects::parse(config.dialects.iter().map(String::as_str)).map_err(|unknown| {

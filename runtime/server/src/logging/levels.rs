@@ -131,11 +131,6 @@ impl Levels {
         self.0.store(Arc::new(table));
         tracing::callsite::rebuild_interest_cache();
     }
-
-    /// The table.
-    pub(super) fn table(&self) -> Table {
-        Table::clone(&self.0.load())
-    }
 }
 
 impl<S> Filter<S> for Levels

@@ -82,7 +82,9 @@ pub(super) fn fit(logger: &str, module: &str) -> Option<usize> {
 
 /// True when `outer` is `inner`, or one of the levels around it.
 fn is_around(outer: &str, inner: &str, separator: &str) -> bool {
-    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator) || rest.starts_with('$'))
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator) || rest.starts_with('$'))
 }
 
 #[cfg(test)]
