@@ -4,6 +4,20 @@
 //! negotiation in [`negotiate`], its handler, and comes back through [`cors`] and [`headers`]. Handlers read from the
 //! herder's last published snapshot, which never waits, or ask the herder to do a command, which another worker may have
 //! to do: then [`forward`] passes the request on.
+//!
+//! Where it differs from the JVM worker on purpose:
+//!
+//! - Reads of a connector answer from the last snapshot while a rebalance is under way; the JVM answers 500. Lists wait
+//!   for a worker that has not read its topics yet.
+//! - What Jetty itself refuses (malformed URIs, hosts and media types) has the status it has there, and a JSON body like
+//!   every other error, not Jetty's page or none.
+//! - A body that does not bind is 500 as there, in other words: the JVM's name its classes.
+//! - Text that is no Unicode (half of a surrogate pair, overlong UTF-8) does not bind; the JVM stores a question mark.
+//! - A name with braces is created and answered with 201; the JVM creates it and fails to write the `Location`.
+//! - Keys of a configuration and names of connectors come in the order given and sorted; the JVM's order is that of its
+//!   hash maps. Where the order shows in messages (errors of a validation) it is the JVM's.
+//! - Null for `errors.deadletterqueue.topic.name` or for a setting of the MongoDB sink is validated like any other value;
+//!   the JVM fails with a null pointer.
 
 mod auth;
 mod body;

@@ -189,9 +189,9 @@ impl From<&ConfigKey> for KeyInfo {
     }
 }
 
-/// The keys of a plugin, as `GET /connector-plugins/{plugin}/config` lists them.
+/// The keys of a plugin, as `GET /connector-plugins/{plugin}/config` lists them: the internal ones, too.
 pub(crate) fn key_infos(def: &ConfigDef) -> Vec<KeyInfo> {
-    def.keys().filter(|key| !key.internal).map(KeyInfo::from).collect()
+    def.keys().map(KeyInfo::from).collect()
 }
 
 #[derive(Serialize)]

@@ -273,10 +273,14 @@ fn version_key(
             });
     let key = match problem {
         None => key,
-        Some(problem) => key.validator(check("a version that there is", move |_, value| match value.as_str() {
-            Some(_) => Err(ConfigError::new(problem.clone())),
-            None => Ok(()),
-        })),
+        Some(problem) => {
+            // The plugin's own version, which is the default, always fits.
+            let own = plugin.map(|plugin| plugin.version);
+            key.validator(check("a version that there is", move |_, value| match value.as_str() {
+                Some(given) if Some(given) != own => Err(ConfigError::new(problem.clone())),
+                _ => Ok(()),
+            }))
+        }
     };
     default_to(key, plugin.map(|plugin| plugin.version))
 }

@@ -408,7 +408,8 @@ fn converter_part(
         return None;
     }
     let mut own = without_prefix(props, &prefix);
-    own.entry("converter.type".to_owned()).or_insert_with(|| Some(kind.to_owned()));
+    // A null counts as none.
+    own.entry("converter.type".to_owned()).or_default().get_or_insert_with(|| kind.to_owned());
     let mut part = (plugin.config_def)().validate_with(&own, &|name| registry.is_known_class(name));
     name_classes(registry, &mut part);
     java_map::sort_as_hash_map(&mut part.entries, |entry| &entry.name);

@@ -131,3 +131,71 @@ fn the_listed_keys_of_a_connector_begin_with_its_own() {
     let converter = registry.any("JsonConverter").expect("the stub is there");
     assert_eq!(plugin_config(&registry, converter).keys().count(), 2);
 }
+
+#[tokio::test]
+async fn versions_of_transforms_and_predicates_are_enforced() {
+    let hoist = "org.apache.kafka.connect.transforms.HoistField$Value";
+    let more = [
+        ("transforms", "a"),
+        ("transforms.a.type", hoist),
+        ("transforms.a.field", "f"),
+        ("transforms.a.plugin.version", "9"),
+        ("predicates", "p"),
+        ("predicates.p.type", "RecordIsTombstone"),
+        ("predicates.p.plugin.version", "[1"),
+    ];
+    let validated = validate(&with(&SOURCE, &more)).await;
+    let problem = format!("Plugin {hoist} not found that matches the version range [9,9], available versions: [4.1.1]");
+    let unbounded = "Unbounded range: [1".to_owned();
+    assert_eq!(
+        errors(&validated),
+        [
+            ("transforms.a.type".to_owned(), vec![problem.clone()]),
+            ("transforms.a.plugin.version".to_owned(), vec![problem]),
+            ("predicates.p.type".to_owned(), vec![unbounded.clone()]),
+            ("predicates.p.plugin.version".to_owned(), vec![unbounded]),
+        ]
+    );
+    assert!(validated.entry("transforms.a.field").is_none(), "the keys of a version that is not there are not known");
+    let fits = with(&more[..3], &[("transforms.a.plugin.version", "[4,5)")]);
+    assert_eq!(validate(&with(&SOURCE, &fits)).await.error_count(), 0);
+}
+
+#[tokio::test]
+async fn a_class_that_cannot_be_made_is_told_from_one_that_is_not_there() {
+    let told = async |key: &'static str, class: &'static str| {
+        let more = [("transforms", "a"), ("transforms.a.type", "Filter"), (key, class)];
+        let mut wrong = errors(&validate(&with(&SOURCE, &with(&more[..2], &more[2..]))).await);
+        wrong.retain(|(name, _)| name == key);
+        wrong.pop().map(|(_, mut errors)| errors.remove(0)).unwrap_or_default()
+    };
+    let around = "org.apache.kafka.connect.transforms.HoistField";
+    assert_eq!(
+        told("transforms.a.type", around).await,
+        format!("This class is abstract and cannot be created. Did you mean {around}$Key, {around}$Value?")
+    );
+    assert_eq!(
+        told("key.converter", "org.apache.kafka.connect.storage.Converter").await,
+        "This class is abstract and cannot be created."
+    );
+    assert_eq!(
+        told("header.converter", "org.apache.kafka.connect.storage.Converter").await,
+        "Class interface org.apache.kafka.connect.storage.Converter does not implement the HeaderConverter interface"
+    );
+    assert_eq!(
+        told("key.converter", "FileConfigProvider").await,
+        "Class class org.apache.kafka.common.config.provider.FileConfigProvider does not implement the Converter interface"
+    );
+    assert_eq!(told("key.converter", " JsonConverter ").await, "Failed to load class  JsonConverter :  JsonConverter ");
+}
+
+#[tokio::test]
+async fn classes_are_shown_by_their_names_and_converters_keys_in_javas_order() {
+    let more = [("transforms", "a"), ("transforms.a.type", "Filter"), ("value.converter", "Json")];
+    let validated = validate(&with(&SOURCE, &more)).await;
+    let shown = |key: &str| validated.entry(key).and_then(|entry| entry.value.as_str().map(str::to_owned));
+    assert_eq!(shown("transforms.a.type").as_deref(), Some("org.apache.kafka.connect.transforms.Filter"));
+    assert_eq!(shown("value.converter").as_deref(), Some(JSON));
+    let last: Vec<&str> = validated.entries.iter().rev().take(2).map(|entry| entry.name.as_str()).collect();
+    assert_eq!(last, ["value.converter.schemas.enable", "value.converter.converter.type"]);
+}
