@@ -43,6 +43,8 @@ pub struct LogLevels {
 }
 
 const ROOT: &str = "root";
+/// What the names of connectors' levels begin with, which the JVM does not have.
+const CONNECTOR: &str = "connector.";
 
 impl LogLevels {
     /// A table with the root's level. `apply` is called with the whole table after each change.
@@ -54,15 +56,38 @@ impl LogLevels {
         let levels = BTreeMap::from([(ROOT.to_owned(), LoggerLevel { level: root, last_modified: None })]);
         Self { levels: Mutex::new(levels), apply: Box::new(apply), now_ms }
     }
+
+    /// Levels that loggers have from the start: each is known from now on, with those below it that are. Nothing is applied,
+    /// and nothing counts as changed. `None` is the level that it inherits.
+    pub fn begin(&self, name: &str, level: Option<&'static str>) {
+        let mut levels = self.levels.lock();
+        let level = level.unwrap_or_else(|| inherited(&levels, name));
+        levels.entry(name.to_owned()).or_insert(LoggerLevel { level, last_modified: None });
+        for (_, known) in levels.iter_mut().filter(|(known, _)| reaches(name, known)) {
+            known.level = level;
+        }
+    }
 }
 
-/// What the names of connectors' levels begin with, which the JVM does not have.
-const CONNECTOR: &str = "connector.";
+/// The level of the nearest logger around one that has none of its own.
+fn inherited(levels: &BTreeMap<String, LoggerLevel>, name: &str) -> &'static str {
+    let mut around = name;
+    while let Some((outer, _)) = around.rsplit_once('.') {
+        if let Some(found) = levels.get(outer) {
+            return found.level;
+        }
+        around = outer;
+    }
+    levels.get(ROOT).map_or("INFO", |root| root.level)
+}
 
 /// Whether a change of one logger's level changes that of another known one. Names are compared as text, not by their dotted
-/// parts, because the JVM worker does so; names of connectors are whole.
+/// parts, and the root's level goes to all, because the JVM worker does so. Names of connectors are whole.
 fn reaches(name: &str, known: &str) -> bool {
-    if name == ROOT || name.starts_with(CONNECTOR) { known == name } else { known.starts_with(name) }
+    if name.starts_with(CONNECTOR) || known.starts_with(CONNECTOR) {
+        return known == name;
+    }
+    name == ROOT || known.starts_with(name)
 }
 
 impl Loggers for LogLevels {
@@ -77,17 +102,15 @@ impl Loggers for LogLevels {
     fn set(&self, name: &str, level: &'static str) -> Vec<String> {
         let mut levels = self.levels.lock();
         let new = LoggerLevel { level, last_modified: Some((self.now_ms)()) };
-        let mut changed: Vec<String> = levels
-            .iter()
-            .filter(|(known, old)| reaches(name, known) && old.level != level)
-            .map(|(known, _)| known.clone())
-            .collect();
-        if levels.get(name).is_none_or(|old| old.level != level) && !changed.iter().any(|known| known == name) {
-            changed.push(name.to_owned());
-            changed.sort();
+        if !levels.contains_key(name) {
+            // It is known from now on, even where it has that level already.
+            let level = inherited(&levels, name);
+            levels.insert(name.to_owned(), LoggerLevel { level, last_modified: None });
         }
-        for known in &changed {
-            levels.insert(known.clone(), new.clone());
+        let mut changed = Vec::new();
+        for (known, old) in levels.iter_mut().filter(|(known, old)| reaches(name, known) && old.level != level) {
+            *old = new.clone();
+            changed.push(known.clone());
         }
         if !changed.is_empty() {
             (self.apply)(&levels);
@@ -100,6 +123,10 @@ impl Loggers for LogLevels {
 mod tests {
     use super::*;
 
+    fn debug(at: Option<i64>) -> Option<LoggerLevel> {
+        Some(LoggerLevel { level: "DEBUG", last_modified: at })
+    }
+
     #[test]
     fn a_level_reaches_every_name_that_begins_with_it() {
         let levels = LogLevels::new("INFO", || 7, |_| {});
@@ -109,5 +136,36 @@ mod tests {
         assert_eq!(levels.get("a.bx"), Some(LoggerLevel { level: "WARN", last_modified: Some(7) }));
         assert_eq!(levels.get("c"), None);
         assert_eq!(levels.all().keys().collect::<Vec<_>>(), ["a.b", "a.bx", "root"]);
+    }
+
+    /// As Apache Kafka's worker 4.1.1 answers.
+    #[test]
+    fn the_roots_level_goes_to_all_and_inherited_levels_are_no_change() {
+        let levels = LogLevels::new("INFO", || 7, |_| {});
+        levels.begin("io.d.A", None);
+        levels.begin("io.d.B", None);
+        assert_eq!(levels.set("io.d", "DEBUG"), ["io.d", "io.d.A", "io.d.B"]);
+        assert_eq!(levels.set("io.d.C", "DEBUG"), Vec::<String>::new(), "it inherits that");
+        assert_eq!(levels.get("io.d.C"), debug(None));
+        assert_eq!(levels.set("other", "INFO"), Vec::<String>::new());
+        assert_eq!(levels.set("root", "WARN"), ["io.d", "io.d.A", "io.d.B", "io.d.C", "other", "root"]);
+        assert_eq!(levels.get("io.d.A"), Some(LoggerLevel { level: "WARN", last_modified: Some(7) }));
+    }
+
+    #[test]
+    fn levels_of_connectors_are_their_own() {
+        let levels = LogLevels::new("INFO", || 7, |_| {});
+        assert_eq!(levels.set("connector.orders", "DEBUG"), ["connector.orders"]);
+        assert_eq!(levels.set("connector.order", "TRACE"), ["connector.order"]);
+        assert_eq!(levels.set("root", "WARN"), ["root"]);
+        assert_eq!(levels.get("connector.orders"), debug(Some(7)));
+    }
+
+    #[test]
+    fn levels_of_the_start_are_no_changes() {
+        let levels = LogLevels::new("INFO", || 7, |_| {});
+        levels.begin("a.b", None);
+        levels.begin("a", Some("DEBUG"));
+        assert_eq!((levels.get("a"), levels.get("a.b")), (debug(None), debug(None)));
     }
 }

@@ -77,12 +77,16 @@ impl Table {
     }
 
     /// Reads `level` and `logger=level` pairs, separated by commas, as RUST_LOG has them; what can't be read is given back.
-    pub(super) fn read(&mut self, text: &str) -> Vec<String> {
+    /// `each` hears of those that could.
+    pub(super) fn read(&mut self, text: &str, mut each: impl FnMut(&str, LevelFilter)) -> Vec<String> {
         let mut unread = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, level) = part.split_once('=').unwrap_or((ROOT, part));
             match level_of(level.trim()) {
-                Some(level) => self.set(name.trim(), level),
+                Some(level) => {
+                    self.set(name.trim(), level);
+                    each(name.trim(), level);
+                }
                 None => unread.push(part.to_owned()),
             }
         }
@@ -197,7 +201,8 @@ mod tests {
     #[test]
     fn the_most_specific_logger_decides() {
         let mut table = Table::default();
-        let unread = table.read("warn, io.debezium=DEBUG,connect_postgres::wire=trace, x=loud,connector.orders=TRACE");
+        let unread = table
+            .read("warn, io.debezium=DEBUG,connect_postgres::wire=trace, x=loud,connector.orders=TRACE", |_, _| {});
         assert_eq!(unread, ["x=loud"]);
         assert_eq!(table.of_module("connect_worker::sink"), LevelFilter::WARN);
         assert_eq!(table.of_module("connect_postgres::stream"), LevelFilter::DEBUG);

@@ -31,7 +31,7 @@ const LEVELS: &str = "RUST_LOG";
 
 /// The worker's logs.
 pub struct Logging {
-    loggers: Arc<dyn Loggers>,
+    loggers: Arc<LogLevels>,
     format: Format,
     levels: Levels,
     /// Levels without those that were set by request.
@@ -44,12 +44,15 @@ impl Logging {
         let (changes, from) = (levels.clone(), Arc::clone(&base));
         let apply = move |set: &BTreeMap<String, LoggerLevel>| changes.change(with(from.lock().clone(), set));
         let loggers = Arc::new(LogLevels::new("INFO", now_ms, apply));
+        for name in names::all() {
+            loggers.begin(name, None);
+        }
         Self { loggers, format: Format::default(), levels, base }
     }
 
     /// What `/admin/loggers` shows and changes.
     pub fn loggers(&self) -> Arc<dyn Loggers> {
-        Arc::clone(&self.loggers)
+        Arc::clone(&self.loggers) as Arc<dyn Loggers>
     }
 
     /// Format and levels of the worker's file.
@@ -64,7 +67,7 @@ impl Logging {
 
     fn read(&self, text: &str, from: &str) {
         let mut base = self.base.lock();
-        let unread = base.read(text);
+        let unread = base.read(text, |name, level| self.loggers.begin(name, Some(name_of(level))));
         self.levels.change(with(base.clone(), &self.loggers.all()));
         drop(base);
         for part in unread {
@@ -108,6 +111,14 @@ fn with(mut table: Table, set: &BTreeMap<String, LoggerLevel>) -> Table {
         table.set(name, level_of(level.level).unwrap_or(LevelFilter::INFO));
     }
     table
+}
+
+/// The name of a level, as requests show it.
+fn name_of(level: LevelFilter) -> &'static str {
+    match level.into_level() {
+        None => "OFF",
+        Some(level) => level.as_str(),
+    }
 }
 
 fn now_ms() -> i64 {

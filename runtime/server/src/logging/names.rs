@@ -62,6 +62,11 @@ const NAMES: &[(&str, &[&str])] = &[
     ("connect_file", &["org.apache.kafka.connect.file.FileStreamSourceConnector", "org.apache.kafka.connect.file.FileStreamSinkConnector"]),
 ];
 
+/// All loggers that our modules stand for.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().flat_map(|(_, names)| names.iter().copied())
+}
+
 /// The names of the loggers that a module stands for; none for one that is not ours.
 pub(super) fn of(module: &str) -> &'static [&'static str] {
     let around = NAMES.iter().filter(|(known, _)| is_around(known, module, "::"));

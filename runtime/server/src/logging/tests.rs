@@ -89,7 +89,9 @@ fn levels_by_javas_names_change_what_is_written() {
     let logging = Logging::new();
     let seen = |logging: &Logging| lines(logging, something).len();
     assert_eq!(seen(&logging), 4);
-    assert_eq!(logging.loggers.set("io.debezium", "DEBUG"), ["io.debezium"]);
+    let changed = logging.loggers.set("io.debezium", "DEBUG");
+    assert!(changed.contains(&"io.debezium".to_owned()), "{changed:?}");
+    assert!(changed.contains(&"io.debezium.connector.postgresql.PostgresConnector".to_owned()), "{changed:?}");
     assert_eq!(seen(&logging), 6);
     logging.loggers.set("org.apache.kafka.connect", "ERROR");
     assert_eq!(seen(&logging), 2);
@@ -121,6 +123,8 @@ fn a_connector_has_a_level_of_its_own() {
 fn levels_of_the_file_stay_below_those_that_are_asked_for() {
     let logging = Logging::new();
     logging.read("root=ERROR,io.debezium=DEBUG", "log.levels");
+    let level = |name: &str| logging.loggers.get(name).map(|level| (level.level, level.last_modified));
+    assert_eq!((level("root"), level("io.debezium")), (Some(("ERROR", None)), Some(("DEBUG", None))));
     assert_eq!(lines(&logging, something).len(), 2);
     logging.loggers.set("io.debezium", "ERROR");
     assert_eq!(lines(&logging, something).len(), 0);
