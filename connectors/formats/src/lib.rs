@@ -1,6 +1,7 @@
 //! Converters and header converters: JSON, text, bytes, numbers, and Connect's simple header format.
 
 mod bytes;
+mod debezium;
 mod json;
 mod numbers;
 mod settings;
@@ -18,6 +19,7 @@ const KAFKA_VERSION: &str = "4.1.1";
 pub fn plugins() -> Vec<Plugin> {
     let mut plugins = vec![json::plugin(), string::plugin(), simple_header::plugin()];
     plugins.extend(bytes::plugins());
+    plugins.extend(debezium::plugins());
     plugins.extend(numbers::plugins());
     plugins
 }

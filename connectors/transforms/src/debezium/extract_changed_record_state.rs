@@ -81,8 +81,9 @@ impl Transform for ExtractChangedRecordState {
         let before = envelope::get(event, BEFORE)?;
         if let (Value::Struct(after), Value::Struct(before)) = (&after, &before) {
             for field in after.schema.fields() {
-                let pair = (envelope::get(after, &field.name)?, envelope::get(before, &field.name)?);
-                let list = if same(&pair.0, &pair.1) { &mut unchanged } else { &mut changed };
+                let (_, new) = envelope::plain(after, &field.name)?;
+                let (_, old) = envelope::plain(before, &field.name)?;
+                let list = if same(new, old) { &mut unchanged } else { &mut changed };
                 list.push(Value::string(&field.name));
             }
         }

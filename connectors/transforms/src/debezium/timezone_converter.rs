@@ -163,7 +163,8 @@ impl Timestamp {
         Ok(match (self, value) {
             (Self::Zoned, Value::String(text)) => {
                 let moment = iso::Moment::parse(text).ok_or_else(|| unreadable(text))?;
-                let offset = zone.offset_at(moment.seconds)?;
+                // Java looks the offset up by the time of day that the text shows, not by the instant.
+                let offset = zone.offset_of_local(moment.local())?;
                 moment.write(offset).into()
             }
             (Self::ZonedTime, Value::String(text)) => {

@@ -9,8 +9,10 @@ const DAY: i64 = 86_400;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Moment {
     /// Seconds since the epoch.
-    pub(super) seconds: i64,
+    seconds: i64,
     nanos: u32,
+    /// The offset in seconds that the text had.
+    offset: i64,
 }
 
 /// A time of day with an offset.
@@ -27,7 +29,12 @@ impl Moment {
         let (date, rest) = text.split_once(['T', 't'])?;
         let days = parse_date(date)?;
         let (second, nanos, offset) = parse_time(rest)?;
-        Some(Self { seconds: days * DAY + second - offset, nanos })
+        Some(Self { seconds: days * DAY + second - offset, nanos, offset })
+    }
+
+    /// The date and time of day that the text shows, in seconds since the epoch as if it were UTC.
+    pub(super) fn local(self) -> i64 {
+        self.seconds + self.offset
     }
 
     /// The text at an offset in seconds.
