@@ -1,7 +1,7 @@
 //! The connector as the worker sees it.
 
 use async_trait::async_trait;
-use connect_api::{ConfigDef, Error, Props, Result, SourceConnector, SourceContext, SourceTask};
+use connect_api::{ConfigDef, Error, ExactlyOnce, Props, Result, SourceConnector, SourceContext, SourceTask};
 use connect_config::Validated;
 
 use crate::config::PostgresConfig;
@@ -38,5 +38,11 @@ impl SourceConnector for PostgresConnector {
 
     async fn start_task(&self, props: Props, context: SourceContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(PostgresTask::start(&props, context).await?))
+    }
+
+    /// A position says exactly what was delivered before it, as far as the server numbers its changes one by one (rows of
+    /// one `COPY` share their place in the log).
+    fn exactly_once(&self, _props: &Props) -> ExactlyOnce {
+        ExactlyOnce::Supported
     }
 }

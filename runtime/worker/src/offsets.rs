@@ -102,10 +102,7 @@ impl OffsetStore {
     }
 
     /// Offsets of a connector as records; `None` removes one.
-    pub(crate) fn records(
-        connector: &str,
-        offsets: &[(Partition, Option<OffsetMap>)],
-    ) -> Result<Vec<OffsetRecord>> {
+    pub(crate) fn records(connector: &str, offsets: &[(Partition, Option<OffsetMap>)]) -> Result<Vec<OffsetRecord>> {
         let record = |(partition, offset): &(Partition, Option<OffsetMap>)| {
             let key = offset_record::encode_key(connector, partition.as_ref()).map_err(unstorable)?;
             let value = offset_record::encode_value(offset.as_ref()).map_err(unstorable)?;

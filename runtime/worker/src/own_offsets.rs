@@ -25,7 +25,12 @@ pub(crate) fn own_topic(config: &Resolved) -> Option<&str> {
 }
 
 /// The store of a source. One of its own is opened, and read while it is used.
-pub(crate) async fn store_of(shared: &Shared, connector: &str, task: u32, config: &Resolved) -> Result<Arc<OffsetStore>> {
+pub(crate) async fn store_of(
+    shared: &Shared,
+    connector: &str,
+    task: u32,
+    config: &Resolved,
+) -> Result<Arc<OffsetStore>> {
     let Some(topic) = topic_of(&shared.delivery, own_topic(config)) else { return Ok(Arc::clone(&shared.offsets)) };
     let exactly_once = shared.delivery.exactly_once.is_some();
     Ok(match shared.clients.offsets_log(connector, task, config, &topic, exactly_once).await? {

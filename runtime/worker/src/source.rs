@@ -181,6 +181,10 @@ impl SourceLoop {
         if records.is_empty() && checkpoints.is_empty() {
             return Ok(());
         }
+        if !self.control.may_work() {
+            // Another worker may have the task by now, and reads this batch itself.
+            return Err(Left::Ending);
+        }
         self.metrics.arrived(records.len());
         self.used.refresh();
         let mut checkpoints = checkpoints.into_iter().peekable();
@@ -339,6 +343,10 @@ impl SourceLoop {
         TaskMetrics::add(&self.metrics.skipped, skipped);
         for error in errors {
             self.reporter.note(&Subject::Source(None), &not_produced(error));
+        }
+        if !self.control.may_work() {
+            // Another worker may have the task by now, and have stored newer ones.
+            return None;
         }
         let checkpoints = self.tracker.take_complete();
         if checkpoints.is_empty() {

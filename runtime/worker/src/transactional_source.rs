@@ -189,7 +189,12 @@ impl TransactionalLoop {
 
     /// Ends the transaction with the offsets in it.
     async fn commit(&mut self) -> Result<()> {
-        let Some(pending) = self.pending else { return Ok(()) };
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        if !self.source.control.may_work() {
+            // Another worker may have the task by now. The order to end is what comes next, and that aborts.
+            pending.covered = false;
+            return Ok(());
+        }
         self.source.metrics.commit_begun();
         if !pending.begun {
             self.producer.begin()?;
@@ -214,6 +219,7 @@ impl TransactionalLoop {
         self.source.metrics.acknowledged(acknowledged);
         self.source.metrics.transaction_committed();
         self.source.offsets.copy_behind(&offsets);
+        self.source.tell_topics().await;
         for checkpoint in &checkpoints {
             self.source.task.committed(checkpoint).await?;
         }
@@ -245,7 +251,7 @@ impl TransactionalLoop {
         self.check_delivery()?;
         let whole = self.pending.is_some_and(|pending| pending.covered);
         // A connector that says where transactions end has not said so for this one.
-        if whole && !matches!(self.boundary, Boundary::Connector(_)) {
+        if whole && self.source.control.may_work() && !matches!(self.boundary, Boundary::Connector(_)) {
             return self.commit().await;
         }
         self.give_up().await;
@@ -330,9 +336,7 @@ impl TransactionalLoop {
         } else {
             format!("Failed to flush offsets and/or records for task {id}")
         };
-        Error::new(ErrorKind::Bug, message)
-            .class("org.apache.kafka.connect.errors.ConnectException")
-            .caused_by(cause)
+        Error::new(ErrorKind::Bug, message).class("org.apache.kafka.connect.errors.ConnectException").caused_by(cause)
     }
 }
 

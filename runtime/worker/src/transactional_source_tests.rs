@@ -17,6 +17,7 @@ use crate::convert::Encoder;
 use crate::failure::ErrorPolicy;
 use crate::memory::{MemoryBroker, MemoryLog};
 use crate::memory_transactions::MemoryTransactions;
+use crate::metrics::TaskMetrics;
 use crate::offsets::OffsetTable;
 use crate::report::Reporter;
 use crate::source::SourceSettings;
