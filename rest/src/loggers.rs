@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 /// A level with the time of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggerLevel {
-    /// TRACE, DEBUG, INFO, WARN, ERROR, FATAL or OFF.
+    /// ALL, TRACE, DEBUG, INFO, WARN, ERROR, FATAL or OFF.
     pub level: &'static str,
     /// Milliseconds since the epoch; `None` when it was never changed.
     pub last_modified: Option<i64>,
@@ -25,11 +25,11 @@ pub trait Loggers: Send + Sync {
     fn set(&self, name: &str, level: &'static str) -> Vec<String>;
 }
 
-/// The level of a name, without regard to case.
+/// The level of a name, without regard to case and to blanks around it.
 pub fn parse_level(name: &str) -> Option<&'static str> {
-    ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF"]
+    ["ALL", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF"]
         .into_iter()
-        .find(|level| level.eq_ignore_ascii_case(name))
+        .find(|level| level.eq_ignore_ascii_case(name.trim()))
 }
 
 /// Hands the whole table to the logging system.
@@ -81,6 +81,11 @@ fn inherited(levels: &BTreeMap<String, LoggerLevel>, name: &str) -> &'static str
     levels.get(ROOT).map_or("INFO", |root| root.level)
 }
 
+/// The root's name may be written in any case.
+fn canonical(name: &str) -> &str {
+    if name.eq_ignore_ascii_case(ROOT) { ROOT } else { name }
+}
+
 /// Whether a change of one logger's level changes that of another known one. Names are compared as text, not by their dotted
 /// parts, and the root's level goes to all, because the JVM worker does so. Names of connectors are whole.
 fn reaches(name: &str, known: &str) -> bool {
@@ -96,10 +101,11 @@ impl Loggers for LogLevels {
     }
 
     fn get(&self, name: &str) -> Option<LoggerLevel> {
-        self.levels.lock().get(name).cloned()
+        self.levels.lock().get(canonical(name)).cloned()
     }
 
     fn set(&self, name: &str, level: &'static str) -> Vec<String> {
+        let name = canonical(name);
         let mut levels = self.levels.lock();
         let new = LoggerLevel { level, last_modified: Some((self.now_ms)()) };
         if !levels.contains_key(name) {
@@ -150,6 +156,17 @@ mod tests {
         assert_eq!(levels.set("other", "INFO"), Vec::<String>::new());
         assert_eq!(levels.set("root", "WARN"), ["io.d", "io.d.A", "io.d.B", "io.d.C", "other", "root"]);
         assert_eq!(levels.get("io.d.A"), Some(LoggerLevel { level: "WARN", last_modified: Some(7) }));
+    }
+
+    #[test]
+    fn the_root_and_levels_are_read_in_any_case() {
+        let levels = LogLevels::new("INFO", || 7, |_| {});
+        assert_eq!(levels.set("Root", "WARN"), ["root"]);
+        assert_eq!(levels.get("ROOT").map(|level| level.level), Some("WARN"));
+        assert_eq!(
+            (parse_level(" all"), parse_level("Debug"), parse_level("loud")),
+            (Some("ALL"), Some("DEBUG"), None)
+        );
     }
 
     #[test]

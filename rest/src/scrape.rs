@@ -14,17 +14,20 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use connect_config::worker::Listener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections;
 use crate::serve::ServeError;
 
 /// How long a scrape may take; Prometheus gives up after ten seconds by itself.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Scrapes that are written at the same time; others wait for them.
 const SCRAPES_AT_ONCE: usize = 2;
+/// Connections that a listener for metrics alone serves at the same time; others wait.
+const CONNECTIONS_MAX: usize = 64;
 
 /// Writes the metrics as text. Must not wait for anything.
 pub trait Scrape: Send + Sync {
@@ -123,13 +126,13 @@ impl Asked {
     }
 }
 
-/// Serves metrics alone, to everybody, at `/metrics` and `/`, until `cancel` is cancelled. Listeners are `host:port`, an
-/// empty host means all interfaces. Answers the addresses that were bound and what serves them.
+/// Serves metrics alone, to everybody, at `/metrics` and `/`, until `cancel` is cancelled. Answers the addresses that were
+/// bound and what serves them.
 ///
 /// # Errors
 /// When a listener can't be opened.
 pub async fn serve_metrics(
-    listeners: &[String],
+    listeners: &[Listener],
     endpoint: &MetricsEndpoint,
     cancel: &CancellationToken,
 ) -> Result<Vec<(SocketAddr, JoinHandle<()>)>, ServeError> {
@@ -137,19 +140,14 @@ pub async fn serve_metrics(
         |State(endpoint): State<MetricsEndpoint>, headers: HeaderMap| async move { endpoint.answer(&headers).await };
     let router = Router::new().route("/metrics", get(answer)).route("/", get(answer)).with_state(endpoint.clone());
     let mut servers = Vec::new();
-    for listener in listeners {
-        let failed = |source| ServeError::Bind { address: listener.clone(), source };
-        let wildcard = listener.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
-        let socket = TcpListener::bind(wildcard.as_deref().unwrap_or(listener)).await.map_err(failed)?;
+    for Listener { host, port, .. } in listeners {
+        let address = || format!("{}:{port}", host.as_deref().unwrap_or_default());
+        let failed = |source| ServeError::Bind { address: address(), source };
+        let socket = connections::bind(host.as_deref(), *port).await.map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
         tracing::info!(address = %local, "metrics listening");
-        let served = axum::serve(socket, router.clone()).with_graceful_shutdown(cancel.clone().cancelled_owned());
-        let server = tokio::spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the listener of metrics failed");
-            }
-        });
-        servers.push((local, server));
+        let serving = connections::serve(socket, None, CONNECTIONS_MAX, router.clone(), cancel.clone());
+        servers.push((local, tokio::spawn(serving)));
     }
     Ok(servers)
 }

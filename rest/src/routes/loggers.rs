@@ -51,6 +51,9 @@ async fn set(State(app): State<App>, path: Segments, query: Query, request: Inco
     let given = body.get("level").cloned().flatten();
     let given =
         given.ok_or_else(|| RestError::bad_request("Desired 'level' parameter was not specified in request."))?;
+    if given.trim().is_empty() {
+        return Err(RestError::new(StatusCode::INTERNAL_SERVER_ERROR, "Illegal null or empty Level name."));
+    }
     let level = parse_level(&given).ok_or_else(|| RestError::not_found(format!("invalid log level '{given}'.")))?;
     let logger = path.get("logger").to_owned();
     match query.first("scope").unwrap_or_default().to_ascii_lowercase().as_str() {

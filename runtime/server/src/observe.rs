@@ -24,7 +24,7 @@ pub struct Observed {
     /// Takes the worker's measurements.
     pub metrics: Arc<WorkerMetrics>,
     endpoint: MetricsEndpoint,
-    listeners: Vec<String>,
+    listeners: Vec<Listener>,
     cancel: CancellationToken,
     servers: Vec<JoinHandle<()>>,
 }
@@ -47,7 +47,7 @@ impl Observed {
             Some(true) => MetricsAccess::Everybody,
             Some(false) => MetricsAccess::Nobody,
         };
-        let listeners = config.listeners.iter().flatten().map(|url| address(url)).collect::<Result<_, _>>()?;
+        let listeners = config.listeners.iter().flatten().map(|url| listener(url)).collect::<Result<_, _>>()?;
         let endpoint = MetricsEndpoint::new(Arc::new(Text { registry: Arc::clone(&registry), dialects }), access);
         Ok(Self {
             metrics: WorkerMetrics::new(registry, windows),
@@ -84,14 +84,13 @@ impl Observed {
     }
 }
 
-/// `host:port` of an http URL.
-fn address(url: &str) -> Result<String, ConfigError> {
-    let Listener { scheme, host, port } = Listener::parse(url.trim())?;
-    if scheme == Scheme::Https {
+/// An address to listen on, which is an http URL.
+fn listener(url: &str) -> Result<Listener, ConfigError> {
+    let listener = Listener::parse(url.trim())?;
+    if listener.scheme == Scheme::Https {
         return Err(ConfigError::invalid("metrics.listeners", url, "metrics have listeners without TLS only"));
     }
-    let host = host.unwrap_or_default();
-    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    Ok(listener)
 }
 
 /// Writes the registry in the dialects that are wanted.
@@ -113,9 +112,8 @@ mod tests {
 
     #[test]
     fn listeners_of_metrics_are_http() {
-        assert_eq!(address("http://0.0.0.0:9404").as_deref(), Ok("0.0.0.0:9404"));
-        assert_eq!(address("http://:9404").as_deref(), Ok(":9404"));
-        assert_eq!(address("http://[::1]:9404").as_deref(), Ok("[::1]:9404"));
-        assert!(address("https://0.0.0.0:9404").is_err());
+        let parsed = listener("http://0.0.0.0:9404").unwrap();
+        assert_eq!((parsed.host.as_deref(), parsed.port), (Some("0.0.0.0"), 9404));
+        assert!(listener("https://0.0.0.0:9404").is_err() && listener("9404").is_err());
     }
 }

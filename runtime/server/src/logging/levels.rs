@@ -121,6 +121,7 @@ pub(super) fn level_of(name: &str) -> Option<LevelFilter> {
         ("info", LevelFilter::INFO),
         ("debug", LevelFilter::DEBUG),
         ("trace", LevelFilter::TRACE),
+        ("all", LevelFilter::TRACE),
     ];
     known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| level)
 }
