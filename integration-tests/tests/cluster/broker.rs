@@ -26,7 +26,7 @@ fn impatient(setup: WorkerSetup) -> WorkerSetup {
     setup.with("consumer.request.timeout.ms", REQUEST_LIMIT_MS)
 }
 
-/// Two workers, of which the second reaches Kafka through a proxy, with two sources and a sink under a load.
+/// Two workers, of which the second reaches Kafka through a proxy, with sources and a sink under a load.
 struct Scene {
     kafka: Kafka,
     proxy: Proxy,
@@ -44,7 +44,7 @@ impl Scene {
         let mut cluster = Cluster::start_on(&kafka.bootstrap, name, &[Kind::Tidegate], impatient).await;
         let through = format!("127.0.0.1:{port}");
         cluster.add_as(&[Kind::Tidegate], |setup| setup.with("bootstrap.servers", &through)).await;
-        let sources = Sources::create(&cluster, 2).await;
+        let sources = Sources::create(&cluster, 3).await;
         let sink = format!("{}_k", cluster.name);
         let files = sink_files(&sink);
         cluster.any().api().create(&sink, &file_sink(&files, &sources.names[0])).await.unwrap();

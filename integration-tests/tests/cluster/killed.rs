@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration_tests::testbed::{Kind, eventually_async};
+use integration_tests::testbed::{Kind, WorkerSetup, eventually_async};
 
 use crate::cluster::Cluster;
 use crate::flow::Flow;
@@ -35,7 +35,9 @@ async fn kill_and_measure(cluster: &mut Cluster, sources: &Sources, victim: usiz
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_a_killed_worker_run_elsewhere_soon_after_its_session() {
     let _pass = gate::enter(gate::Kind::Timed).await;
-    let mut cluster = Cluster::start("killed", &[Kind::Tidegate; 3], |setup| setup).await;
+    // So rare that the members would hear of it too late, were these the only ones.
+    let rare = |setup: WorkerSetup| setup.with("heartbeat.interval.ms", "3000");
+    let mut cluster = Cluster::start("killed", &[Kind::Tidegate; 3], rare).await;
     let sources = Sources::create(&cluster, 3).await;
     for leads in [false, true] {
         cluster.at_rest(&sources.connectors()).await;
@@ -57,9 +59,7 @@ async fn the_tasks_of_a_killed_worker_run_elsewhere_soon_after_its_session() {
 async fn with_a_delay_the_tasks_wait_for_the_worker_to_return() {
     const DELAY: Duration = Duration::from_secs(6);
     let _pass = gate::enter(gate::Kind::Timed).await;
-    let delayed = |setup: integration_tests::testbed::WorkerSetup| {
-        setup.with("scheduled.rebalance.max.delay.ms", &DELAY.as_millis().to_string())
-    };
+    let delayed = |setup: WorkerSetup| setup.with("scheduled.rebalance.max.delay.ms", &DELAY.as_millis().to_string());
     let mut cluster = Cluster::start("delayed", &[Kind::Tidegate; 2], delayed).await;
     let sources = Sources::create(&cluster, 2).await;
     let before = cluster.at_rest(&sources.connectors()).await;

@@ -2,7 +2,7 @@
 //!
 //! Ours only: under a JVM leader the work of a follower waits for `scheduled.rebalance.max.delay.ms`, five minutes by default.
 
-use integration_tests::testbed::Kind;
+use integration_tests::testbed::{Kind, WorkerSetup};
 
 use crate::cluster::Cluster;
 use crate::flow::Flow;
@@ -16,8 +16,7 @@ const LIMIT_MS: i64 = 3_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn work_moves_at_once_when_a_worker_leaves() {
     let _pass = gate::enter(gate::Kind::Timed).await;
-    let default_delay =
-        |setup: integration_tests::testbed::WorkerSetup| setup.without("scheduled.rebalance.max.delay.ms");
+    let default_delay = |setup: WorkerSetup| setup.without("scheduled.rebalance.max.delay.ms");
     let mut cluster = Cluster::start("leave", &[Kind::Tidegate; 3], default_delay).await;
     let sources = Sources::create(&cluster, 3).await;
     for leads in [false, true] {
