@@ -6,7 +6,7 @@ use integration_tests::testbed::{Topics, Worker};
 use serde_json::{Value, json};
 
 use crate::exactly_once::{append, each_once, last, line, owner, setup};
-use crate::support::{file_source, topics, unique, with};
+use crate::support::{file_source, topics, unique};
 
 /// The keys and values of a topic's records with these prefixes, as bytes, in order, each once in a row.
 fn told(topics: &Topics, topic: &str, prefixes: &[&str]) -> Vec<(String, String)> {
@@ -84,8 +84,7 @@ async fn workers_of_either_kind_have_their_tasks_fenced_by_a_leader_of_the_other
         for _ in 0..2 {
             let (name, topic) = (unique("eos_mixed_c"), unique("eos_mixed_t"));
             topics.create(&topic, 1).await.unwrap();
-            let config = with(file_source(&file, &topic), &json!({"batch.size": "5"}));
-            workers[1].api().create(&name, &config).await.unwrap();
+            workers[1].api().create(&name, &file_source(&file, &topic)).await.unwrap();
             each_once(&topics, &topic, 10, line).await;
             owners.insert(owner(&workers, 0, &name).await);
         }

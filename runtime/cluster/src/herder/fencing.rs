@@ -234,14 +234,15 @@ impl Herder {
     /// lost assignment both put an end to the run, so that it is not one that starts any more.
     ///
     /// # Errors
-    /// Says why not.
+    /// Says why not; [`HerdError::Elsewhere`] when it is not known yet.
     pub fn may_begin(&self, task: &TaskId, run: Run) -> Result<(), HerdError> {
         let held = self.units.get(&UnitId::Task(task.clone()));
         let starting = held.is_some_and(|held| {
             held.run == run && held.unit.assigned && matches!(held.unit.life, Life::Starting { .. })
         });
-        if starting && self.settled() {
-            return Ok(());
+        if starting {
+            // During a rebalance nobody knows whose it is: it has to be asked again.
+            return if self.settled() { Ok(()) } else { Err(HerdError::Elsewhere { url: None }) };
         }
         let TaskId { connector, task } = task;
         Err(HerdError::conflict(format!(

@@ -246,6 +246,8 @@ fn a_run_may_begin_while_it_starts_here_and_not_after_new_tasks_or_a_lost_place(
     let run = rig.herder.units[&UnitId::Task(task.clone())].run;
     assert_eq!(rig.herder.may_begin(&task, run), Ok(()));
     assert!(rig.herder.may_begin(&task, run + 1).is_err());
+    rig.step(Event::Rebalancing);
+    assert_eq!(rig.herder.may_begin(&task, run), Err(HerdError::Elsewhere { url: None }), "not known yet");
     rig.commit(1);
     assert!(rig.herder.may_begin(&task, run).is_err(), "it is to start with its new configuration");
     rig.step(Event::Lost);

@@ -134,8 +134,19 @@ impl Preflight for Preflights {
     }
 
     async fn may_begin(&self, task: &TaskId, run: Run) -> Result<()> {
-        let question = Question::MayBegin { task: task.clone(), run, read: false };
-        self.ask(question).await.map_err(|refused| Error::connect(refused.to_string()))
+        let began = Instant::now();
+        loop {
+            let question = Question::MayBegin { task: task.clone(), run, read: false };
+            match self.ask(question).await {
+                Err(HerdError::Elsewhere { .. }) if began.elapsed() < FENCE_PATIENCE => {
+                    tokio::time::sleep(FENCE_RETRY).await;
+                }
+                Err(HerdError::Elsewhere { .. }) => {
+                    return Err(Error::connect("The group did not settle in time for the task to start"));
+                }
+                other => return other.map_err(|refused| Error::connect(refused.to_string())),
+            }
+        }
     }
 }
 
