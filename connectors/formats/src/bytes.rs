@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use connect_api::schema::logical;
 use connect_api::{
     Bytes, BytesMut, Converter, Datum, Error, HeaderConverter, Kind, Plugin, PluginKind, Result, Schema, SchemaRef,
     Value,
@@ -43,7 +44,8 @@ impl Converter for ByteArrayConverter {
         }
         match &datum.value {
             Value::Null => Ok(false),
-            Value::Bytes(bytes) => {
+            // A decimal is bytes only on its way through the worker.
+            Value::Bytes(bytes) if !datum.schema.as_ref().is_some_and(|schema| schema.is(logical::DECIMAL)) => {
                 out.extend_from_slice(bytes);
                 Ok(true)
             }

@@ -50,15 +50,15 @@ struct CloudEventsConverter {
 
 impl CloudEventsConverter {
     fn new(props: &Props) -> Result<Self> {
-        let config = Config::parse(props)?;
         let plain = Props::from_iter([("schemas.enable".to_owned(), Some("false".to_owned()))]);
         let own =
             |(key, value): (&String, &Option<String>)| Some((key.strip_prefix("json.")?.to_owned(), value.clone()));
-        let data = props.iter().filter_map(own).collect();
+        // The data's settings are refused in its converter's words, without the prefix.
+        let data = JsonConverter::new(&props.iter().filter_map(own).collect(), "value")?;
         Ok(Self {
-            config,
+            config: Config::parse(props)?,
             attributes: JsonConverter::new(&plain, "value")?,
-            data: JsonConverter::new(&data, "value")?,
+            data,
             data_schemas: Mutex::default(),
         })
     }

@@ -130,3 +130,53 @@ impl Transform for DecodeMessageContent {
         Ok(Some(record))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use connect_api::{Bytes, Field};
+
+    use super::*;
+
+    fn message(content: &'static str) -> Record {
+        let text = || Schema::of(Kind::String).shared();
+        let message = Schema::structure(vec![
+            Field::new("prefix", text()),
+            Field::new(CONTENT, Schema::of(Kind::Bytes).optional().shared()),
+        ])
+        .shared();
+        let schema = Schema::structure(vec![Field::new(OP, text()), Field::new(MESSAGE, Arc::clone(&message))])
+            .named(MESSAGE_VALUE);
+        let schema = schema.shared();
+        let message = Struct::new(message, vec!["p".into(), Value::Bytes(Bytes::from_static(content.as_bytes()))]);
+        let value = Struct::new(Arc::clone(&schema), vec!["m".into(), Value::Struct(message)]);
+        let key = Datum::new(text(), "p".into());
+        Record::source("t".into(), key, Datum::new(schema, Value::Struct(value)))
+    }
+
+    fn decoded(content: &'static str, nulls: &str) -> Result<Record> {
+        let props = Props::from_iter([(INCLUDE_NULLS.to_owned(), Some(nulls.to_owned()))]);
+        Ok(DecodeMessageContent::new(&props).apply(message(content))?.expect("nothing is dropped"))
+    }
+
+    #[test]
+    fn a_message_becomes_an_insert() {
+        let record = decoded(r#"{"id":1,"none":null}"#, "false").unwrap();
+        assert!(record.key.is_null());
+        let event = record.value.value.as_struct().unwrap();
+        assert_eq!(event.schema.name.as_deref(), Some("io.debezium.connector.postgresql.MessageValue.Envelope"));
+        assert_eq!(event.get(OP).and_then(Value::as_str), Some("c"));
+        let row = event.get(AFTER).and_then(Value::as_struct).unwrap();
+        assert_eq!((row.get("id"), row.get("none")), (Some(&Value::Int32(1)), None));
+        let record = decoded(r#"{"id":1,"none":null}"#, "true").unwrap();
+        let row = record.value.value.as_struct().unwrap().get(AFTER).and_then(Value::as_struct).unwrap();
+        assert_eq!(row.get("none"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let message = |content| decoded(content, "false").unwrap_err().message().to_owned();
+        assert_eq!(message("x"), "Unable to parse logical decoding message content JSON string 'x'");
+        assert_eq!(message("[1]"), "Not a struct schema: Schema{ARRAY}");
+        assert_eq!(message(r#"{"a":[1,"x"]}"#), "Field is not a homogenous array (1 x STRING).");
+    }
+}

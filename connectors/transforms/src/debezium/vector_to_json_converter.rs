@@ -113,3 +113,38 @@ impl Transform for VectorToJsonConverter {
         Ok(Some(record))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Field;
+
+    use super::*;
+
+    #[test]
+    fn vectors_become_texts_of_json() {
+        let number = || Schema::of(Kind::Float64).shared();
+        let vector = Schema::of(Kind::Array(number())).named(DOUBLE_VECTOR).optional().shared();
+        let place = Schema::of(Kind::Int16).shared();
+        let sparse = Schema::structure(vec![
+            Field::new("dimensions", Arc::clone(&place)),
+            Field::new("vector", Schema::of(Kind::Map(place, number())).shared()),
+        ])
+        .named(SPARSE_VECTOR)
+        .shared();
+        let fields = vec![Field::new("v", vector), Field::new("s", Arc::clone(&sparse))];
+        let schema = Schema::structure(fields).named("row").optional().shared();
+        let entries = vec![(Value::Int16(5), Value::Float64(1.5)), (Value::Int16(1), Value::Float64(2.0))];
+        let values = vec![
+            Value::Array(vec![Value::Float64(1.0), Value::Float64(-2.5e10), Value::Float64(f64::NAN)]),
+            Value::Struct(Struct::new(sparse, vec![Value::Int16(7), Value::Map(entries)])),
+        ];
+        let made = converted_schema(&schema).unwrap();
+        let Value::Struct(row) = converted_struct(&Struct::new(schema, values), &made).unwrap() else { panic!() };
+        assert_eq!(row.fields[0].as_str(), Some("{ \"values\": [1.0, -2.5E10, NaN] }"));
+        let sparse = "{ \"dimensions\": 7, \"vector\": { \"1\": 2.0, \"5\": 1.5 } }";
+        assert_eq!(row.fields[1].as_str(), Some(sparse));
+        assert!(made.optional && made.is("row"), "{made:?}");
+        let names: Vec<_> = made.fields().iter().map(|f| (f.schema.name.as_deref(), f.schema.optional)).collect();
+        assert_eq!(names, [(Some(JSON), true), (Some(JSON), false)]);
+    }
+}

@@ -87,10 +87,7 @@ impl Zone {
     /// The offset of a time of day, in seconds since the epoch as if it were UTC: in a gap, and where a time of day comes
     /// twice, the offset before.
     pub(super) fn offset_of_local(&self, seconds: i64) -> Result<i32> {
-        let zone = match self {
-            Self::Known(zone) => zone,
-            _ => return self.offset_at(seconds),
-        };
+        let Self::Known(zone) = self else { return self.offset_at(seconds) };
         let local: DateTime = Offset::UTC.to_datetime(instant(seconds));
         Ok(match zone.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset.seconds(),
