@@ -6,6 +6,7 @@ mod admin;
 mod consumer;
 mod group;
 mod log;
+mod transactions;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};

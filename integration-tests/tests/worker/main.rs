@@ -6,7 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 mod crash;
+mod exactly_once;
+mod exactly_once_jvm;
 mod listeners;
+mod metrics;
 mod mongodb;
 mod pause;
 mod postgres;

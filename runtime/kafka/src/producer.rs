@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -21,11 +21,18 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Statistics};
 use tokio::sync::{Notify, oneshot};
 
+use crate::stats::{self, ClientStats, StatsOf};
 use crate::translate::{ClientKind, translate};
 use crate::{ClientProps, Error, ErrorKind, Result, context};
 
 /// How long [`Producer::room`] waits at most before it lets the caller try again.
 const ROOM_WAIT: Duration = Duration::from_millis(20);
+
+/// Bounds of one blocking transactional call, which is repeated when more time is left.
+const CALL_MIN: Duration = Duration::from_millis(100);
+const CALL_MAX: Duration = Duration::from_secs(5);
+/// The pause before such a call is repeated.
+const CALL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A record to be sent. Nothing is kept after `send`: librdkafka copies it.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +83,8 @@ struct Delivery {
     sink: Arc<dyn AckSink>,
 }
 
-#[derive(Default)]
 struct Context {
+    stats: Arc<ClientStats>,
     /// Accepted records without outcome.
     in_flight: AtomicUsize,
     /// Somebody waits for the number in flight to fall to `wake_at`.
@@ -91,7 +98,9 @@ impl ClientContext for Context {
         context::log(level, facility, message);
     }
 
-    fn stats(&self, _statistics: Statistics) {}
+    fn stats(&self, statistics: Statistics) {
+        self.stats.take(&statistics);
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(target: "librdkafka", reason, "producer: {error}");
@@ -118,6 +127,16 @@ impl ProducerContext for Context {
 }
 
 impl Context {
+    fn new(stats: Arc<ClientStats>) -> Self {
+        Self {
+            stats,
+            in_flight: AtomicUsize::new(0),
+            waiting: AtomicBool::new(false),
+            wake_at: AtomicUsize::new(0),
+            fallen: Notify::new(),
+        }
+    }
+
     /// Waits until at most `wake_at` records are in flight, `wait` at most.
     async fn fall_to(&self, wake_at: usize, wait: Duration) {
         let fallen = self.fallen.notified();
@@ -149,11 +168,14 @@ impl std::fmt::Debug for Producer {
 impl Producer {
     /// Opens a producer with Java client properties. Does not wait for a connection.
     pub fn open(props: &ClientProps) -> Result<Self> {
-        let translated = translate(ClientKind::Producer, props)?;
+        let mut translated = translate(ClientKind::Producer, props)?;
         translated.log_ignored(props.get("client.id").map_or("producer", String::as_str));
+        translated.settings.entry(stats::INTERVAL).or_insert_with(|| stats::INTERVAL_MS.to_owned());
+        let client_id = props.get("client.id").map_or("", String::as_str);
+        let context = Context::new(ClientStats::new(StatsOf::Producer, client_id));
         let inner = ThreadedProducer::<Context, NoCustomPartitioner>::from_config_and_context(
             &translated.client_config(),
-            Context::default(),
+            context,
         )
         .map_err(|error| context::error("open a producer", error))?;
         Ok(Self { inner })
@@ -161,6 +183,11 @@ impl Producer {
 
     fn context(&self) -> &Context {
         self.inner.context()
+    }
+
+    /// What its connections carry.
+    pub fn stats(&self) -> Arc<ClientStats> {
+        Arc::clone(&self.context().stats)
     }
 
     /// Queues a record. `sink` will hear of `token` exactly once if, and only if, this returns `Ok`. Does not block.
@@ -185,7 +212,7 @@ impl Producer {
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::QueueFull) => SendError::QueueFull,
                 _ => SendError::Refused(
-                    context::error("queue a record", error).context(format_args!("topic {}", message.topic)),
+                    self.error("queue a record", error).context(format_args!("topic {}", message.topic)),
                 ),
             }
         })
@@ -229,39 +256,72 @@ impl Producer {
         })
     }
 
-    /// Fences older producers of the same `transactional.id` and gets ready for transactions.
+    /// Fences older producers of the same `transactional.id` (whatever transaction they have open is aborted) and gets ready
+    /// for transactions. Tried again until `timeout` while brokers can't be reached or still end an older transaction.
     pub async fn init_transactions(&self, timeout: Duration) -> Result<()> {
-        self.blocking("start transactions", move |producer| producer.init_transactions(Timeout::After(timeout))).await
+        self.transactional("start transactions", timeout, |producer, wait| producer.init_transactions(wait)).await
     }
 
     /// Begins a transaction; every record sent until commit or abort belongs to it.
     pub fn begin_transaction(&self) -> Result<()> {
-        self.inner.begin_transaction().map_err(|error| context::error("begin a transaction", error))
+        self.inner.begin_transaction().map_err(|error| self.error("begin a transaction", error))
     }
 
-    /// Flushes and commits.
+    /// Flushes and commits. After an error that is not [`ErrorKind::Fenced`] or [`ErrorKind::Fatal`] the transaction can be
+    /// aborted; whether it was committed all the same is not known when it was a time-out.
     pub async fn commit_transaction(&self, timeout: Duration) -> Result<()> {
+        let end = Instant::now() + timeout;
         // Flushed first: librdkafka's binding would deliver outcomes on a second thread and could change their order.
         self.flush(timeout).await?;
-        self.blocking("commit a transaction", move |producer| producer.commit_transaction(Timeout::After(timeout)))
-            .await
+        let left = end.saturating_duration_since(Instant::now());
+        self.transactional("commit a transaction", left, |producer, wait| producer.commit_transaction(wait)).await
     }
 
     /// Drops what is queued and aborts.
     pub async fn abort_transaction(&self, timeout: Duration) -> Result<()> {
-        self.blocking("abort a transaction", move |producer| producer.abort_transaction(Timeout::After(timeout))).await
+        self.transactional("abort a transaction", timeout, |producer, wait| producer.abort_transaction(wait)).await
     }
 
-    async fn blocking(
+    /// Makes a transactional call, again and again while it can be resumed, until `timeout`.
+    async fn transactional(
         &self,
         action: &'static str,
-        call: impl FnOnce(&ThreadedProducer<Context>) -> Result<(), KafkaError> + Send + 'static,
+        timeout: Duration,
+        call: fn(&ThreadedProducer<Context>, Timeout) -> Result<(), KafkaError>,
     ) -> Result<()> {
-        let producer = self.inner.clone();
-        tokio::task::spawn_blocking(move || call(&producer))
-            .await
-            .map_err(|error| Error::new(ErrorKind::Fatal, "a blocking call was cut off").with_source(error))?
-            .map_err(|error| context::error(action, error))
+        let end = Instant::now() + timeout;
+        loop {
+            let producer = self.inner.clone();
+            // In slices, so that a call that nobody waits for any more does not go on for long.
+            let wait = end.saturating_duration_since(Instant::now()).clamp(CALL_MIN, CALL_MAX);
+            let outcome = tokio::task::spawn_blocking(move || call(&producer, Timeout::After(wait))).await;
+            let outcome = outcome
+                .map_err(|error| Error::new(ErrorKind::Fatal, "a blocking call was cut off").with_source(error))?;
+            match outcome {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < end => {
+                    tracing::debug!(action, error = %error, "going on with a transactional call");
+                    tokio::time::sleep(CALL_PAUSE).await;
+                }
+                Err(error) => return Err(self.error(action, error)),
+            }
+        }
+    }
+
+    /// The error of ours; for a producer that has come to its end, what put it there.
+    fn error(&self, action: &str, error: KafkaError) -> Error {
+        match self.inner.client().fatal_error() {
+            Some((code, reason)) => {
+                Error::new(context::kind_of(code), format!("failed to {action}: {reason}")).with_source(error)
+            }
+            None => context::error(action, error),
+        }
+    }
+
+    /// True when another producer with the same `transactional.id` has taken over: this one can do nothing any more.
+    pub fn is_fenced(&self) -> bool {
+        let fatal = self.inner.client().fatal_error();
+        fatal.is_some_and(|(code, _)| context::kind_of(code) == ErrorKind::Fenced)
     }
 
     /// Flushes, then ends the producer's threads. What is not written within `timeout` gets an error as outcome.

@@ -74,7 +74,8 @@ impl Rig {
             // A doubt of the leader's ends with a read.
             self.step(Event::ConfigRead);
         }
-        let metadata = Metadata { url: "http://w/".to_owned(), config_offset: self.herder.state.offset, assignment: None };
+        let metadata =
+            Metadata { url: "http://w/".to_owned(), config_offset: self.herder.state.offset, assignment: None };
         let mut tasks: Vec<TaskId> = Vec::new();
         if leads {
             let bytes = Bytes::from(protocol::encode_metadata(protocol, &metadata));
@@ -103,7 +104,10 @@ impl Rig {
     }
 
     fn fence(&mut self, id: RequestId) -> Vec<Effect> {
-        self.step(Event::Request { id, command: Command::Fence { name: "c".to_owned(), signature: Signature::default() } })
+        self.step(Event::Request {
+            id,
+            command: Command::Fence { name: "c".to_owned(), signature: Signature::default() },
+        })
     }
 
     /// Carries out the one write that is wanted.
