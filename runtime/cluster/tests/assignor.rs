@@ -57,7 +57,8 @@ fn texts(units: &[UnitId]) -> BTreeSet<String> {
 /// What the leader decides, as the recording has it.
 fn told(life: &Life, assignor: &mut Cooperative, round: &Recorded) -> (Vec<Vec<BTreeSet<String>>>, u64) {
     let connectors = round.conf.keys().map(|name| unit(name));
-    let tasks = round.conf.iter().flat_map(|(name, count)| (0..*count).map(move |task| unit(&format!("{name}:{task}"))));
+    let tasks =
+        round.conf.iter().flat_map(|(name, count)| (0..*count).map(move |task| unit(&format!("{name}:{task}"))));
     let configured: BTreeSet<UnitId> = connectors.chain(tasks).collect();
     let member = |(id, running): &(String, Vec<String>)| Member {
         id: id.clone(),

@@ -119,8 +119,8 @@ impl WorkerUnits {
             UnitId::Task(id) => tracing::error_span!("task", connector = &*id.connector, task = id.task),
         };
         let handle = tokio::spawn(body(control).instrument(span.clone()));
-        let supervision =
-            supervise(handle, orders, news, Arc::clone(&self.running), self.shared.settings.graceful_timeout);
+        let (lease, timeout) = (self.shared.lease.clone(), self.shared.settings.graceful_timeout);
+        let supervision = supervise(handle, orders, news, Arc::clone(&self.running), lease, timeout);
         tokio::spawn(supervision.instrument(span));
     }
 
@@ -146,12 +146,18 @@ async fn supervise(
     mut orders: watch::Receiver<Wanted>,
     news: News,
     running: Arc<Mutex<HashMap<UnitId, Running>>>,
+    lease: Lease,
     graceful_timeout: Duration,
 ) {
     let ended = tokio::select! {
         ended = &mut handle => Some(ended),
         () = ended_wanted(&mut orders) => tokio::time::timeout(graceful_timeout, &mut handle).await.ok(),
     };
+    if ended.is_some() && !lease.holds() {
+        // It ended because the worker may not work any more. The herder is about to hear of that; before, it would only
+        // start the unit again.
+        ended_wanted(&mut orders).await;
+    }
     let stopping = *orders.borrow() == Wanted::End;
     let failure = match ended {
         None => {

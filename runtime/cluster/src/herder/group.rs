@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Effect, Herder, Seat};
 use super::released::Election;
+use super::{Effect, Herder, Seat};
 use crate::assignor::{self, Member, Outcome, Round, Share};
 use crate::herd::{State, TaskStatus};
 use crate::protocol::{self, Assignment, CONFIG_MISMATCH, Metadata, Protocol};
@@ -356,6 +356,10 @@ impl Herder {
     }
 
     pub(super) fn write_status(&mut self, unit: UnitId, state: State, trace: Option<String>, out: &mut Vec<Effect>) {
+        if state == State::Unassigned && self.seat.is_none() {
+            // Out of the group nobody can say that a unit has no owner: somebody else may have it by now.
+            return;
+        }
         let version = self.version_of(unit.connector());
         let status = TaskStatus {
             state,

@@ -499,8 +499,15 @@ impl Herder {
             out.push(Effect::ForgetTopics(Arc::clone(&name)));
         }
         self.dirty.insert(name);
-        if let Some(unit) = crate::status::unit_of_key(key) {
-            self.assert_status(&unit, out);
+        match crate::status::unit_of_key(key) {
+            // The tombstone of a connector has taken its tasks along.
+            Some(UnitId::Connector(name)) if value.is_none() => {
+                for unit in self.held_of(&name) {
+                    self.assert_status(&unit, out);
+                }
+            }
+            Some(unit) => self.assert_status(&unit, out),
+            None => {}
         }
     }
 

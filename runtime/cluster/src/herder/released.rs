@@ -43,7 +43,10 @@ impl Herder {
         let election = Election { generation, protocol, base, members };
         let anything_lost = protocol != Protocol::Eager
             && self.config.max_delay_ms > 0
-            && !self.cooperative.lost(self.completed_generation, &self.configured_units(), &election.members).is_empty();
+            && !self
+                .cooperative
+                .lost(self.completed_generation, &self.configured_units(), &election.members)
+                .is_empty();
         if anything_lost {
             self.election = Some(election);
             out.push(Effect::ReadStatus { generation });

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use connect_config::Props;
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::{Effect, Herder, RequestId};
 use crate::config_record::{ConfigRecord, SessionKey};
-use crate::herd::{Command, ConnectorId, HerdError, Reply, Target};
+use crate::herd::{Command, ConnectorId, ConnectorInfo, HerdError, Reply, Target};
 use crate::status::StatusRecord;
 
 /// How long a change may wait for the group to settle, in milliseconds.
@@ -93,7 +94,11 @@ impl Then {
     fn request(&self) -> Option<RequestId> {
         match self {
             Self::Nothing | Self::TaskConfigs(..) => None,
-            Self::Done(id) | Self::Created(id, _) | Self::Updated(id, _) | Self::Restarting(id, _) | Self::Again(id, _) => Some(*id),
+            Self::Done(id)
+            | Self::Created(id, _)
+            | Self::Updated(id, _)
+            | Self::Restarting(id, _)
+            | Self::Again(id, _) => Some(*id),
         }
     }
 }
@@ -146,14 +151,26 @@ impl Herder {
         }
     }
 
+    /// A connector as it was just written: what was done is not refused because somebody has deleted it since.
+    fn written(&self, name: &str, landing: &Landing) -> ConnectorInfo {
+        let name = ConnectorId::from(name);
+        self.connector_info(&name).unwrap_or_else(|| {
+            let written = landing.value.as_deref().and_then(|value| serde_json::from_str::<Value>(value).ok());
+            let properties = written.as_ref().and_then(|value| value.get("properties")).and_then(Value::as_object);
+            let text = |(key, value): (&String, &Value)| (key.clone(), value.as_str().map(str::to_owned));
+            let config = properties.into_iter().flatten().map(text).collect();
+            ConnectorInfo { name, config, tasks: Vec::new(), kind: "unknown" }
+        })
+    }
+
     /// True while it is not known what becomes of a change that has begun.
     pub(super) fn change_under_way(&self) -> bool {
         matches!(self.current, Some(Current::Writing(..) | Current::Altering))
     }
 
     pub(super) fn on_written(&mut self, outcome: Result<(), String>, out: &mut Vec<Effect>) {
-        let (then, landed) = match self.current.take() {
-            Some(Current::Writing(then, landing)) => (then, landing.seen),
+        let (then, landing) = match self.current.take() {
+            Some(Current::Writing(then, landing)) => (then, landing),
             other => {
                 self.current = other;
                 return;
@@ -162,7 +179,7 @@ impl Herder {
         if let Err(problem) = outcome {
             self.key_wanted = false;
             self.doubt_leadership(out);
-            if !landed {
+            if !landing.seen {
                 if let Some(id) = then.request() {
                     out.push(Effect::Reply(id, Err(HerdError::internal(problem))));
                 }
@@ -175,8 +192,8 @@ impl Herder {
         match then {
             Then::Nothing | Then::TaskConfigs(..) => {}
             Then::Done(id) => out.push(Effect::Reply(id, Ok(Reply::Done))),
-            Then::Created(id, name) => out.push(Effect::Reply(id, self.info(&name).map(Reply::Created))),
-            Then::Updated(id, name) => out.push(Effect::Reply(id, self.info(&name).map(Reply::Updated))),
+            Then::Created(id, name) => out.push(Effect::Reply(id, Ok(Reply::Created(self.written(&name, &landing))))),
+            Then::Updated(id, name) => out.push(Effect::Reply(id, Ok(Reply::Updated(self.written(&name, &landing))))),
             Then::Again(id, command) => {
                 self.queue.push_front(Turn { what: What::Request(id, command), since_ms: self.now.mono_ms });
             }

@@ -278,7 +278,14 @@ impl Herder {
         }
     }
 
-    /// Another worker's last word about a unit that is here came late: ours is repeated.
+    /// What this worker has of a connector.
+    pub(super) fn held_of(&self, name: &ConnectorId) -> Vec<UnitId> {
+        let held = units_of(name).into_iter().flat_map(|units| self.units.range(units));
+        held.map(|(unit, _)| unit.clone()).collect()
+    }
+
+    /// Another worker's last word about a unit that is here came late, or its tombstone, from a leader that did not know of it
+    /// yet: ours is repeated.
     pub(super) fn assert_status(&mut self, id: &UnitId, out: &mut Vec<Effect>) {
         let Some(held) = self.units.get(id).filter(|held| held.unit.assigned) else { return };
         let settled = matches!(
@@ -288,8 +295,8 @@ impl Herder {
         let overwritten = self
             .statuses
             .unit(id)
-            .is_some_and(|status| status.worker_id != self.config.worker_id && status.generation <= self.generation());
-        if settled && overwritten && self.started {
+            .is_none_or(|status| status.worker_id != self.config.worker_id && status.generation <= self.generation());
+        if settled && overwritten && self.started && self.configured(id) {
             self.report(id, out);
         }
     }
@@ -401,9 +408,7 @@ impl Herder {
     pub(super) fn on_target(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
         self.dirty.insert(Arc::clone(name));
         let target = self.state.target(name);
-        let held = units_of(name).into_iter().flat_map(|units| self.units.range(units));
-        let units: Vec<UnitId> = held.map(|(unit, _)| unit.clone()).collect();
-        for unit in units {
+        for unit in self.held_of(name) {
             self.input(&unit, Input::Target(target), out);
         }
     }

@@ -55,6 +55,8 @@ struct Worker {
     member: String,
     /// It has an assignment; what it may do ends with its lease.
     leased: bool,
+    /// When the membership's last news arrives: it comes in order.
+    news_until: u64,
     /// When the last heartbeat was sent that was answered.
     contact: u64,
     /// The round that it was last elected in: an answer counts for that one only.
@@ -164,6 +166,7 @@ impl World {
                 incarnation: 0,
                 member: String::new(),
                 leased: false,
+                news_until: 0,
                 contact: 0,
                 elected_in: -1,
                 read_config: 0,
@@ -185,7 +188,7 @@ impl World {
 
     /// What happened last, for failures.
     pub(crate) fn story(&self) -> String {
-        let from = self.story.len().saturating_sub(80);
+        let from = self.story.len().saturating_sub(if std::env::var_os("SIM_STORY").is_some() { 100_000 } else { 80 });
         self.story[from..].join("\n")
     }
 
@@ -202,6 +205,13 @@ impl World {
     fn soon(&mut self, worker: usize, what: Happening) {
         let delay = 1 + self.random.below(40);
         self.schedule(worker, delay, what);
+    }
+
+    /// News of the membership.
+    fn announce(&mut self, worker: usize, what: Happening) {
+        let at = (self.now + 1 + self.random.below(40)).max(self.workers[worker].news_until);
+        self.workers[worker].news_until = at;
+        self.schedule(worker, at - self.now, what);
     }
 
     fn is_frozen(&self, worker: usize) -> bool {
@@ -294,7 +304,7 @@ impl World {
                     self.step(worker, Event::Prepare);
                 }
             }
-            Happening::Join(member, offer) => self.join(worker, member, offer),
+            Happening::Join { member, round, offer } => self.join(worker, member, round, offer),
             Happening::Read => self.read(worker),
             Happening::ReadToEnd { deadline, then, late, tag } => {
                 if self.reachable(worker) {
@@ -403,16 +413,13 @@ impl World {
         self.check();
     }
 
-    fn join(&mut self, worker: usize, member: String, offer: Vec<(Protocol, Vec<u8>)>) {
-        if self.workers[worker].member != member || !self.coordinator.has(&member) {
+    fn join(&mut self, worker: usize, member: String, round: u64, offer: Vec<(Protocol, Vec<u8>)>) {
+        let known = self.workers[worker].member == member && self.coordinator.has(&member);
+        if !known || !self.coordinator.preparing || self.coordinator.rounds != round {
             return;
         }
         if !self.reachable(worker) {
-            return self.schedule(worker, 200, Happening::Join(member, offer));
-        }
-        if !self.coordinator.preparing {
-            // A join in a stable group begins a round.
-            self.begin_round();
+            return self.schedule(worker, 200, Happening::Join { member, round, offer });
         }
         if let Some(complete) = self.coordinator.join(&member, offer) {
             self.elect(complete);
@@ -441,7 +448,8 @@ impl World {
             }
             Effect::Offer(offer) => {
                 let member = self.workers[worker].member.clone();
-                self.soon(worker, Happening::Join(member, offer));
+                let round = self.coordinator.rounds;
+                self.soon(worker, Happening::Join { member, round, offer });
             }
             Effect::Abstain { ms } => self.abstain(worker, ms),
             Effect::Assign(assignments) => self.assign(worker, assignments),

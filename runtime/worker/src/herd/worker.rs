@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use connect_api::ErrorKind;
 use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, PluginInfo, Reply};
 use connect_config::{ConfigDef, Props, Validated};
-use connect_plugins::{Lookup, PluginRegistry, ValidationContext, plugin_config, validate_connector};
+use connect_plugins::{Lookup, PluginRegistry, ValidationContext, WorkerMode, plugin_config, validate_connector};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -40,8 +40,7 @@ impl Validator {
             .map_err(|error| connect_api::Error::connect(error.message().to_owned()).class(error.java_class()))?;
         let (registry, context) = (Arc::clone(&self.registry), self.context.clone());
         // In a task of its own: a connector that panics while it validates breaks this answer and nothing else.
-        let mut validation =
-            tokio::spawn(async move { validate_connector(&registry, &context, &resolved).await });
+        let mut validation = tokio::spawn(async move { validate_connector(&registry, &context, &resolved).await });
         let validated = match tokio::time::timeout(REQUEST_TIMEOUT, &mut validation).await {
             Ok(Ok(outcome)) => outcome?,
             Ok(Err(panicked)) => {
@@ -106,6 +105,18 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// A standalone worker has no others that could ask it (`StandaloneHerder.putTaskConfigs`, `fenceZombieSourceTasks`).
+    fn refuse_between_workers(&self, command: &Command) -> Result<(), HerdError> {
+        let what = match (&self.validator.context.mode, command) {
+            (WorkerMode::Standalone, Command::PutTaskConfigs { .. }) => "externally setting task configurations",
+            (WorkerMode::Standalone, Command::Fence { .. }) => "exactly-once source connectors",
+            _ => return Ok(()),
+        };
+        Err(HerdError::internal(format!("Kafka Connect in standalone mode does not support {what}.")))
+    }
+}
+
 #[async_trait]
 impl Herd for Worker {
     fn view(&self) -> Arc<ClusterView> {
@@ -113,6 +124,7 @@ impl Herd for Worker {
     }
 
     async fn ask(&self, command: Command, _hop: Hop) -> Result<Reply, HerdError> {
+        self.refuse_between_workers(&command)?;
         let (answer, mut answered) = oneshot::channel();
         let ended = || HerdError::Refused { status: 503, message: "The worker is shutting down.".to_owned() };
         let deadline = tokio::time::Instant::now() + REQUEST_TIMEOUT;

@@ -124,11 +124,10 @@ impl World {
         state.herder = herder(worker, protocol, self.max_delay_ms);
         state.alive = true;
         (state.read_config, state.read_status) = (0, 0);
-        self.schedule(worker, 5, Happening::ReadToEnd {
-            deadline: u64::MAX,
-            then: |_| Event::Started,
-            late: |_| Event::Started,
-            tag: 0,
-        });
+        self.schedule(
+            worker,
+            5,
+            Happening::ReadToEnd { deadline: u64::MAX, then: |_| Event::Started, late: |_| Event::Started, tag: 0 },
+        );
     }
 }

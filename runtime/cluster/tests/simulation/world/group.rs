@@ -46,7 +46,7 @@ impl World {
         let state = &mut self.workers[worker];
         state.member.clear();
         state.leased = false;
-        self.soon(worker, Happening::Event(Event::Lost));
+        self.announce(worker, Happening::Event(Event::Lost));
     }
 
     /// It leaves the group on purpose, for a while.
@@ -81,16 +81,21 @@ impl World {
         let state = &mut self.workers[worker];
         state.member.clone_from(&member);
         (state.contact, state.away) = (self.now, false);
+        let was_preparing = self.coordinator.preparing;
         self.coordinator.add(&member, self.now);
         self.begin_round();
+        if was_preparing {
+            self.announce(worker, Happening::Prepare);
+        }
     }
 
     pub(super) fn begin_round(&mut self) {
         let was_preparing = self.coordinator.preparing;
-        let awaited = self.coordinator.begin();
+        let awaited = if was_preparing { Vec::new() } else { self.coordinator.begin() };
+        // Each is told once.
         for worker in 0..self.workers.len() {
             if self.workers[worker].alive && awaited.contains(&self.workers[worker].member) {
-                self.soon(worker, Happening::Prepare);
+                self.announce(worker, Happening::Prepare);
             }
         }
         if !was_preparing {
@@ -124,7 +129,7 @@ impl World {
         self.workers[leader].elected_in = generation;
         self.tell(format!("generation {generation} under {}, led by w{leader}", protocol.name()));
         let protocol = protocol.name().to_owned();
-        self.soon(leader, Happening::Event(Event::Elected { generation, protocol, leader_id, members }));
+        self.announce(leader, Happening::Event(Event::Elected { generation, protocol, leader_id, members }));
     }
 
     pub(super) fn assign(&mut self, leader: usize, assignments: Vec<(String, Vec<u8>)>) {
@@ -133,6 +138,10 @@ impl World {
         // A round that began meanwhile makes this one void, and a leader that was cut off is not heard.
         let void = self.coordinator.preparing || self.workers[leader].elected_in != generation;
         let unheard = !self.reachable(leader) || !self.coordinator.has(&leader_id);
+        if unheard && self.coordinator.has(&leader_id) {
+            // It joins anew when it can.
+            self.schedule(leader, 300, Happening::Rejoin);
+        }
         if void || unheard || !self.coordinator.members().eq(assignments.iter().map(|(id, _)| id)) {
             return;
         }
@@ -140,6 +149,7 @@ impl World {
         for (member_id, bytes) in assignments {
             let Some(worker) = self.workers.iter().position(|w| w.alive && w.member == member_id) else { continue };
             if !self.reachable(worker) {
+                self.schedule(worker, 300, Happening::Rejoin);
                 continue;
             }
             self.workers[worker].leased = true;
@@ -151,7 +161,7 @@ impl World {
                 protocol: protocol.clone(),
                 assignment: Bytes::from(bytes),
             };
-            self.soon(worker, Happening::Event(joined));
+            self.announce(worker, Happening::Event(joined));
         }
     }
 }

@@ -27,7 +27,11 @@ pub(super) enum Happening {
     /// The member is to join the round under way.
     Prepare,
     /// A member's offer is on its way to the coordinator.
-    Join(String, Vec<(Protocol, Vec<u8>)>),
+    Join {
+        member: String,
+        round: u64,
+        offer: Vec<(Protocol, Vec<u8>)>,
+    },
     /// A run came to its end.
     Ended {
         unit: UnitId,
