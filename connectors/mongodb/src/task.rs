@@ -209,8 +209,7 @@ impl MongoSinkTask {
                 Tolerance::Data => Err(Error::data("non Data Error, fail the connector.").caused_by(error)),
                 Tolerance::All => {
                     for op in &batch.ops {
-                        let again = Error::new(error.kind(), error.message().to_owned()).class(error.java_class());
-                        self.reject(plan, op.record, again, records, rejected);
+                        self.reject(plan, op.record, error.duplicate(), records, rejected);
                     }
                     Ok(())
                 }

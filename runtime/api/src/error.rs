@@ -135,6 +135,16 @@ impl Error {
         self
     }
 
+    /// The same once more, for several records that share a failure. Causes of other types become their text.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let source = self.source.as_ref().map(|source| match source.downcast_ref::<Self>() {
+            Some(error) => error.duplicate().into(),
+            None => source.to_string().into(),
+        });
+        Self { message: self.message.clone(), hint: self.hint.clone(), source, ..*self }
+    }
+
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -279,6 +289,13 @@ mod tests {
         assert_eq!(frames.len(), 2, "{text}");
         assert!(frames.iter().all(|frame| frame.starts_with("runtime.api.error(error.rs:")), "{text}");
         assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_duplicate_has_the_same_causes() {
+        let error = Error::connect("a").hint("h").caused_by(Error::data("b").class("com.acme.B").caused_by("c"));
+        let again = error.duplicate();
+        assert_eq!((again.stack_trace(), again.trace()), (error.stack_trace(), error.trace()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod error;
 pub mod group;
 mod java;
 pub mod producer;
+mod record_size;
 pub mod security;
 pub mod stats;
 pub mod topic_log;

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::stats::{self, ClientStats, StatsOf};
 use crate::translate::{ClientKind, translate};
-use crate::{ClientProps, Error, ErrorKind, Result, context};
+use crate::{ClientProps, Error, ErrorKind, Result, context, record_size};
 
 /// How long [`Producer::room`] waits at most before it lets the caller try again.
 const ROOM_WAIT: Duration = Duration::from_millis(20);
@@ -157,6 +157,8 @@ impl Context {
 /// A producer; share one per set of properties.
 pub struct Producer {
     inner: ThreadedProducer<Context>,
+    /// `max.request.size`.
+    max_request: usize,
 }
 
 impl std::fmt::Debug for Producer {
@@ -178,7 +180,7 @@ impl Producer {
             context,
         )
         .map_err(|error| context::error("open a producer", error))?;
-        Ok(Self { inner })
+        Ok(Self { inner, max_request: record_size::max_request(props) })
     }
 
     fn context(&self) -> &Context {
@@ -192,6 +194,8 @@ impl Producer {
 
     /// Queues a record. `sink` will hear of `token` exactly once if, and only if, this returns `Ok`. Does not block.
     pub fn send(&self, message: Message<'_>, token: u64, sink: &Arc<dyn AckSink>) -> Result<(), SendError> {
+        // librdkafka has a floor of its own under this limit.
+        record_size::check(&message, self.max_request).map_err(SendError::Refused)?;
         let mut record: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
             BaseRecord::with_opaque_to(message.topic, Box::new(Delivery { token, sink: Arc::clone(sink) }));
         record.key = message.key;

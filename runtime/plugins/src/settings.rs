@@ -154,7 +154,8 @@ fn group(name: &str, props: &Props, default: Option<&TopicCreationGroup>) -> Res
         // Both types of numbers are whole.
         #[allow(clippy::cast_possible_truncation)]
         let value = parsed.as_f64().unwrap_or_default() as i64;
-        if value == -1 || value > 0 { Ok(value) } else { Err(ConfigError::invalid(&full, value, lowest).into()) }
+        // The JVM checks a group's values under their short names.
+        if value == -1 || value > 0 { Ok(value) } else { Err(ConfigError::invalid(key, value, lowest).into()) }
     };
     let patterns = |key: &str| -> Result<Vec<String>> {
         let full = format!("{prefix}{key}");
@@ -163,7 +164,8 @@ fn group(name: &str, props: &Props, default: Option<&TopicCreationGroup>) -> Res
         };
         for pattern in &patterns {
             if let Some(problem) = connect_config::java::regex_error(pattern) {
-                return Err(ConfigError::invalid(&full, pattern, format_args!("Invalid regex: {problem}")).into());
+                let (all, why) = (patterns.join(", "), format_args!("Syntax error in regular expression: {problem}"));
+                return Err(ConfigError::invalid(key, format_args!("[{all}]"), why).into());
             }
         }
         Ok(patterns)
@@ -184,7 +186,7 @@ fn group(name: &str, props: &Props, default: Option<&TopicCreationGroup>) -> Res
     let include = match default {
         // The default group always fits, whatever is written there.
         None => vec![".*".to_owned()],
-        Some(_) if text("include").is_none() => return Err(ConfigError::missing(&format!("{prefix}include")).into()),
+        // Without any it fits nothing.
         Some(_) => patterns("include")?,
     };
     let exclude = if default.is_none() { Vec::new() } else { patterns("exclude")? };
