@@ -26,7 +26,8 @@ pub struct Stored {
     pub timestamp: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    pub headers: BTreeMap<String, Vec<u8>>,
+    /// In order; a header may have no value.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Stored {
@@ -39,7 +40,8 @@ impl Stored {
 
     /// A header as text; empty when there is none.
     pub fn header(&self, name: &str) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(self.headers.get(name).map_or(&[], Vec::as_slice))
+        let found = self.headers.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_deref());
+        String::from_utf8_lossy(found.unwrap_or_default())
     }
 }
 
@@ -207,7 +209,7 @@ fn client(bootstrap: &str) -> ClientConfig {
 
 fn stored(message: &rdkafka::message::BorrowedMessage<'_>) -> Stored {
     let headers = message.headers().map(|headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
     });
     Stored {
         partition: message.partition(),

@@ -6,13 +6,17 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 mod crash;
+mod dead_letters;
 mod exactly_once;
 mod exactly_once_jvm;
 mod listeners;
 mod metrics;
 mod mongodb;
+mod overrides;
 mod pause;
 mod postgres;
 mod rest;
+mod sink_group;
 mod support;
 mod testbed;
+mod topic_creation;

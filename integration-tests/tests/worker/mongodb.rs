@@ -101,7 +101,7 @@ async fn what_cannot_be_written_goes_to_the_dead_letter_queue() {
     let bodies: Vec<_> =
         letters.iter().map(|letter| String::from_utf8_lossy(letter.value.as_deref().unwrap())).collect();
     assert_eq!(bodies, ["this is no JSON", "[1, 2]"], "the original bytes");
-    let header = |key: &str| String::from_utf8_lossy(&letters[0].headers[key]).into_owned();
+    let header = |key: &str| letters[0].header(key).into_owned();
     assert_eq!(header("__connect.errors.topic"), name);
     assert_eq!(header("__connect.errors.offset"), "1");
     assert_eq!(header("__connect.errors.connector.name"), name);
