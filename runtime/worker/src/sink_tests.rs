@@ -243,7 +243,8 @@ async fn a_record_that_does_not_convert_becomes_a_dead_letter_with_the_jvms_head
     let Stored { key, value, headers, timestamp_ms, .. } = letter;
     assert_eq!((text(key), text(value), *timestamp_ms), ("k".to_owned(), "POISON".to_owned(), Some(7)));
     // Frames name lines of code, which move.
-    let plain = |text: String| -> String { text.split_inclusive('\n').filter(|line| !line.starts_with("\tat ")).collect() };
+    let plain =
+        |text: String| -> String { text.split_inclusive('\n').filter(|line| !line.starts_with("\tat ")).collect() };
     let got: Vec<(&str, String)> = headers.iter().map(|(name, value)| (name.as_str(), plain(text(value)))).collect();
     let expected = [
         ("own", "header"),
