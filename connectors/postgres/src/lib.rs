@@ -30,6 +30,7 @@ pub mod stream;
 pub mod table;
 pub mod task;
 pub mod times;
+mod timescaledb;
 pub mod tls;
 pub mod types;
 pub mod validate;
@@ -45,10 +46,11 @@ pub const VERSION: &str = "3.3.1.Final";
 
 /// The plugins of this crate.
 pub fn plugins() -> Vec<Plugin> {
-    vec![Plugin {
+    let connector = Plugin {
         class: "io.debezium.connector.postgresql.PostgresConnector",
         version: VERSION,
         kind: PluginKind::Source(Arc::new(connector::PostgresConnector)),
         config_def: config::PostgresConfig::def,
-    }]
+    };
+    vec![connector, timescaledb::plugin()]
 }
