@@ -55,11 +55,6 @@ impl Lines {
         Self { counter, thread }
     }
 
-    /// Lines written so far.
-    pub(crate) fn written(&self) -> i64 {
-        self.counter.count.load(Ordering::Relaxed)
-    }
-
     /// Ends the writing; gives how many lines there are.
     pub(crate) fn stop(self) -> i64 {
         self.counter.over.store(true, Ordering::Relaxed);
@@ -92,11 +87,6 @@ impl Rows {
             }
         });
         Self { counter, task }
-    }
-
-    /// Rows written so far.
-    pub(crate) fn written(&self) -> i64 {
-        self.counter.count.load(Ordering::Relaxed)
     }
 
     /// Ends the writing; gives how many rows there are.
