@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::turns::What;
+use super::turns::{Turn, What};
 use super::{Effect, Held, Herder, ToSend};
 use crate::herd::{ConnectorId, State, Target, TaskId};
 use crate::status::{StatusRecord, TopicStatus};
@@ -217,6 +217,7 @@ impl Herder {
             return;
         }
         if self.leads() {
+            self.to_send.remove(name);
             self.enqueue(What::TaskConfigs { connector: Arc::clone(name), configs });
         } else {
             self.queue_to_leader(name, configs, out);
@@ -235,7 +236,12 @@ impl Herder {
     }
 
     /// Task configurations for the leader, whoever that is then: the next tick sends them.
+    /// A newer set that waits for its turn is the one that counts.
     pub(super) fn keep_for_leader(&mut self, name: &ConnectorId, configs: Vec<IndexMap<String, String>>) {
+        let newer = |turn: &Turn| matches!(&turn.what, What::TaskConfigs { connector, .. } if connector == name);
+        if self.queue.iter().any(newer) {
+            return;
+        }
         let in_flight = self.to_send.get(name).is_some_and(|old| old.in_flight);
         self.to_send.insert(Arc::clone(name), ToSend { configs, in_flight, changed: in_flight });
     }
