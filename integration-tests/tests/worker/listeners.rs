@@ -21,7 +21,10 @@ fn over_https(setup: WorkerSetup, key_store: &str, trust_store: &str) -> WorkerS
         .with("listeners.https.ssl.client.auth", "required")
         .with("listeners.https.ssl.keystore.location", &testdata(key_store))
         .with("listeners.https.ssl.keystore.password", "store-password")
-        .with("listeners.https.ssl.key.password", if key_store.ends_with("jks") { "key-password" } else { "store-password" })
+        .with(
+            "listeners.https.ssl.key.password",
+            if key_store.ends_with("jks") { "key-password" } else { "store-password" },
+        )
         .with("listeners.https.ssl.truststore.location", &testdata(trust_store))
         .with("listeners.https.ssl.truststore.password", "store-password")
 }

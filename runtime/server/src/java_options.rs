@@ -45,9 +45,8 @@ mod tests {
 
     #[test]
     fn the_login_file_is_found_among_the_options() {
-        let found = |name: &'static str, value: &'static str| {
-            login_file(|asked| (asked == name).then(|| value.to_owned()))
-        };
+        let found =
+            |name: &'static str, value: &'static str| login_file(|asked| (asked == name).then(|| value.to_owned()));
         for (value, file) in [
             ("-Djava.security.auth.login.config=/a/b.conf", Some("/a/b.conf")),
             ("-Xmx1g -Djava.security.auth.login.config==/a.conf -Dx=y", Some("/a.conf")),

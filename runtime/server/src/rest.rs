@@ -68,11 +68,7 @@ impl Rest {
     ///
     /// # Errors
     /// When a setting is unfit, or a listener can't be opened.
-    pub async fn open(
-        rest: &RestConfig,
-        tracking: &TopicTrackingConfig,
-        originals: &Props,
-    ) -> Result<Self, RestError> {
+    pub async fn open(rest: &RestConfig, tracking: &TopicTrackingConfig, originals: &Props) -> Result<Self, RestError> {
         let settings = settings(rest, tracking, originals)?;
         let peers = peer_client(peer_tls(&settings, originals)?)?;
         let listeners = Listeners::bind(&settings).await?;

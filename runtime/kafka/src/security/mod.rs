@@ -3,7 +3,6 @@
 //! Read once from the properties (files included) and used twice: for librdkafka's settings and for our own connections.
 //! Nothing in here implements `Debug` with secrets.
 
-
 use connect_tls::{Identity, TlsError, TlsSettings};
 use rustls::pki_types::CertificateDer;
 
