@@ -18,6 +18,9 @@ pub use connect_kafka::{AckSink, ConsumerEvent, ConsumerRecord, Message, Positio
 
 /// How long one request to the brokers may take before it is given up and, where that makes sense, repeated.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long offsets may take to be read: a transaction that a lost worker left open keeps readers of committed records
+/// waiting until the broker aborts it (`transaction.timeout.ms`, one minute, and a little).
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Sends records. One producer is shared by all tasks with the same client configuration.
 #[async_trait]
@@ -236,7 +239,7 @@ impl OffsetLog for kafka::TopicLog {
     }
 
     async fn read_to_end(&self) -> Result<()> {
-        kafka::TopicLog::read_to_end(self, REQUEST_TIMEOUT)
+        kafka::TopicLog::read_to_end(self, OFFSETS_TIMEOUT)
             .await
             .map_err(|e| kafka_error("failed to read the offsets topic to its end", e))
     }

@@ -192,7 +192,12 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
     let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
     let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
     let read = async {
-        tokio::try_join!(config_log.read_to_end(), status_log.read_to_end(), async {
+        let exactly_once = config.exactly_once() == ExactlyOnceSupport::Enabled;
+        tokio::try_join!(read_patiently(&*config_log, exactly_once), status_log.read_to_end(), async {
+            if exactly_once {
+                // What a killed task left open ends when it is started again; whoever needs offsets waits for that.
+                return Ok(());
+            }
             offset_log.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
         })
     };
@@ -242,6 +247,23 @@ pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Re
     let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
     started(&running).await;
     Ok(running)
+}
+
+/// How long a transaction that was left open may keep readers waiting: `transaction.timeout.ms` (one minute), and the
+/// time until the broker looks for such ones.
+const ABANDONED_TRANSACTION: Duration = Duration::from_secs(120);
+
+/// Reads a log to its end, where a killed leader may have left a transaction open.
+async fn read_patiently(log: &dyn Log, transactional: bool) -> Result<(), String> {
+    let began = tokio::time::Instant::now();
+    loop {
+        match log.read_to_end().await {
+            Err(error) if transactional && began.elapsed() < ABANDONED_TRANSACTION => {
+                tracing::warn!(error, "the config topic can't be read to its end yet, trying again");
+            }
+            other => return other,
+        }
+    }
 }
 
 async fn started(running: &Running) {
