@@ -15,7 +15,8 @@ use super::{cache, maven, notice, ports, reaper};
 const VERSION: &str = "4.1.1";
 const POM: &str = include_str!("../../servers/pom.xml");
 const LOGGING: &str = include_str!("../../servers/log4j2.properties");
-const START_LIMIT: Duration = Duration::from_secs(90);
+/// Three seconds, where nothing else wants the cores.
+const START_LIMIT: Duration = Duration::from_secs(240);
 const PROBE: Duration = Duration::from_millis(500);
 /// A port may be taken between the look and the broker's bind.
 const ATTEMPTS: usize = 3;
