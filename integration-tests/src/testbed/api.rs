@@ -37,6 +37,11 @@ impl Answer {
     }
 }
 
+/// Whether a conflict is over soon, by the words of both workers for it.
+fn passes(message: &str) -> bool {
+    message.contains("rebalance") || message.contains("stale configuration")
+}
+
 /// The REST API of one worker.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -92,11 +97,11 @@ impl Api {
         self.retried(Method::DELETE, path, None).await
     }
 
-    /// Changes are answered 409 while a rebalance is under way; clients repeat them.
+    /// Changes are answered 409 while a rebalance is under way or another change is; clients repeat them.
     async fn retried(&self, method: Method, path: &str, body: Option<String>) -> Result<Answer, Failure> {
         eventually_async("the end of a rebalance", STATE_LIMIT, async || {
             match self.send(method.clone(), path, body.clone()).await {
-                Ok(answer) if answer.status == 409 && answer.message().contains("rebalance") => Err(answer.text),
+                Ok(answer) if answer.status == 409 && passes(answer.message()) => Err(answer.text),
                 other => Ok(other),
             }
         })
