@@ -320,6 +320,8 @@ pub struct Herder {
     current: Option<turns::Current>,
     validating: BTreeMap<RequestId, Command>,
     restarts: Vec<(RequestId, UnitId)>,
+    /// The tasks that each connector running here wants.
+    wanted: BTreeMap<ConnectorId, Vec<IndexMap<String, String>>>,
     /// Task configurations that the leader has to have, by connector.
     to_send: BTreeMap<ConnectorId, ToSend>,
 
@@ -366,6 +368,7 @@ impl Herder {
             current: None,
             validating: BTreeMap::new(),
             restarts: Vec::new(),
+            wanted: BTreeMap::new(),
             to_send: BTreeMap::new(),
             views: BTreeMap::new(),
             dirty: BTreeSet::new(),

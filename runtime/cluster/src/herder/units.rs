@@ -100,6 +100,9 @@ impl Herder {
         }
         if !unit.assigned && unit.life == Life::Idle {
             self.units.remove(id);
+            if let UnitId::Connector(name) = id {
+                self.wanted.remove(name);
+            }
             if self.giving_up.remove(id) {
                 self.rejoin_when_given_up(true, out);
             }
@@ -118,7 +121,10 @@ impl Herder {
         let Some(connector) = self.state.connector(id.connector()) else { return };
         let Some(config) = connector.config.clone() else { return };
         match id {
-            UnitId::Connector(name) => out.push(Effect::StartConnector { name: Arc::clone(name), run, config }),
+            UnitId::Connector(name) => {
+                self.wanted.remove(name);
+                out.push(Effect::StartConnector { name: Arc::clone(name), run, config });
+            }
             UnitId::Task(task) => {
                 let Some(own) = connector.task(task.task) else { return };
                 out.push(Effect::StartTask {
@@ -212,6 +218,7 @@ impl Herder {
     }
 
     fn on_task_configs(&mut self, name: &ConnectorId, configs: Vec<IndexMap<String, String>>, out: &mut Vec<Effect>) {
+        self.wanted.insert(Arc::clone(name), configs.clone());
         if self.state.target(name) != Target::Started || !self.task_configs_changed(name, &configs) {
             self.to_send.remove(name);
             return;
@@ -386,8 +393,21 @@ impl Herder {
             }
         }
         self.bury_tasks(name, out);
+        self.insist_on_tasks(name);
         if changed {
             self.rejoin(out);
+        }
+    }
+
+    /// Tasks were committed that the connector here does not want: an older request came late, or a stop got half-way. They
+    /// are sent again, by the next tick, when the target that belongs to the commit has been read.
+    fn insist_on_tasks(&mut self, name: &ConnectorId) {
+        let runs = self.units.get(&UnitId::Connector(Arc::clone(name))).is_some_and(|held| held.unit.life.live());
+        if let Some(wanted) = self.wanted.get(name)
+            && runs
+            && self.task_configs_changed(name, wanted)
+        {
+            self.keep_for_leader(name, wanted.clone());
         }
     }
 

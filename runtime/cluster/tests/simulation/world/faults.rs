@@ -50,7 +50,8 @@ impl World {
     pub(crate) fn freeze(&mut self, worker: usize, length: u64) {
         if self.workers[worker].alive {
             self.tell(format!("w{worker} is frozen for {length} ms"));
-            self.workers[worker].frozen_until = self.now + length;
+            let until = self.workers[worker].frozen_until.max(self.now + length);
+            self.workers[worker].frozen_until = until;
         }
     }
 
