@@ -157,9 +157,9 @@ fn decoded(body: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Binds a body that must not be null, or answers 500.
-pub(crate) fn bind<T: DeserializeOwned>(body: &[u8]) -> RestResult<T> {
-    bind_or_null(body)?.ok_or_else(|| unbound("the body is null"))
+/// The answer to a body that must not be null.
+pub(crate) fn null_body() -> RestError {
+    unbound("the body is null")
 }
 
 /// Binds a body, or answers 500.
@@ -175,6 +175,10 @@ fn unbound(why: impl Into<String>) -> RestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bind<T: DeserializeOwned>(body: &[u8]) -> RestResult<T> {
+        bind_or_null(body)?.ok_or_else(null_body)
+    }
 
     #[test]
     fn scalars_keep_their_text() {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use connect_cluster::Hop;
 use serde::de::DeserializeOwned;
 
-use crate::body::bind;
+use crate::body::{bind_or_null, null_body};
 use crate::error::{RestError, RestResult};
 use crate::negotiate::is_json;
 
@@ -69,11 +69,16 @@ impl Incoming {
         }
     }
 
-    /// Binds the body; 415 when it is not said to be JSON, 500 when it does not bind.
+    /// Binds the body; 415 when it is not said to be JSON, 500 when it is null or does not bind.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> RestResult<T> {
+        self.read_or_null()?.ok_or_else(null_body)
+    }
+
+    /// The same where null, which no body counts as, has a meaning.
+    pub(crate) fn read_or_null<T: DeserializeOwned>(&self) -> RestResult<Option<T>> {
         match self.media {
-            Media::Json => bind(&self.body),
-            Media::Missing if self.body.is_empty() => bind(&self.body),
+            Media::Json | Media::Missing if self.body.is_empty() => Ok(None),
+            Media::Json => bind_or_null(&self.body),
             _ => Err(RestError::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE).matched()),
         }
     }

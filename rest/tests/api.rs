@@ -370,6 +370,8 @@ async fn bodies_are_json_where_they_are_read() {
         (Method::POST, "/connectors", None, "", 500),
         (Method::POST, "/connectors", Some("application/*"), text, 415),
         (Method::POST, "/connectors", Some("json"), text, 400),
+        (Method::PATCH, "/connectors/y/config", None, "", 404),
+        (Method::PATCH, "/connectors/x/config", None, "", 500),
         (Method::PUT, "/connectors/x/pause", None, text, 202),
         (Method::PUT, "/connectors/x/pause", Some("application/*"), text, 202),
         (Method::PUT, "/connectors/x/pause", Some("application/xml"), "", 415),

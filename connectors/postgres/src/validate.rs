@@ -157,7 +157,14 @@ pub async fn validate(props: &Props) -> Validated {
     checks.types();
     checks.values();
     checks.lists();
-    let connects = ["database.hostname", "database.port", "database.user", "database.password", "database.dbname"];
+    let connects = [
+        "connection.validation.timeout.ms",
+        "database.hostname",
+        "database.port",
+        "database.user",
+        "database.password",
+        "database.dbname",
+    ];
     checks.port();
     let mut answer = checks.answer;
     let sound = answer.entries.iter().all(|entry| entry.errors.is_empty() || !connects.contains(&entry.name.as_str()));
@@ -224,6 +231,7 @@ impl Checks<'_> {
             let wrong = match key.ty {
                 Type::Int if text.parse::<i32>().is_err() => "An integer is expected",
                 Type::Long if text.parse::<i64>().is_err() => "A long value is expected",
+                Type::Class if !is_class_name(text) => "A Java class name is expected",
                 Type::Boolean if !["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word)) => {
                     "Either 'true' or 'false' is expected"
                 }
@@ -270,14 +278,18 @@ impl Checks<'_> {
             );
         }
         let queue = number(self, "max.queue.size").unwrap_or(8192);
-        if queue <= 0 {
+        let counted = self.given("max.queue.size").is_none_or(|text| text.parse::<i64>().is_ok());
+        if counted && queue <= 0 {
             self.error("max.queue.size", "A positive queue size is required");
         }
-        if queue <= number(self, "max.batch.size").unwrap_or(2048) {
+        if counted && queue <= number(self, "max.batch.size").unwrap_or(2048) {
             self.error("max.queue.size", "Must be larger than the maximum batch size");
         }
         let slot = self.given("slot.name").unwrap_or("debezium");
-        if !slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') || slot.len() > 63 {
+        if !slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            || slot.len() > 63
+            || slot.is_empty()
+        {
             self.error(
                 "slot.name",
                 "Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63",
@@ -395,6 +407,15 @@ impl Checks<'_> {
     }
 }
 
+/// Java identifiers with dots between them (`Field.isClassName`).
+fn is_class_name(text: &str) -> bool {
+    text.split('.').all(|part| {
+        let mut chars = part.chars();
+        let letter = |c: char| c.is_alphabetic() || matches!(c, '_' | '$');
+        chars.next().is_some_and(letter) && chars.all(|c| letter(c) || c.is_numeric())
+    })
+}
+
 /// Connects and looks at what the connector needs; the text says what to do.
 async fn look(server: &Server, needs_slot: bool, limit: Duration) -> Result<(), String> {
     let looked = tokio::time::timeout(limit, async {
@@ -500,6 +521,9 @@ mod tests {
             ("slot.retry.delay.ms", "x", &["A long value is expected", "An integer is expected"]),
             ("slot.max.retries", "x", &["An integer is expected", "An integer is expected"]),
             ("slot.max.retries", "-1", &[]),
+            ("max.queue.size", "x", &["An integer is expected"]),
+            ("topic.naming.strategy", "a b", &["A Java class name is expected"]),
+            ("topic.naming.strategy", "a.B$C", &[]),
             ("lsn.flush.timeout.ms", "0", &["A positive, non-zero integer value is expected"]),
         ] {
             let wrong: Vec<String> = checked(&[(key, value)]).into_iter().flat_map(|(_, errors)| errors).collect();

@@ -15,7 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Answer, App, Query, Segments, Table};
-use crate::body::{CreateConnector, StringMap};
+use crate::body::{CreateConnector, StringMap, null_body};
 use crate::error::{RestError, RestResult};
 use crate::forward::Incoming;
 use crate::json::Json;
@@ -106,8 +106,12 @@ async fn put_config(State(app): State<App>, path: Segments, base: Base, request:
 }
 
 async fn patch_config(State(app): State<App>, path: Segments, base: Base, request: Incoming) -> RestResult {
-    let StringMap(patch) = request.read()?;
     let name = path.name().to_owned();
+    let Some(StringMap(patch)) = request.read_or_null()? else {
+        // Whether there is such a connector comes first.
+        app.connector(&name).await?;
+        return Err(null_body());
+    };
     let answer = app.ask(Command::PatchConfig { name: name.clone(), patch }, request).await?;
     connector_answer(&base, &name, answer)
 }
