@@ -12,13 +12,16 @@ mod connector;
 pub mod control;
 pub mod convert;
 pub mod dead_letters;
+pub mod exactly_once;
 pub mod failure;
 pub mod herd;
 pub mod io;
 pub mod memory;
+pub mod memory_transactions;
 pub mod metrics;
 mod offset_changes;
 pub mod offsets;
+mod own_offsets;
 pub mod positions;
 pub mod report;
 pub mod sink;
@@ -27,6 +30,8 @@ mod task;
 #[cfg(test)]
 mod testing;
 pub mod topic_creation;
+pub mod transactional_source;
+pub mod transactions;
 pub mod unit;
 pub mod units;
 
