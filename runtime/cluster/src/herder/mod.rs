@@ -36,6 +36,9 @@ use crate::unit::{Run, Unit, UnitEvent, UnitId};
 pub use fencing::ExactlyOnceSources;
 pub use turns::PATIENCE_MS;
 
+/// How often it is looked whether every connector has the tasks it wants, in milliseconds.
+const INSIST_MS: u64 = 5_000;
+
 /// Names a request until it is answered.
 pub type RequestId = u64;
 
@@ -320,6 +323,8 @@ pub struct Herder {
     current: Option<turns::Current>,
     validating: BTreeMap<RequestId, Command>,
     restarts: Vec<(RequestId, UnitId)>,
+    /// When it is looked whether every connector here has the tasks it wants.
+    insist_at_ms: u64,
     /// The tasks that each connector running here wants.
     wanted: BTreeMap<ConnectorId, Vec<IndexMap<String, String>>>,
     /// Task configurations that the leader has to have, by connector.
@@ -368,6 +373,7 @@ impl Herder {
             current: None,
             validating: BTreeMap::new(),
             restarts: Vec::new(),
+            insist_at_ms: 0,
             wanted: BTreeMap::new(),
             to_send: BTreeMap::new(),
             views: BTreeMap::new(),
@@ -523,6 +529,12 @@ impl Herder {
         self.retry_claim(out);
         self.refuse_the_overdue(out);
         self.want_session_key(out);
+        if self.now.mono_ms >= self.insist_at_ms {
+            self.insist_at_ms = self.now.mono_ms + INSIST_MS;
+            for name in self.wanted.keys().cloned().collect::<Vec<_>>() {
+                self.insist_on_tasks(&name);
+            }
+        }
         self.send_task_configs(out);
     }
 

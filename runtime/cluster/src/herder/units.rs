@@ -401,7 +401,7 @@ impl Herder {
 
     /// Tasks were committed that the connector here does not want: an older request came late, or a stop got half-way. They
     /// are sent again, by the next tick, when the target that belongs to the commit has been read.
-    fn insist_on_tasks(&mut self, name: &ConnectorId) {
+    pub(super) fn insist_on_tasks(&mut self, name: &ConnectorId) {
         let runs = self.units.get(&UnitId::Connector(Arc::clone(name))).is_some_and(|held| held.unit.life.live());
         if let Some(wanted) = self.wanted.get(name)
             && runs
@@ -436,6 +436,10 @@ impl Herder {
         let target = self.state.target(name);
         for unit in self.held_of(name) {
             self.input(&unit, Input::Target(target), out);
+        }
+        if target == Target::Started {
+            // They may have come while the connector was to rest, and were not sent then.
+            self.insist_on_tasks(name);
         }
     }
 }
