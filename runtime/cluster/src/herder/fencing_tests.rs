@@ -257,3 +257,13 @@ fn a_run_may_begin_while_it_starts_here_and_not_after_new_tasks_or_a_lost_place(
     rig.step(Event::Lost);
     assert!(rig.herder.may_begin(&task, run).is_err());
 }
+
+#[test]
+fn a_worker_without_a_seat_wants_signatures_when_its_configuration_does() {
+    let mut rig = Rig::new(ExactlyOnceSources::Disabled, "Source", 1);
+    assert!(!rig.herder.signs_requests(), "compatible is configured");
+    rig.herder.config.protocol = Protocol::Sessioned;
+    assert!(rig.herder.signs_requests(), "before the first join");
+    rig.step(Event::Lost);
+    assert!(rig.herder.signs_requests(), "out of the group");
+}

@@ -435,9 +435,11 @@ impl Herder {
         self.state.session_key.as_ref()
     }
 
-    /// True when requests between workers have to be signed now.
+    /// True when requests between workers have to be signed now. What its own configuration asks for counts while the
+    /// worker has no seat in the group (`WorkerCoordinator.currentProtocolVersion`).
     pub fn signs_requests(&self) -> bool {
-        self.seat.as_ref().is_some_and(|seat| seat.protocol == Some(Protocol::Sessioned))
+        let agreed = self.seat.as_ref().and_then(|seat| seat.protocol);
+        agreed.unwrap_or(self.config.protocol) == Protocol::Sessioned
     }
 
     /// The configuration as it was read.

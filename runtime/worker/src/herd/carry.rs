@@ -16,6 +16,8 @@ use crate::unit::{ConnectorStart, TaskStart};
 
 /// The pause between attempts to read the config topic while Kafka is away.
 const READ_RETRY: Duration = Duration::from_secs(1);
+/// The outcome of a write that a leader did not begin, because its time as a member was over.
+const DEPOSED: &str = "Failed to write to the config topic: this worker is no member of its group any more";
 /// How long the status topic may take to be read before work is given out.
 const STATUS_LIMIT: Duration = Duration::from_secs(2);
 /// How long it is tried to read back what was written.
@@ -73,8 +75,10 @@ impl Drive {
 
     fn append(&self, records: Vec<ConfigRecord>) {
         let log = Arc::clone(&self.hands.config_log);
+        // A leader that was frozen may have been followed by another one that it has not heard of yet.
+        let deposed = self.herder.leads() && !self.hands.group.lease().holds();
         self.beside(|inbox| async move {
-            let outcome = append(&*log, &records).await;
+            let outcome = if deposed { Err(DEPOSED.to_owned()) } else { append(&*log, &records).await };
             if let Err(error) = &outcome {
                 tracing::error!(error, "failed to write to the config topic");
             }
@@ -135,7 +139,7 @@ impl Drive {
         let units = Arc::clone(&self.hands.units);
         match effect {
             Effect::ReadOffsets { id, name, config } => {
-                let Some(answer) = self.answers.remove(&id) else { return };
+                let Some(answer) = self.take_answer(id) else { return };
                 self.beside(|_| async move {
                     let read = tokio::spawn(async move { units.offsets(&name, &config).await });
                     let outcome = read.await.unwrap_or_else(|error| Err(broke_off("the reading of offsets", &error)));
@@ -143,7 +147,7 @@ impl Drive {
                 });
             }
             Effect::AlterOffsets { id, name, config, offsets } => {
-                let answer = self.answers.remove(&id);
+                let answer = self.take_answer(id);
                 self.beside(|inbox| async move {
                     let alter = tokio::spawn(async move { units.alter_offsets(&name, &config, offsets).await });
                     let outcome = alter.await.unwrap_or_else(|error| Err(broke_off("the change of offsets", &error)));

@@ -278,10 +278,15 @@ impl Drive {
     }
 
     pub(super) fn answer(&mut self, id: u64, outcome: Result<Reply, HerdError>) {
-        self.waiting.remove(&id);
-        if let Some(answer) = self.answers.remove(&id) {
+        if let Some(answer) = self.take_answer(id) {
             respond(answer, outcome);
         }
+    }
+
+    /// The way back to who asked, for the one answer: nothing is kept of the request after that.
+    pub(super) fn take_answer(&mut self, id: u64) -> Option<Answer> {
+        self.waiting.remove(&id);
+        self.answers.remove(&id)
     }
 
     /// Does something beside the loop.
