@@ -105,6 +105,15 @@ struct View {
     backlog: VecDeque<Signal>,
 }
 
+/// What of a partition is about to be taken away, as far as the owner was not told yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Revocation {
+    Nothing,
+    /// Partitions, but not this one.
+    OfOthers,
+    OfThis,
+}
+
 impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Consumer").field("assignment", &self.view.lock().assignment).finish_non_exhaustive()
@@ -187,24 +196,47 @@ impl Consumer {
         self.inner.resume(&plain_list(partitions)).map_err(|error| context::error("resume", error))
     }
 
-    /// Makes `offset` the next one to be read. Records of the partition that were read ahead are dropped. Not while a
-    /// revocation is being answered.
+    /// Makes `offset` the next one to be read. Records of the partition that were read ahead are dropped.
+    ///
+    /// While a revocation waits to be handed out or answered, or when one comes, this returns at once: the thread waits for the
+    /// answer, and a group for the thread. What the revocation takes away is not sought at all, since whoever gets it begins
+    /// at what is committed; the rest is sought after the answer, and nothing of it is handed out before. A seek that fails
+    /// then is told as a [`ConsumerEvent::Error`].
     pub async fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<()> {
         let ended = || Error::new(ErrorKind::Fatal, "the consumer's thread has ended");
         self.seek_id += 1;
+        let id = self.seek_id;
+        let revocation = {
+            let mut view = self.view.lock();
+            for _ in 0..reader::SIGNALS_MAX {
+                let Ok(signal) = self.signals.try_recv() else { break };
+                view.backlog.push_back(signal);
+            }
+            view.start_seek(partition, offset, id);
+            view.revocation(partition)
+        };
+        if revocation == Revocation::OfThis {
+            return Ok(());
+        }
         let (done, mut outcome) = oneshot::channel();
-        let seek = Seek { partition: partition.clone(), offset, id: self.seek_id, done };
+        let seek = Seek { partition: partition.clone(), offset, id, done };
         self.seeks.send(seek).map_err(|_| ended())?;
-        self.view.lock().start_seek(partition, offset, self.seek_id);
+        if revocation == Revocation::OfOthers || self.inner.context().revoking.load(Ordering::Acquire) {
+            return Ok(());
+        }
         loop {
             // The thread may be waiting for room in the channel: make some.
             tokio::select! {
                 biased;
                 outcome = &mut outcome => return outcome.unwrap_or_else(|_| Err(ended())),
-                signal = self.signals.recv() => match signal {
-                    Some(signal) => self.view.lock().backlog.push_back(signal),
-                    None => return Err(ended()),
-                },
+                signal = self.signals.recv() => {
+                    let signal = signal.ok_or_else(ended)?;
+                    let revoked = matches!(signal, Signal::Revoked { .. });
+                    self.view.lock().backlog.push_back(signal);
+                    if revoked {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -367,6 +399,19 @@ impl View {
         let held = std::mem::take(&mut self.held);
         let released = self.wanted(held);
         (!released.is_empty()).then_some(released)
+    }
+
+    fn revocation(&self, of: &TopicPartition) -> Revocation {
+        let mut found = Revocation::Nothing;
+        for signal in &self.backlog {
+            if let Signal::Revoked { partitions, .. } = signal {
+                if partitions.contains(of) {
+                    return Revocation::OfThis;
+                }
+                found = Revocation::OfOthers;
+            }
+        }
+        found
     }
 
     fn start_seek(&mut self, partition: &TopicPartition, offset: i64, id: u64) {

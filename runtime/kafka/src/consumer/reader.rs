@@ -1,5 +1,6 @@
 //! The consumer's thread: polls librdkafka, keeps the order between records and rebalances.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -26,7 +27,7 @@ use crate::{ClientProps, Error, ErrorKind, Result, TopicPartition, context};
 /// How long one poll waits: the time it takes at most to see a stop or a seek.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// Batches between the thread and the owner.
-const SIGNALS_MAX: usize = 2;
+pub(super) const SIGNALS_MAX: usize = 2;
 /// `max.poll.records` when it is not set. Java has 500; larger batches cost less for each record.
 const RECORDS_MAX_DEFAULT: usize = 2000;
 /// How long a seek may wait for a partition that was just assigned to be fetched.
@@ -61,8 +62,37 @@ pub(super) struct Seek {
     pub(super) done: oneshot::Sender<Result<()>>,
 }
 
+/// Seeks that wait for the thread.
+pub(super) struct Seeks {
+    incoming: std::sync::mpsc::Receiver<Seek>,
+    /// Looked at during a rebalance, and to be carried out after it.
+    kept: VecDeque<Seek>,
+}
+
+impl Seeks {
+    pub(super) fn new(incoming: std::sync::mpsc::Receiver<Seek>) -> Self {
+        Self { incoming, kept: VecDeque::new() }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Seek> {
+        self.kept.pop_front().or_else(|| self.incoming.try_recv().ok())
+    }
+
+    /// Takes out those of partitions that were given up: carried out later, they would move a partition that has come back
+    /// meanwhile to where its last assignment was.
+    pub(super) fn void(&mut self, given_up: &[TopicPartition]) -> Vec<Seek> {
+        let waiting = std::mem::take(&mut self.kept).into_iter().chain(self.incoming.try_iter());
+        let (void, kept): (Vec<_>, Vec<_>) = waiting.partition(|seek| given_up.contains(&seek.partition));
+        self.kept = kept.into();
+        void
+    }
+}
+
 pub(super) struct ReaderContext {
     pub(super) stats: Arc<ClientStats>,
+    /// A revocation waits for the owner's answer, and the thread with it: seeks are carried out afterwards.
+    pub(super) revoking: AtomicBool,
+    seeks: Mutex<Seeks>,
     /// Says whose consumer it is, on log lines from librdkafka's own threads.
     span: tracing::Span,
     signals: mpsc::Sender<Signal>,
@@ -91,7 +121,7 @@ impl ConsumerContext for ReaderContext {
     /// Runs on the reader's thread, within a poll.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         self.flush();
-        let named = partitions
+        let named: Vec<TopicPartition> = partitions
             .elements()
             .iter()
             .map(|element| TopicPartition::new(element.topic(), element.partition()))
@@ -106,13 +136,20 @@ impl ConsumerContext for ReaderContext {
             return;
         }
         let (done, answered) = oneshot::channel();
-        self.tell(Signal::Revoked { partitions: named, lost: consumer.assignment_lost(), done });
+        self.revoking.store(true, Ordering::Release);
+        self.tell(Signal::Revoked { partitions: named.clone(), lost: consumer.assignment_lost(), done });
         // Answered, dropped, or too late for the group: in each case the rebalance goes on.
         let _answer = self.runtime.block_on(async { tokio::time::timeout(self.rebalance_wait, answered).await });
         let given_up = if cooperative { consumer.incremental_unassign(partitions) } else { consumer.unassign() };
         if let Err(error) = given_up {
             self.tell(Signal::Failed(context::error("give up partitions", error)));
         }
+        let void = self.seeks.lock().void(&named);
+        for Seek { partition, id, done, .. } in void {
+            self.tell(Signal::Sought { partition, id });
+            let _gone = done.send(Ok(()));
+        }
+        self.revoking.store(false, Ordering::Release);
     }
 }
 
@@ -156,6 +193,8 @@ pub(super) fn start(props: &ClientProps, stopping: &Arc<AtomicBool>, runtime: &H
     let client_id = props.get("client.id").map_or("", String::as_str);
     let context = ReaderContext {
         stats: ClientStats::new(StatsOf::Consumer, client_id),
+        revoking: AtomicBool::new(false),
+        seeks: Mutex::new(Seeks::new(seek_receiver)),
         span: tracing::Span::current(),
         signals: sender,
         batch: Mutex::new(Batch::new(records_max(props)?)),
@@ -165,7 +204,7 @@ pub(super) fn start(props: &ClientProps, stopping: &Arc<AtomicBool>, runtime: &H
     let inner = BaseConsumer::from_config_and_context(&translated.client_config(), context)
         .map_err(|error| context::error("open a consumer", error))?;
     let inner = Arc::new(inner);
-    let reader = Reader { consumer: Arc::clone(&inner), seeks: seek_receiver, stopping: Arc::clone(stopping) };
+    let reader = Reader { consumer: Arc::clone(&inner), stopping: Arc::clone(stopping) };
     let span = tracing::Span::current();
     let thread = std::thread::Builder::new()
         .name("consumer".to_owned())
@@ -185,14 +224,13 @@ fn records_max(props: &ClientProps) -> Result<usize> {
 
 struct Reader {
     consumer: Arc<BaseConsumer<ReaderContext>>,
-    seeks: std::sync::mpsc::Receiver<Seek>,
     stopping: Arc<AtomicBool>,
 }
 
 impl Reader {
     fn run(self) {
         while !self.stopping.load(Ordering::Acquire) {
-            while let Ok(seek) = self.seeks.try_recv() {
+            while let Some(seek) = self.next_seek() {
                 self.seek(seek);
             }
             self.collect();
@@ -200,6 +238,10 @@ impl Reader {
         }
         // The last to hold the client ends it, which leaves the group; the channel is closed, so nothing waits for the owner.
         drop(self.consumer);
+    }
+
+    fn next_seek(&self) -> Option<Seek> {
+        self.consumer.context().seeks.lock().next()
     }
 
     /// One batch: waits for the first message, then takes what is there.
@@ -238,12 +280,16 @@ impl Reader {
         }
     }
 
+    /// A partition that is not ours any more is left alone: the owner hears of its revocation in band.
     fn seek(&self, seek: Seek) {
         let Seek { partition, offset, id, done } = seek;
         let context = self.consumer.context();
         context.flush();
         let started = Instant::now();
         let outcome = loop {
+            if !self.holds(&partition) {
+                break Ok(());
+            }
             match self.consumer.seek(
                 &partition.topic,
                 partition.partition,
@@ -258,8 +304,17 @@ impl Reader {
                 Err(error) => break Err(context::error("seek", error).context(format_args!("partition {partition}"))),
             }
         };
+        // The owner does not wait while a revocation goes first. Then it has to hear in band that it would read on from the
+        // wrong place.
+        if let Err(Err(error)) = done.send(outcome) {
+            context.tell(Signal::Failed(error));
+        }
         context.tell(Signal::Sought { partition, id });
-        // The owner may have stopped waiting.
-        let _gone = done.send(outcome);
+    }
+
+    fn holds(&self, partition: &TopicPartition) -> bool {
+        // Not known: the seek itself will tell.
+        let assignment = self.consumer.assignment();
+        assignment.map_or(true, |list| list.find_partition(&partition.topic, partition.partition).is_some())
     }
 }

@@ -337,6 +337,7 @@ impl Driver {
     fn renew(&self) {
         match self.member.last_contact.filter(|_| self.member.has_assignment) {
             Some(contact) => self.lease.renew(contact),
+            None if self.member.counted_out => self.lease.lapse(),
             None => self.lease.end(),
         }
     }
@@ -394,7 +395,7 @@ impl Driver {
     async fn out_of_reach(&mut self, error: Error) -> Result<(), OwnerGone> {
         self.line.hang_up();
         self.side_line.hang_up();
-        // First of all, and before anybody is told: what may not go on must end.
+        // Before anybody is told: work that has to stop has what is left of the lease for it, which nothing renews now.
         let verdict = self.member.out_of_reach(Instant::now());
         self.renew();
         let text = error.to_string();

@@ -6,10 +6,11 @@
 //! is never later than the coordinator's own count, on a clock that goes on while the process is stopped.
 //!
 //! There are two ends: at [`Lease::stop_at`] the membership says that it is lost, and work is stopped in good order; at
-//! [`Lease::until`], still within the session, whoever looks at the lease before each step must not take it any more.
+//! [`Lease::until`], still within the session, whoever looks at the lease before each step must not take it any more. Only
+//! when the coordinator itself says that the member is out is the right over at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// No right at all.
@@ -31,13 +32,15 @@ struct Inner {
     born: Instant,
     /// When the coordinator was last asked with success: microseconds since `born`, plus one.
     contact: AtomicU64,
+    /// Work was told to stop: what is left of the right is for that.
+    lapsing: AtomicBool,
     session: Duration,
 }
 
 impl Lease {
     /// The lease of a member with this session; there is no right yet.
     pub fn new(session: Duration) -> Self {
-        Self(Arc::new(Inner { born: Instant::now(), contact: AtomicU64::new(NONE), session }))
+        Self(Arc::new(Inner { born: Instant::now(), contact: AtomicU64::new(NONE), lapsing: AtomicBool::new(false), session }))
     }
 
     /// A right that never ends, for workers that are alone.
@@ -61,8 +64,11 @@ impl Lease {
         Some(self.contact()? + self.0.session - self.0.session / GUARD_PART)
     }
 
-    /// When work has to begin to stop, unless the right is renewed.
+    /// When work has to begin to stop, unless the right is renewed; `None` also when that was told.
     pub fn stop_at(&self) -> Option<Instant> {
+        if self.0.lapsing.load(Ordering::Acquire) {
+            return None;
+        }
         Some(self.contact()? + self.patience())
     }
 
@@ -88,11 +94,18 @@ impl Lease {
         let micros = sent.saturating_duration_since(self.0.born).as_micros();
         let contact = u64::try_from(micros).unwrap_or(ENDLESS - 2).saturating_add(1);
         self.0.contact.fetch_max(contact, Ordering::AcqRel);
+        self.0.lapsing.store(false, Ordering::Release);
+    }
+
+    /// Work is told to stop, and the right is left to end by itself.
+    pub(super) fn lapse(&self) {
+        self.0.lapsing.store(true, Ordering::Release);
     }
 
     /// The right is over at once.
     pub(super) fn end(&self) {
         self.0.contact.store(NONE, Ordering::Release);
+        self.0.lapsing.store(false, Ordering::Release);
     }
 }
 
@@ -118,6 +131,19 @@ mod tests {
         short.renew(Instant::now());
         std::thread::sleep(Duration::from_millis(12));
         assert!(!clone.holds(), "nobody had to end it");
+    }
+
+    #[test]
+    fn a_right_that_lapses_lasts_as_long_as_it_would_have() {
+        let lease = Lease::new(Duration::from_secs(10));
+        let sent = Instant::now();
+        lease.renew(sent);
+        let until = lease.until();
+        lease.lapse();
+        assert!(lease.holds() && lease.until() == until);
+        assert_eq!(lease.stop_at(), None, "it is told once");
+        lease.renew(sent + Duration::from_secs(1));
+        assert!(lease.stop_at().is_some() && lease.until() > until);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub(super) struct Member {
     pub(super) generation: i32,
     /// The owner has an assignment that it may work on.
     pub(super) has_assignment: bool,
+    /// It had an assignment and gave it up for the coordinator's silence. The coordinator may count it in yet, so that its
+    /// work may be stopped in good order; until it hears otherwise, or has a new assignment.
+    pub(super) counted_out: bool,
     rejoin_wanted: bool,
     pub(super) last_contact: Option<Instant>,
     last_heartbeat: Option<Instant>,
@@ -78,6 +81,7 @@ impl Member {
             member_id: String::new(),
             generation: -1,
             has_assignment: false,
+            counted_out: false,
             rejoin_wanted: false,
             last_contact: None,
             last_heartbeat: None,
@@ -149,7 +153,9 @@ impl Member {
     /// SyncGroup was answered without error; it was sent then.
     pub(super) fn synced(&mut self, sent: Instant) {
         self.contact(sent);
+        // What it had before was told to stop before the owner was asked what to offer.
         self.has_assignment = true;
+        self.counted_out = false;
         self.phase = if std::mem::take(&mut self.rejoin_wanted) { Phase::Unjoined } else { Phase::Stable };
     }
 
@@ -239,6 +245,7 @@ impl Member {
         self.generation = -1;
         self.phase = Phase::Unjoined;
         self.rejoin_wanted = false;
+        self.counted_out = false;
         if std::mem::take(&mut self.has_assignment) {
             verdict.notices.push(Notice::Lost(why));
         }
@@ -262,6 +269,7 @@ impl Member {
         }
         if self.has_assignment && self.last_contact.is_none_or(|last| now >= last + self.patience) {
             self.reset("the coordinator was out of reach for nearly the length of the session", &mut verdict);
+            self.counted_out = true;
         }
         verdict
     }

@@ -80,6 +80,30 @@ fn work_is_lost_when_the_coordinator_stays_away_for_a_session() {
 }
 
 #[test]
+fn work_given_up_for_silence_may_be_stopped_in_good_order_and_an_evicted_members_may_not() {
+    let now = Instant::now();
+    let mut member = stable(now);
+    member.out_of_reach(now + SESSION);
+    assert!(member.counted_out && !member.has_assignment);
+    member.prepared();
+    member.joined(now + SESSION, "m-1", 5, false);
+    assert!(member.counted_out && !member.has_assignment, "a join that is not complete gives nothing");
+    member.synced(now + SESSION);
+    assert!(!member.counted_out && member.has_assignment);
+
+    for error in [ResponseError::UnknownMemberId, ResponseError::IllegalGeneration] {
+        let mut silent = stable(now);
+        silent.out_of_reach(now + SESSION);
+        silent.prepared();
+        silent.join_refused(error, "");
+        assert!(!silent.counted_out, "{error:?}");
+        let mut evicted = stable(now);
+        evicted.heartbeat_refused(now, error);
+        assert!(!evicted.counted_out, "{error:?}");
+    }
+}
+
+#[test]
 fn heartbeats_during_a_long_join_keep_the_work() {
     let now = Instant::now();
     let mut member = stable(now);
