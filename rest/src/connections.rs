@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::limits::{GRACE, HANDSHAKE_TIME, HEAD_TIME, IDLE_GRACE, READ_BUFFER};
+use crate::limits::{GRACE, HANDSHAKE_TIME, HEAD_TIME, IDLE_GRACE, READ_BUFFER, WRITE_TIME};
+use crate::progress::{Activity, Progress};
 
 /// Pause after a connection could not be accepted, for example because there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -84,20 +84,20 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router,
     }
 }
 
-/// Serves the requests of a connection.
+/// Serves the requests of a connection. It is at work until the answer has been sent, not only until it is known.
 async fn requests<S>(stream: S, router: Router, cancel: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let busy = Arc::new(AtomicBool::new(false));
+    let activity = Activity::default();
+    let stream = Progress::new(stream, activity.clone(), WRITE_TIME);
     let service = {
-        let busy = Arc::clone(&busy);
+        let activity = activity.clone();
         service_fn(move |request: hyper::Request<Incoming>| {
-            let (router, busy) = (router.clone(), Arc::clone(&busy));
+            let (router, answering) = (router.clone(), activity.answering());
             async move {
-                busy.store(true, Ordering::Relaxed);
                 let response = router.oneshot(request.map(Body::new)).await;
-                busy.store(false, Ordering::Relaxed);
+                let response = response.map(|response| response.map(|body| answering.until(body)));
                 response as Result<_, Infallible>
             }
         })
@@ -109,7 +109,7 @@ where
         outcome = connection.as_mut() => outcome,
         () = cancel.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            let grace = if busy.load(Ordering::Relaxed) { GRACE } else { IDLE_GRACE };
+            let grace = if activity.is_busy() { GRACE } else { IDLE_GRACE };
             tokio::time::timeout(grace, connection).await.unwrap_or(Ok(()))
         }
     };

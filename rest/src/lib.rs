@@ -34,6 +34,7 @@ mod media;
 mod model;
 mod negotiate;
 mod peers;
+mod progress;
 mod routes;
 mod scrape;
 mod serve;

@@ -11,6 +11,8 @@ use crate::error::RestError;
 
 /// How long the next request may take to begin and to send its headers: the JVM worker's idle time.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(90);
+/// How long a client may take nothing of an answer.
+pub(crate) const WRITE_TIME: Duration = Duration::from_secs(90);
 /// How long a TLS handshake may take.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
 /// How long requests under way may take when the worker stops (`RestServer.GRACEFUL_SHUTDOWN_TIMEOUT_MS`).

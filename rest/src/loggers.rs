@@ -43,6 +43,8 @@ pub struct LogLevels {
 }
 
 const ROOT: &str = "root";
+/// How many loggers are known by name. A level of a further one is not kept; it still goes to known ones below it.
+const LOGGERS_MAX: usize = 2_000;
 /// What the names of connectors' levels begin with, which the JVM does not have.
 const CONNECTOR: &str = "connector.";
 
@@ -60,12 +62,18 @@ impl LogLevels {
     /// Levels that loggers have from the start: each is known from now on, with those below it that are. Nothing is applied,
     /// and nothing counts as changed. `None` is the level that it inherits.
     pub fn begin(&self, name: &str, level: Option<&'static str>) {
+        let name = canonical(name);
         let mut levels = self.levels.lock();
         let level = level.unwrap_or_else(|| inherited(&levels, name));
         levels.entry(name.to_owned()).or_insert(LoggerLevel { level, last_modified: None });
         for (_, known) in levels.iter_mut().filter(|(known, _)| reaches(name, known)) {
             known.level = level;
         }
+    }
+
+    /// Hands the table to the logging system as it is, for what else the levels come from has changed.
+    pub fn apply(&self) {
+        (self.apply)(&self.levels.lock());
     }
 }
 
@@ -108,7 +116,13 @@ impl Loggers for LogLevels {
         let name = canonical(name);
         let mut levels = self.levels.lock();
         let new = LoggerLevel { level, last_modified: Some((self.now_ms)()) };
-        if !levels.contains_key(name) {
+        if levels.len() >= LOGGERS_MAX && !levels.contains_key(name) {
+            tracing::warn!(
+                logger = name,
+                max = LOGGERS_MAX,
+                "too many loggers have levels: that of another one is not kept"
+            );
+        } else if !levels.contains_key(name) {
             // It is known from now on, even where it has that level already.
             let level = inherited(&levels, name);
             levels.insert(name.to_owned(), LoggerLevel { level, last_modified: None });
@@ -184,5 +198,18 @@ mod tests {
         levels.begin("a.b", None);
         levels.begin("a", Some("DEBUG"));
         assert_eq!((levels.get("a"), levels.get("a.b")), (debug(None), debug(None)));
+        levels.begin("Root", Some("DEBUG"));
+        assert_eq!((levels.get("root"), levels.all().contains_key("Root")), (debug(None), false));
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let levels = LogLevels::new("INFO", || 7, |_| {});
+        for number in 0..LOGGERS_MAX + 10 {
+            levels.set(&format!("connector.{number}"), "DEBUG");
+        }
+        assert_eq!(levels.all().len(), LOGGERS_MAX);
+        assert_eq!(levels.set("connector.1", "WARN"), ["connector.1"], "known ones still change");
+        assert_eq!(levels.set("no.room", "WARN"), Vec::<String>::new());
     }
 }

@@ -158,7 +158,7 @@ pub fn serve(
 
 /// Routes with what is checked of every request that found one.
 fn router(table: Table, app: App, settings: &RestSettings, auth: Option<Arc<BasicAuth>>) -> Router {
-    table.into_router(app).layer(Extension(Guard { auth, max_body: settings.limits.max_body }))
+    table.into_router(app).layer(Extension(Guard::new(auth, settings.limits.max_body)))
 }
 
 /// Routes with what concerns the main listeners only.

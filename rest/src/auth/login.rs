@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use connect_config::properties::load_latin1;
 use connect_tls::{JaasModule, LoginFlag};
@@ -12,12 +13,22 @@ use subtle::ConstantTimeEq;
 /// The module that reads users from a file.
 const PROPERTY_FILE: &str = "org.apache.kafka.connect.rest.basic.auth.extension.PropertyFileLoginModule";
 
+/// How long a file that could not be read is not tried again; it refuses everybody meanwhile.
+const RETRY_TIME: Duration = Duration::from_secs(5);
+
 type Users = Arc<HashMap<String, String>>;
+
+/// What became of reading a file.
+enum Read {
+    Users(Users),
+    /// It can't be read; since when.
+    Failed(Instant),
+}
 
 /// The modules in their order, and the files that were read: each once, when it is first needed.
 pub(super) struct Login {
     modules: Vec<JaasModule>,
-    files: Mutex<HashMap<String, Users>>,
+    files: Mutex<HashMap<String, Read>>,
 }
 
 /// Never shows options or users.
@@ -67,7 +78,7 @@ impl Login {
             tracing::error!("the login module has no option 'file', which names the file of users and passwords");
             return Err(Broken);
         };
-        let users = self.users(file)?;
+        let users = self.users(file, Instant::now())?;
         if users.is_empty() {
             return Ok(true);
         }
@@ -78,26 +89,34 @@ impl Login {
         Ok(bool::from(equal) && expected.is_some())
     }
 
-    fn users(&self, file: &str) -> Result<Users, Broken> {
+    fn users(&self, file: &str, now: Instant) -> Result<Users, Broken> {
         let mut files = self.files.lock();
-        if let Some(users) = files.get(file) {
-            return Ok(Arc::clone(users));
+        match files.get(file) {
+            Some(Read::Users(users)) => return Ok(Arc::clone(users)),
+            Some(Read::Failed(at)) if now.duration_since(*at) < RETRY_TIME => return Err(Broken),
+            Some(Read::Failed(_)) | None => {}
         }
-        let bytes = std::fs::read(file).map_err(|error| {
-            tracing::error!(file, %error, "the file of users and passwords can't be read");
-            Broken
-        })?;
-        let users = load_latin1(&bytes).map_err(|error| {
-            tracing::error!(file, %error, "the file of users and passwords can't be read");
-            Broken
-        })?;
-        if users.is_empty() {
-            tracing::warn!(file, "the file of users and passwords is empty: all requests will be permitted");
+        match read(file) {
+            Ok(users) => {
+                if users.is_empty() {
+                    tracing::warn!(file, "the file of users and passwords is empty: all requests will be permitted");
+                }
+                let users: Users = Arc::new(users);
+                files.insert(file.to_owned(), Read::Users(Arc::clone(&users)));
+                Ok(users)
+            }
+            Err(error) => {
+                tracing::error!(file, %error, "the file of users and passwords can't be read");
+                files.insert(file.to_owned(), Read::Failed(now));
+                Err(Broken)
+            }
         }
-        let users: Users = Arc::new(users.into_iter().collect());
-        files.insert(file.to_owned(), Arc::clone(&users));
-        Ok(users)
     }
+}
+
+/// The users of a file with their passwords.
+fn read(file: &str) -> Result<HashMap<String, String>, Box<dyn std::error::Error>> {
+    Ok(load_latin1(&std::fs::read(file)?)?.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -149,6 +168,17 @@ mod tests {
         assert!(login.permits(None));
         std::fs::write(files.0.path().join("nobody"), "ann=secret").unwrap();
         assert!(login.permits(None));
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_is_tried_again_after_some_time() {
+        let files = Files::new();
+        let (login, now) = (files.login(&[]), Instant::now());
+        let file = files.0.path().join("late").display().to_string();
+        assert!(login.users(&file, now).is_err());
+        std::fs::write(&file, "ann=secret").unwrap();
+        assert!(login.users(&file, now + RETRY_TIME / 2).is_err());
+        assert!(login.users(&file, now + RETRY_TIME).is_ok_and(|users| users.len() == 1));
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl BasicAuth {
     }
 }
 
-/// Requests of other workers, which prove by a signature who they are.
-fn is_internal(method: &Method, path: &str) -> bool {
+/// Requests of other workers, which prove by a signature of the body who they are.
+pub(crate) fn is_internal(method: &Method, path: &str) -> bool {
     let path = path.strip_prefix('/').unwrap_or(path);
     let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
     match segments.as_slice() {

@@ -1,4 +1,5 @@
-//! `/metrics`: for those who scrape, and the JVM's 404 for everybody else. Where the API asks for a password, this does, too.
+//! `/metrics`: for those who scrape, and the JVM's 404 for everybody else. Where the API asks for a password, this does, too,
+//! but not on listeners of `admin.listeners`: the JVM worker asks for no password on those.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
