@@ -2,11 +2,14 @@
 //! that of the continuous aggregate that it holds.
 //!
 //! Which chunk belongs where is in TimescaleDB's catalog. It is read when a chunk turns up that is not known yet, with
-//! the settings of the connection that the transform has.
+//! the settings of the connection that the transform has. A table that the catalog does not know either is not looked up
+//! again for some seconds.
 
 mod metadata;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use connect_api::{
     ConfigDef, Datum, Error, Header, Kind, Plugin, PluginKind, Props, Record, Result, Schema, Struct, Transform, Value,
@@ -15,6 +18,11 @@ use connect_config::{ConfigKey, Importance, Type, Width};
 
 use crate::catalog::TableName;
 use metadata::Metadata;
+
+/// How long it is believed that the catalog does not know a table.
+const UNKNOWN_TIME: Duration = Duration::from_secs(10);
+/// How many such tables are remembered; with more than these it starts afresh.
+const UNKNOWN_MAX: usize = 1_000;
 
 const SCHEMAS: &str = "schema.list";
 const PREFIX: &str = "target.topic.prefix";
@@ -55,6 +63,25 @@ struct TimescaleDb {
     prefix: String,
     props: Props,
     metadata: Mutex<Metadata>,
+    unknown: Mutex<Unknown>,
+}
+
+/// The tables that the catalog did not know, with when that was read.
+#[derive(Default)]
+struct Unknown(BTreeMap<TableName, Instant>);
+
+impl Unknown {
+    /// True when a table was not known a short time ago.
+    fn has(&self, table: &TableName, now: Instant) -> bool {
+        self.0.get(table).is_some_and(|read| now.duration_since(*read) < UNKNOWN_TIME)
+    }
+
+    fn add(&mut self, table: &TableName, now: Instant) {
+        if self.0.len() >= UNKNOWN_MAX {
+            self.0.clear();
+        }
+        self.0.insert(table.clone(), now);
+    }
 }
 
 /// What a chunk belongs to.
@@ -75,6 +102,7 @@ impl TimescaleDb {
             prefix: text(PREFIX),
             props: props.clone(),
             metadata: Mutex::default(),
+            unknown: Mutex::default(),
         }
     }
 
@@ -84,8 +112,16 @@ impl TimescaleDb {
         if let Some(owner) = metadata.owner(chunk) {
             return Ok(Some(owner));
         }
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown.has(chunk, Instant::now()) {
+            return Ok(None);
+        }
         *metadata = Metadata::read(&self.props)?;
-        Ok(metadata.owner(chunk))
+        let owner = metadata.owner(chunk);
+        if owner.is_none() {
+            unknown.add(chunk, Instant::now());
+        }
+        Ok(owner)
     }
 }
 
@@ -201,6 +237,23 @@ mod tests {
         let (topic, source, headers) = sent("_timescaledb_internal", "c2");
         assert_eq!((topic.as_str(), source), ("timescaledb.public.agg", name("public", "agg")));
         assert_eq!(headers, ["c2", "_timescaledb_internal", "m", "_timescaledb_internal"]);
+    }
+
+    #[test]
+    fn a_table_that_the_catalog_does_not_know_is_not_looked_up_again_at_once() {
+        let (mut unknown, now) = (Unknown::default(), Instant::now());
+        unknown.add(&name("s", "t"), now);
+        assert!(unknown.has(&name("s", "t"), now) && !unknown.has(&name("s", "u"), now));
+        assert!(!unknown.has(&name("s", "t"), now + UNKNOWN_TIME));
+        for number in 0..2 * UNKNOWN_MAX {
+            unknown.add(&name("s", &number.to_string()), now);
+        }
+        assert!(unknown.0.len() <= UNKNOWN_MAX);
+        // Nothing is read for it: the transform has no settings to connect with.
+        let transform = transform();
+        transform.unknown.lock().unwrap().add(&name("_timescaledb_internal", "new"), now);
+        let record = transform.apply(event("_timescaledb_internal", "new")).unwrap().unwrap();
+        assert_eq!(&*record.topic, "t");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! TimescaleDB's catalog: the hypertables of chunks, and the continuous aggregates of hypertables.
 
 use std::collections::HashMap;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use connect_api::{Error, Props, Result};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Owner;
 use crate::catalog::TableName;
@@ -55,7 +57,8 @@ impl Metadata {
         Some(Owner { hypertable, aggregate })
     }
 
-    /// Reads the catalog, over a connection of its own. A transform cannot wait as tasks do, so a thread does it.
+    /// Reads the catalog, over a connection of its own. A transform cannot wait as tasks do, so a thread does it; the
+    /// runtime gives the other tasks of the waiting thread to another one meanwhile.
     pub(super) fn read(props: &Props) -> Result<Self> {
         let server = server(props)?;
         let reading = std::thread::spawn(move || {
@@ -67,7 +70,17 @@ impl Metadata {
                 }
             })
         });
-        reading.join().unwrap_or_else(|_| Err(failed("the reading thread panicked".into())))
+        joined(reading).unwrap_or_else(|_| Err(failed("the reading thread panicked".into())))
+    }
+}
+
+/// Waits for a thread. A runtime of one thread can only stand still; that is one of tests.
+fn joined<T>(thread: JoinHandle<T>) -> std::thread::Result<T> {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    if flavor.is_ok_and(|flavor| flavor == RuntimeFlavor::MultiThread) {
+        tokio::task::block_in_place(|| thread.join())
+    } else {
+        thread.join()
     }
 }
 
