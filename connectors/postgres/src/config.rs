@@ -68,7 +68,8 @@ connect_config::config! {
         /// Password of the client's key.
         "database.sslpassword" => database_sslpassword: Option<Secret> = NULL
             { importance(Medium), group("Postgres"), order(19), width(Width::Medium), display("SSL Client Key Password") },
-        /// File with the certificates that the server's is checked against (PEM).
+        /// File with the certificates that the server's is checked against (PEM). Without it, `verify-ca` and `verify-full`
+        /// take those of the system, and `verify-ca` checks the host's name as well.
         "database.sslrootcert" => database_sslrootcert: Option<String> = NULL
             { importance(Medium), group("Postgres"), order(20), width(Width::Long), display("SSL Root Certificate") },
         /// File with the client's private key (PEM).

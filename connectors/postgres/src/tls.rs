@@ -1,13 +1,14 @@
 //! TLS towards the server, as `database.sslmode` asks for it (libpq's meanings).
 //!
 //! `require` encrypts without asking who the server is, unless a root certificate is given; `verify-ca` checks the
-//! chain; `verify-full` also the host's name. The client's key may be PEM, DER (PKCS8) or, with its certificate,
-//! PKCS12, each with `database.sslpassword`.
+//! chain; `verify-full` also the host's name. Without a root certificate the system's are taken, and `verify-ca` checks the
+//! name as well: a public authority certifies anybody, so its chain alone says nothing. The client's key may be PEM, DER
+//! (PKCS8) or, with its certificate, PKCS12, each with `database.sslpassword`.
 
 use std::sync::Arc;
 
 use connect_config::Secret;
-use connect_tls::{Identity, ServerChecks, TlsError, TlsSettings, Trust, read_certificates, read_identity};
+use connect_tls::{Identity, ServerChecks, TlsError, TlsSettings, Trust, is_pkcs12, read_certificates, read_identity};
 use rustls::ClientConfig;
 
 use crate::error::PgError;
@@ -20,7 +21,7 @@ pub fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, PgError> {
     let verifies = matches!(tls.mode, SslMode::VerifyCa | SslMode::VerifyFull);
     let checks = if !verifies && tls.root_cert.is_none() {
         ServerChecks::Nothing
-    } else if tls.mode == SslMode::VerifyFull {
+    } else if tls.mode == SslMode::VerifyFull || tls.root_cert.is_none() {
         ServerChecks::ChainAndName(trust(tls)?)
     } else {
         ServerChecks::Chain(trust(tls)?)
@@ -45,12 +46,20 @@ fn trust(tls: &Tls) -> Result<Trust, PgError> {
 }
 
 fn identity(tls: &Tls) -> Result<Option<Identity>, PgError> {
-    let Some(key) = &tls.key else { return Ok(None) };
-    let is_pkcs12 = key.ends_with(".p12") || key.ends_with(".pfx");
-    let Some(certificate) = tls.cert.as_deref().or(is_pkcs12.then_some("")) else { return Ok(None) };
+    let (certificate, key) = match (tls.cert.as_deref(), tls.key.as_deref()) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, Some(key)) if is_pkcs12(key) => ("", key),
+        (None, Some(_)) => return Err(half("database.sslkey", "database.sslcert, the certificate of that key")),
+        (Some(_), None) => return Err(half("database.sslcert", "database.sslkey, the key of that certificate")),
+    };
     let password = tls.key_password.as_ref().map(Secret::expose);
     let identity = read_identity(("database.sslcert", certificate), ("database.sslkey", key), password);
     identity.map(Some).map_err(|error| setup(&error))
+}
+
+fn half(given: &str, missing: &str) -> PgError {
+    PgError::Setup(format!("{given} is set without {missing}: set both or neither"))
 }
 
 /// An error with its cause: the settings of a connector are reported in one line.
@@ -94,5 +103,14 @@ mod tests {
         let missing = Tls { root_cert: Some("/nowhere".into()), ..tls(SslMode::VerifyFull, None, None) };
         assert!(client_config(&missing).unwrap_err().to_string().contains("database.sslrootcert '/nowhere'"));
         assert!(client_config(&tls(SslMode::Require, None, None)).is_ok());
+    }
+
+    #[test]
+    fn half_an_identity_is_refused_and_the_missing_half_named() {
+        let whole = tls(SslMode::Require, Some("server-encrypted.key"), None);
+        let key_only = client_config(&Tls { cert: None, ..whole.clone() }).unwrap_err().to_string();
+        assert!(key_only.contains("without database.sslcert"), "{key_only}");
+        let certificate_only = client_config(&Tls { key: None, ..whole }).unwrap_err().to_string();
+        assert!(certificate_only.contains("without database.sslkey"), "{certificate_only}");
     }
 }

@@ -24,6 +24,6 @@ pub use identity::Identity;
 pub use jaas::{JaasModule, LoginFlag, parse_jaas, parse_login_file};
 pub use pem::{certificates_pem, read_certificates};
 pub use settings::{ClientAuth, KeySettings, TlsSettings, TrustSettings};
-pub use store::read_identity;
+pub use store::{is_pkcs12, read_identity};
 pub use suites::openssl_names;
 pub use trust::{ServerChecks, Trust};

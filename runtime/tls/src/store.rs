@@ -19,6 +19,12 @@ impl Store {
         let of_keys = self.identities.into_iter().filter_map(|identity| identity.chain.into_iter().next());
         self.certificates.into_iter().chain(of_keys).collect()
     }
+
+    /// The first key that has a certificate chain. `what` names the store.
+    fn identity(self, what: &str) -> Result<Identity, TlsError> {
+        let found = self.identities.into_iter().find(|identity| !identity.chain.is_empty());
+        found.ok_or_else(|| TlsError::new(format!("{what} holds no private key with its certificate chain")))
+    }
 }
 
 /// The certificate and key of a key store; `None` when none is configured.
@@ -37,8 +43,7 @@ pub(crate) fn identity(settings: &KeySettings) -> Result<Option<Identity>, TlsEr
     }
     let Some(store) = key_store(settings)? else { return Ok(None) };
     let what = format!("ssl.keystore.location '{}'", settings.location.as_deref().unwrap_or_default());
-    let found = store.identities.into_iter().find(|identity| !identity.chain.is_empty());
-    found.map(Some).ok_or_else(|| TlsError::new(format!("{what} holds no private key with its certificate chain")))
+    store.identity(&what).map(Some)
 }
 
 /// Everything in the file of a key store; `None` when there is no file.
@@ -62,6 +67,12 @@ pub(crate) fn trusted(settings: &TrustSettings) -> Result<Option<Vec<Certificate
     Ok(Some(found))
 }
 
+/// True for the names of PKCS12 files, which hold a key with its certificates: `.p12` and `.pfx`, in any case.
+pub fn is_pkcs12(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path.ends_with(".p12") || path.ends_with(".pfx")
+}
+
 /// A certificate chain and its key from files of their own, or both from one PKCS12 file given as the key.
 ///
 /// `certificate` and `key` are each a path and the name of its setting. The key may be PEM, DER or PKCS12.
@@ -75,14 +86,10 @@ pub fn read_identity(
 ) -> Result<Identity, TlsError> {
     let (key_name, key_path) = key;
     let bytes = load(key_name, key_path)?;
-    let is_pkcs12 = [".p12", ".pfx"].iter().any(|end| key_path.to_ascii_lowercase().ends_with(end));
-    if is_pkcs12 {
-        let store = pkcs12(key_name, key_path, &bytes, password)?;
-        return store.identities.into_iter().next().ok_or_else(|| {
-            TlsError::new(format!("{key_name} '{key_path}' holds no private key with its certificate chain"))
-        });
-    }
     let what = format!("{key_name} '{key_path}'");
+    if is_pkcs12(key_path) {
+        return pkcs12(key_name, key_path, &bytes, password)?.identity(&what);
+    }
     let key = pem::read_key(&what, &bytes, password)?;
     let (name, path) = certificate;
     let chain = pem::read_certificates(&format!("{name} '{path}'"), &load(name, path)?)?;
