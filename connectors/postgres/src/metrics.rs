@@ -16,6 +16,11 @@ use tokio::sync::mpsc;
 use crate::event::now_us;
 use crate::settings::Settings;
 
+/// How many tables have numbers of their own.
+const TABLES_MAX: usize = 1_000;
+/// The label of all other tables; names of tables have a point in them.
+const OTHER_TABLES: &str = "other";
+
 /// What an event does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
@@ -112,9 +117,11 @@ impl PostgresMetrics {
         self.connected.store(connected, Ordering::Relaxed);
     }
 
-    /// The counters of a table's events.
+    /// The counters of a table's events; of those that all tables share which come after the first [`TABLES_MAX`].
     pub fn table(&self, name: &str) -> Arc<EventCounts> {
-        Arc::clone(self.tables.lock().entry(name.to_owned()).or_default())
+        let mut tables = self.tables.lock();
+        let name = if tables.len() < TABLES_MAX || tables.contains_key(name) { name } else { OTHER_TABLES };
+        Arc::clone(tables.entry(name.to_owned()).or_default())
     }
 
     /// The stream brought an event.
@@ -236,9 +243,12 @@ impl PostgresMetrics {
         out.put("SnapshotSkipped", Reading::Flag(snapshot.skipped));
         out.put("SnapshotDurationInSeconds", Reading::Gauge(seconds as f64));
         out.put("SnapshotPausedDurationInSeconds", Reading::Gauge(0.0));
-        for (table, (rows, _)) in &snapshot.tables {
+        let tables = snapshot.tables.iter().map(|(table, (rows, _))| (table.as_str(), *rows));
+        let others = (snapshot.tables.len() > TABLES_MAX)
+            .then(|| (OTHER_TABLES, tables.clone().skip(TABLES_MAX).map(|(_, rows)| rows).sum()));
+        for (table, rows) in tables.take(TABLES_MAX).chain(others) {
             out.group(&[("context", "snapshot"), ("server", &self.server), ("table", table)]);
-            out.put("RowsScanned", Reading::Count(*rows));
+            out.put("RowsScanned", Reading::Count(rows));
         }
     }
 }
