@@ -1,6 +1,6 @@
 //! Building schemas from schemas, and keeping what was built.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connect_api::{Error, ErrorKind, Field, Kind, Result, Schema, SchemaRef, Value};
@@ -56,6 +56,7 @@ pub(crate) fn basics(source: &Schema, kind: Kind) -> Schema {
 #[derive(Default)]
 pub(crate) struct Fields {
     fields: Vec<Field>,
+    names: HashSet<Arc<str>>,
 }
 
 impl Fields {
@@ -64,11 +65,13 @@ impl Fields {
         if name.is_empty() {
             return Err(Error::new(ErrorKind::Schema, "fieldName cannot be null."));
         }
-        if self.fields.iter().any(|field| *field.name == *name) {
+        if self.names.contains(name) {
             let message = format!("Cannot create field because of field name duplication {name}");
             return Err(Error::new(ErrorKind::Schema, message));
         }
-        self.fields.push(Field::new(name, schema));
+        let field = Field::new(name, schema);
+        self.names.insert(Arc::clone(&field.name));
+        self.fields.push(field);
         Ok(())
     }
 

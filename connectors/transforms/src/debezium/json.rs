@@ -1,6 +1,8 @@
 //! JSON as Jackson's tree model reads it: what follows the first value is not looked at, of repeated names the last one's
 //! value stands in the first one's place, and whole numbers know how wide they are.
 
+use indexmap::IndexMap;
+
 /// How deep values may be nested.
 const DEPTH_MAX: usize = 1000;
 /// How many characters a number may have.
@@ -18,7 +20,7 @@ pub(super) enum Json {
     Double(f64),
     Text(String),
     Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    Object(IndexMap<String, Json>),
 }
 
 /// A text that is no JSON: what is wrong, and at which byte.
@@ -91,7 +93,7 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize) -> Result<Json, NotJson> {
         self.at += 1;
-        let mut entries: Vec<(String, Json)> = Vec::new();
+        let mut entries = IndexMap::new();
         self.skip_white();
         if self.take(b'}') {
             return Ok(Json::Object(entries));
@@ -108,10 +110,7 @@ impl Reader<'_> {
             }
             self.skip_white();
             let value = self.value(depth + 1)?;
-            match entries.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = value,
-                None => entries.push((name, value)),
-            }
+            entries.insert(name, value);
             self.skip_white();
             if self.take(b'}') {
                 return Ok(Json::Object(entries));
@@ -266,8 +265,9 @@ mod tests {
         assert_eq!(parse("2147483648"), Ok(Json::Long(2_147_483_648)));
         assert_eq!(parse("9999999999999999999"), Ok(Json::Big));
         assert_eq!(parse("1e400"), Ok(Json::Double(f64::INFINITY)));
-        let twice = vec![("a".to_owned(), Json::Int(2)), ("b".to_owned(), Json::Null)];
-        assert_eq!(parse("{\"a\":true,\"b\":null,\"a\":2} x"), Ok(Json::Object(twice)));
+        let Ok(Json::Object(twice)) = parse("{\"a\":true,\"b\":null,\"a\":2} x") else { panic!("no object") };
+        let entries: Vec<_> = twice.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        assert_eq!(entries, [("a", &Json::Int(2)), ("b", &Json::Null)]);
         assert_eq!(parse("\"\\u00e9\\ud83d\\ude00\""), Ok(Json::Text("é\u{1F600}".into())));
         for text in ["{", "01", "NaN", "{'a':1}", "{\"a\":1,}", "[1,]", "tru", "", "\"\n\"", "1."] {
             assert!(parse(text).is_err(), "{text}");

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use connect_api::{Error, ErrorKind, Kind, Result, Schema, SchemaRef, Struct, Value, validate};
+use indexmap::IndexMap;
 
 use super::envelope::{java_error, missing};
 use super::json::Json;
@@ -37,7 +38,7 @@ pub(super) fn schema(path: Option<&str>, value: &Json, nulls: Nulls) -> Result<O
     Ok(Some(Schema::of(kind).optional().shared()))
 }
 
-fn object_schema(path: Option<&str>, entries: &[(String, Json)], nulls: Nulls) -> Result<SchemaRef> {
+fn object_schema(path: Option<&str>, entries: &IndexMap<String, Json>, nulls: Nulls) -> Result<SchemaRef> {
     let mut fields = Fields::default();
     for (name, value) in entries {
         let inner = match path.filter(|path| !path.trim().is_empty()) {
@@ -125,15 +126,16 @@ fn element_schema(path: Option<&str>, elements: &[Json], nulls: Nulls) -> Result
 
 /// The fields of both. Of two schemas of a field the first one stays, unless it stands for null.
 fn merge(left: &Schema, right: &Schema) -> Result<SchemaRef> {
-    let mut fields: Vec<connect_api::Field> = left.fields().to_vec();
+    let named = |field: &connect_api::Field| (Arc::clone(&field.name), field.clone());
+    let mut fields: IndexMap<Arc<str>, connect_api::Field> = left.fields().iter().map(named).collect();
     for field in right.fields() {
-        match fields.iter_mut().find(|known| known.name == field.name) {
-            None => fields.push(field.clone()),
+        match fields.get_mut(&field.name) {
+            None => drop(fields.insert(Arc::clone(&field.name), field.clone())),
             Some(known) if matches!(known.schema.kind, Kind::Bytes) => known.schema = Arc::clone(&field.schema),
             Some(_) => {}
         }
     }
-    Ok(basics(left, Kind::Struct(fields)).shared())
+    Ok(basics(left, Kind::Struct(fields.into_values().collect())).shared())
 }
 
 /// The struct of an object, by its schema.
@@ -144,7 +146,7 @@ pub(super) fn data(value: &Json, schema: &SchemaRef) -> Result<Value> {
     let mut values = Vec::with_capacity(fields.len());
     for field in fields {
         let found = match value {
-            Json::Object(entries) => entries.iter().find(|(name, _)| **name == *field.name).map(|(_, value)| value),
+            Json::Object(entries) => entries.get(&*field.name),
             _ => None,
         };
         values.push(match found {
@@ -215,6 +217,19 @@ mod tests {
         for text in ["[null]", r#"[1,"a"]"#, "[1,2.5]", r#"{"":1}"#] {
             assert!(schema(None, &parse(text).unwrap(), Nulls::Ignore).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn big_objects_are_read_in_order() {
+        let entries: Vec<String> = (0..20_000).map(|number| format!("\"f{number}\":{number}")).collect();
+        let value = parse(&format!("{{{}}}", entries.join(","))).unwrap();
+        let schema = schema(Some("payload"), &value, Nulls::Ignore).unwrap().unwrap();
+        let read = data(&value, &schema).unwrap();
+        let fields = &read.as_struct().unwrap().fields;
+        assert!(
+            fields.iter().enumerate().all(|(number, field)| *field == Value::Int32(i32::try_from(number).unwrap()))
+        );
+        assert_eq!(fields.len(), 20_000);
     }
 
     #[test]
