@@ -43,9 +43,11 @@ crate::config! {
         /// "config.providers.<name>.class" and settings under "config.providers.<name>.param.".
         "config.providers" => config_providers: Vec<String> = "" { importance(Low) },
         /// Which settings of their Kafka clients connectors may override: "All", "None", "Principal" (the ones that
-        /// say who the client is) or "Allowlist" (those in "connector.client.config.override.allowlist").
+        /// say who the client is) or "Allowlist" (those in "connector.client.config.override.allowlist"). The JVM worker
+        /// of version 4.1 does not know "Allowlist".
         "connector.client.config.override.policy" => override_policy: String = "All" { importance(Medium) },
         /// Names of the client settings that connectors may override under the policy "Allowlist", separated by commas.
+        /// The JVM worker of version 4.1 has no such key.
         "connector.client.config.override.allowlist" => override_allowlist: Vec<String> = "" { importance(Medium) },
         /// Whether the worker creates the topics of source connectors that have "topic.creation." settings.
         "topic.creation.enable" => topic_creation: bool = "true" { importance(Low) },

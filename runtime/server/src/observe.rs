@@ -33,14 +33,15 @@ impl Observed {
     /// Begins to measure. `client_id` is the name of the worker's clients.
     ///
     /// # Errors
-    /// When a listener is none.
+    /// When a listener or a dialect is none.
     pub fn new(config: &ObservabilityConfig, worker: &WorkerConfig, client_id: &str) -> Result<Self, ObserveError> {
         let windows =
             Windows { window_ms: worker.metrics_window, samples: usize::try_from(worker.metrics_samples).unwrap_or(1) };
         let registry = Arc::new(Registry::default());
         registry.add(Arc::new(Process::new(API_VERSION, API_COMMIT, client_id)));
         let dialects = Dialects::parse(config.dialects.iter().map(String::as_str)).map_err(|unknown| {
-            ConfigError::invalid("metrics.prometheus.dialects", &unknown.0, "there is no such dialect")
+            let known = format!("must be one of {}", Dialects::names());
+            ConfigError::invalid("metrics.prometheus.dialects", &unknown.0, known)
         })?;
         let access = match config.http {
             None => MetricsAccess::Scrapers,

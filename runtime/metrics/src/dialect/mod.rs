@@ -22,6 +22,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// The only place where names of dialects are declared.
     const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Strimzi, "strimzi", "s"),
         (Self::Confluent, "confluent", "c"),
@@ -53,6 +54,11 @@ impl Dialects {
             set |= 1 << *dialect as u8;
         }
         Ok(Self(set))
+    }
+
+    /// The names of all dialects, separated by commas.
+    pub fn names() -> String {
+        Dialect::ALL.map(|(_, name, _)| name).join(", ")
     }
 
     /// All of them.
@@ -151,5 +157,6 @@ mod tests {
         assert_eq!(Dialects::parse(["s", "c", "r", "d"]), Ok(Dialects::all()));
         assert_eq!(Dialects::parse(["x"]), Err(UnknownDialect("x".to_owned())));
         assert!(!Dialects::default().has(Dialect::Reporter));
+        assert_eq!(Dialects::names(), "strimzi, confluent, reporter, debezium");
     }
 }
