@@ -107,14 +107,14 @@ where
             extensions.get::<Whose>().cloned()
         });
         let whose = around.unwrap_or_else(|| std::mem::take(&mut fields.whose));
-        let module = log_target(&mut fields, event).unwrap_or_else(|| event.metadata().target().to_owned());
+        let module = log_target(event).unwrap_or_else(|| event.metadata().target().to_owned());
         let line = Line { level: event.metadata().level().as_str(), whose, module: &module, fields };
         if self.json.load(Ordering::Relaxed) { line.json(writer) } else { line.text(writer) }
     }
 }
 
 /// The module of a line that came through the `log` facade.
-fn log_target(_fields: &mut Fields, event: &Event<'_>) -> Option<String> {
+fn log_target(event: &Event<'_>) -> Option<String> {
     struct Target(Option<String>);
     impl Visit for Target {
         fn record_str(&mut self, field: &Field, value: &str) {

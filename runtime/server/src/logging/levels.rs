@@ -53,26 +53,25 @@ impl Visit for Whose {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     root: LevelFilter,
-    loggers: Vec<(String, LevelFilter)>,
+    loggers: BTreeMap<String, LevelFilter>,
     connectors: BTreeMap<String, LevelFilter>,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { root: LevelFilter::INFO, loggers: Vec::new(), connectors: BTreeMap::new() }
+        Self { root: LevelFilter::INFO, loggers: BTreeMap::new(), connectors: BTreeMap::new() }
     }
 }
 
 impl Table {
     /// Sets a level by name: of the root, a logger, a module, or a connector.
     pub(super) fn set(&mut self, name: &str, level: LevelFilter) {
-        if name == ROOT {
+        if name.eq_ignore_ascii_case(ROOT) {
             self.root = level;
         } else if let Some(connector) = name.strip_prefix(CONNECTOR) {
             self.connectors.insert(connector.to_owned(), level);
         } else {
-            self.loggers.retain(|(known, _)| known != name);
-            self.loggers.push((name.to_owned(), level));
+            self.loggers.insert(name.to_owned(), level);
         }
     }
 
@@ -100,7 +99,7 @@ impl Table {
 
     /// The most that anything may let through.
     fn most(&self) -> LevelFilter {
-        let all = self.loggers.iter().map(|(_, level)| level).chain(self.connectors.values());
+        let all = self.loggers.values().chain(self.connectors.values());
         all.copied().chain([self.root]).max().unwrap_or(LevelFilter::TRACE)
     }
 
@@ -212,5 +211,12 @@ mod tests {
         table.set("io.debezium", LevelFilter::OFF);
         assert_eq!(table.of_module("connect_postgres::stream"), LevelFilter::OFF);
         assert_eq!(table.most(), LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn the_root_is_read_in_any_case() {
+        let mut table = Table::default();
+        assert!(table.read("Root=DEBUG", |_, _| {}).is_empty());
+        assert_eq!(table.of_module("connect_worker::sink"), LevelFilter::DEBUG);
     }
 }

@@ -66,10 +66,13 @@ impl Logging {
     }
 
     fn read(&self, text: &str, from: &str) {
-        let mut base = self.base.lock();
-        let unread = base.read(text, |name, level| self.loggers.begin(name, Some(name_of(level))));
-        self.levels.change(with(base.clone(), &self.loggers.all()));
-        drop(base);
+        // The lock of the base is never held while that of the loggers is taken: a request takes them the other way round.
+        let mut begun = Vec::new();
+        let unread = self.base.lock().read(text, |name, level| begun.push((name.to_owned(), name_of(level))));
+        for (name, level) in begun {
+            self.loggers.begin(&name, Some(level));
+        }
+        self.loggers.apply();
         for part in unread {
             tracing::warn!(part, from, "ignored what is no log level");
         }
