@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use connect_cluster::{Command, Herd, HerdError, Hop};
-use connect_config::worker::{ObservabilityConfig, WorkerConfig};
+use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, State};
 use connect_config::provider::{Names, Providers, process_environment, resolve_worker};
+use connect_config::worker::{ObservabilityConfig, WorkerConfig};
 use connect_config::{ConfigError, DistributedConfig, Props, StandaloneConfig, properties};
 use connect_plugins::PluginRegistry;
 use connect_rest::Loggers;
@@ -20,6 +20,9 @@ use crate::connectors::{self, FileError};
 use crate::logging::{self, Logging};
 use crate::observe::{ObserveError, Observed};
 use crate::rest::{Rest, RestError};
+
+/// How long a stop may take beyond `task.shutdown.graceful.timeout.ms`: more than any change that is under way.
+const STOP_EXTRA: Duration = Duration::from_secs(90);
 
 /// Why the worker ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +51,18 @@ pub enum RunError {
     },
     #[error("failed to listen for signals")]
     Signals(#[source] std::io::Error),
+    #[error("the worker did not stop within {limit_ms} ms and ends as it is; it waits for {waits_for}")]
+    Stop { limit_ms: u128, waits_for: String },
 }
 
 impl RunError {
     /// What the process ends with, as the JVM worker's (`AbstractConnectCli`): 2 for what keeps the worker from being
-    /// made, 3 for what keeps it from starting its work.
+    /// made, 3 for what keeps it from starting its work; 1, when it was broken off.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Rest(error) if error.is_extension() => 3,
             Self::File(_) | Self::Connector { .. } => 3,
+            Self::Stop { .. } => 1,
             _ => 2,
         }
     }
@@ -86,8 +92,8 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
         tracing::debug!("a TLS provider was installed before");
     }
     let registry = Arc::new(PluginRegistry::new(crate::plugins()));
-    let (terminate, interrupt) = signals()?;
-    let (running, rest, observed, files) = match mode {
+    let signals = signals()?;
+    let (running, rest, observed, files, graceful_ms) = match mode {
         Mode::Distributed { worker } => {
             let props = read_worker(&worker)?;
             let config = DistributedConfig::parse_with(&props, &|class| knows(&registry, class))
@@ -96,7 +102,8 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
             let mut rest = Rest::open(&config.rest, &config.topic_tracking, &config.originals).await?;
             let observed = observe(&watch, &config.worker, &mut rest).await?;
             let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed)?;
-            (start_distributed(&config, startup).await?, rest, observed, Vec::new())
+            let running = start_distributed(&config, startup).await?;
+            (running, rest, observed, Vec::new(), config.worker.shutdown_timeout)
         }
         Mode::Standalone { worker, connectors } => {
             let props = read_worker(&worker)?;
@@ -106,10 +113,12 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
             let mut rest = Rest::open(&config.rest, &config.topic_tracking, &config.originals).await?;
             let observed = observe(&watch, &config.worker, &mut rest).await?;
             let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed)?;
-            (start_standalone(&config, startup).await?, rest, observed, connectors)
+            let running = start_standalone(&config, startup).await?;
+            (running, rest, observed, connectors, config.worker.shutdown_timeout)
         }
     };
-    let outcome = serve(running, rest, &files, loggers, since, terminate, interrupt).await;
+    let stop_limit = STOP_EXTRA + Duration::from_millis(u64::try_from(graceful_ms).unwrap_or(0));
+    let outcome = serve(running, rest, &files, loggers, since, signals, stop_limit).await;
     observed.stop().await;
     outcome
 }
@@ -135,8 +144,8 @@ async fn serve(
     files: &[PathBuf],
     loggers: Arc<dyn Loggers>,
     since: Instant,
-    mut terminate: Signal,
-    mut interrupt: Signal,
+    (mut terminate, mut interrupt): (Signal, Signal),
+    stop_limit: Duration,
 ) -> Result<(), RunError> {
     let cancel = CancellationToken::new();
     let herd = Arc::clone(&running.worker) as Arc<dyn Herd>;
@@ -153,11 +162,36 @@ async fn serve(
         Ok(signal) => tracing::info!(signal, "stopping"),
         Err(_) => tracing::info!("stopping, because a connector could not be created"),
     }
-    running.worker.stop().await;
-    cancel.cancel();
-    server.stopped().await;
+    let stopping = async {
+        running.worker.stop().await;
+        cancel.cancel();
+        server.stopped().await;
+    };
+    if tokio::time::timeout(stop_limit, stopping).await.is_err() {
+        let waits_for = unstopped(&herd.view(), &worker_id);
+        outcome?;
+        return Err(RunError::Stop { limit_ms: stop_limit.as_millis(), waits_for });
+    }
     tracing::info!("stopped");
     outcome.map(|_| ())
+}
+
+/// What this worker has not given back yet, as its last statuses say.
+fn unstopped(view: &ClusterView, worker_id: &str) -> String {
+    let statuses = view.connectors.values().filter_map(|connector| connector.status.as_ref());
+    let units: Vec<String> = statuses
+        .flat_map(|status| {
+            let connector = std::iter::once((status.name.to_string(), &status.connector));
+            connector.chain(status.tasks.iter().map(|(task, of)| (format!("{}-{task}", status.name), of)))
+        })
+        .filter(|(_, of)| of.worker_id == worker_id && of.state != State::Unassigned)
+        .map(|(unit, _)| unit)
+        .collect();
+    if units.is_empty() {
+        "a change that is under way, for Kafka, or for a client of the REST API".to_owned()
+    } else {
+        format!("connectors and tasks, or for Kafka: {}", units.join(", "))
+    }
 }
 
 /// Creates the connectors of files; answers only when one can't be created.
