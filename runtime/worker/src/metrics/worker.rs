@@ -283,21 +283,29 @@ impl WorkerMetrics {
                 }
             }
         }
-        let mut units = self.units.lock();
-        units.retain(|(name, task), unit| {
-            let known = mine.get(name).is_some_and(|of| task.is_none_or(|task| of.tasks.contains_key(&task)));
-            let keep = unit.lives || known;
-            if let (true, Some(task), Some(metrics)) = (keep, task, &unit.metrics) {
-                let status = mine.entry(Arc::clone(name)).or_default().tasks.entry(*task).or_default();
-                status.metrics = Some(Arc::clone(metrics));
-                if unit.lives {
-                    // The run knows better than what was written of it.
-                    status.state = None;
-                }
+        self.forget();
+        for ((name, task), unit) in &*self.units.lock() {
+            let (Some(task), Some(metrics)) = (task, &unit.metrics) else { continue };
+            let status = mine.entry(Arc::clone(name)).or_default().tasks.entry(*task).or_default();
+            status.metrics = Some(Arc::clone(metrics));
+            if unit.lives {
+                // The run knows better than what was written of it.
+                status.state = None;
             }
-            keep
-        });
+        }
         mine
+    }
+
+    /// Forgets units that have ended and that the cluster does not know as this worker's any more; also where nobody scrapes.
+    fn forget(&self) {
+        let place = self.place.get();
+        let view = place.map(|place| place.view.load());
+        let known = |name: &Arc<str>, task: Option<u32>| {
+            let (Some(place), Some(view)) = (place, &view) else { return false };
+            let here = view.connectors.get(name).and_then(|connector| Mine::of(connector, place));
+            here.is_some_and(|of| task.is_none_or(|task| of.tasks.contains_key(&task)))
+        };
+        self.units.lock().retain(|(name, task), unit| unit.lives || known(name, *task));
     }
 }
 
@@ -393,6 +401,7 @@ impl Source for OfWorker {
 
     fn tick(&self, _now_ms: i64) {
         let Some(worker) = self.0.upgrade() else { return };
+        worker.forget();
         for unit in worker.units.lock().values() {
             if let Some(metrics) = &unit.metrics {
                 metrics.tick();
