@@ -3,12 +3,14 @@
 //! A task also ends by itself when the worker's right to work is over ([`Lease`]): a worker that is cut off from its group
 //! may be the last to hear of it, and others may have its work already. The lease is looked at whenever the task asks what
 //! is wanted of it, and with each wake-up while it waits for that; before it writes offsets a task asks
-//! [`Control::may_work`].
+//! [`Control::may_work`]. Invariant: a run that has seen the lease gone never works again, though the lease may come back:
+//! it may have left out what it had in its hands, and later positions must not be stored over that.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use connect_cluster::UnitId;
 use connect_kafka::group::Lease;
@@ -18,12 +20,39 @@ use tokio_util::sync::CancellationToken;
 
 use crate::unit::{Run, UnitEvent, UnitNews};
 
+/// How often a wait looks at the lease, when nothing else wakes it.
+pub(crate) const LEASE_LOOK: Duration = Duration::from_millis(100);
+
 /// What is wanted of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Run,
     Rest,
     End,
+}
+
+/// The right of one run to work; clones are the same right. Once found to be over it stays so.
+#[derive(Clone)]
+struct Right {
+    lease: Lease,
+    over: Arc<AtomicBool>,
+}
+
+impl Right {
+    fn under(lease: Lease) -> Self {
+        Self { lease, over: Arc::default() }
+    }
+
+    fn holds(&self) -> bool {
+        if self.over.load(Ordering::Acquire) {
+            return false;
+        }
+        let holds = self.lease.holds();
+        if !holds {
+            self.over.store(true, Ordering::Release);
+        }
+        holds
+    }
 }
 
 /// The task's side of its run.
@@ -33,26 +62,45 @@ pub struct Control {
     /// Cancelled together with [`Wanted::End`].
     pub cancel: CancellationToken,
     news: News,
-    lease: Lease,
+    right: Right,
 }
 
 impl Control {
     /// The two sides of a new run.
     pub fn new(wanted: watch::Receiver<Wanted>, cancel: CancellationToken, news: News) -> Self {
-        Self { wanted, cancel, news, lease: Lease::endless() }
+        Self { wanted, cancel, news, right: Right::under(Lease::endless()) }
     }
 
     /// The same, with a right to work that may end.
     #[must_use]
     pub fn under(mut self, lease: Lease) -> Self {
-        self.lease = lease;
+        self.right = Right::under(lease);
         self
     }
 
     /// Whether this worker still has the right to work. Without it nothing may be read, written, flushed or committed any
-    /// more: another worker may do it already.
+    /// more: another worker may do it already. Once it was lost it does not come back in this run.
     pub fn may_work(&self) -> bool {
-        self.lease.holds()
+        self.right.holds()
+    }
+
+    /// The right to work is lost.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        self.right.over.store(true, Ordering::Release);
+    }
+
+    /// Waits until the right to work is lost. In a `select!` this comes first (`biased`): it is looked at with each wake-up,
+    /// and every 100 ms.
+    pub async fn lost(&self) {
+        let mut look = tokio::time::interval(LEASE_LOOK);
+        std::future::poll_fn(|context| {
+            while self.may_work() {
+                std::task::ready!(look.poll_tick(context));
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// What is wanted now.
@@ -65,10 +113,10 @@ impl Control {
     /// In a `select!` this comes first (`biased`), so that a task that wakes up without a lease ends before it looks at
     /// anything else.
     pub async fn changed_from(&mut self, known: Wanted) -> Wanted {
-        let Self { wanted, lease, .. } = self;
+        let Self { wanted, right, .. } = self;
         let mut changed = std::pin::pin!(wanted.wait_for(|wanted| *wanted != known));
         std::future::poll_fn(|context| {
-            if !lease.holds() && known != Wanted::End {
+            if known != Wanted::End && !right.holds() {
                 return Poll::Ready(Wanted::End);
             }
             // An error: whoever gave the orders is gone, the worker ends.
@@ -173,5 +221,28 @@ impl TopicsUsed {
         }
         self.last = Some(Arc::clone(topic));
         self.told.insert(Arc::clone(topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_right_that_was_lost_does_not_come_back_in_that_run() {
+        let (_orders, wanted) = watch::channel(Wanted::Run);
+        let (events, _news) = mpsc::channel(1);
+        let unit = UnitId::Connector(Arc::from("c"));
+        let control = Control::new(wanted, CancellationToken::new(), News { unit, run: 1, events });
+        assert!(control.may_work() && control.wanted() == Wanted::Run);
+        let mut control = control.under(Lease::new(Duration::from_secs(10)));
+        assert!(!control.may_work(), "there is no right yet");
+        // As if the member had been answered after all.
+        control.right.lease = Lease::endless();
+        assert!(!control.may_work() && control.wanted() == Wanted::End);
+        assert_eq!(control.changed_from(Wanted::Run).await, Wanted::End);
+        let next = control.clone().under(Lease::endless());
+        assert!(next.may_work(), "the next run has a right of its own");
+        tokio::time::timeout(Duration::from_secs(10), control.lost()).await.expect("it is lost");
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::io::{AckSink, Message, Position, Produce, SendError};
 use crate::memory::{MemoryBroker, Stored};
-use crate::transactions::Transact;
+use crate::transactions::{MayTake, Transact, not_allowed};
 
 /// The newest epoch of each transactional id.
 pub(crate) type Epochs = Arc<Mutex<HashMap<String, u32>>>;
@@ -71,7 +71,10 @@ impl Produce for MemoryTransactions {
 
 #[async_trait]
 impl Transact for MemoryTransactions {
-    async fn init(&self) -> Result<()> {
+    async fn init(&self, may: &MayTake<'_>) -> Result<()> {
+        if !may() {
+            return Err(not_allowed());
+        }
         let mut epochs = self.broker.epochs().lock();
         let epoch = epochs.entry(self.id.clone()).or_default();
         *epoch += 1;

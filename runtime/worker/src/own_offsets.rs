@@ -53,7 +53,7 @@ pub(crate) async fn write(
     let Some(topic) = topic else { return store.write(connector, offsets).await };
     let records = OffsetStore::records(connector, offsets)?;
     let producer = shared.clients.transactional_producer(connector, 0, &config)?;
-    producer.init().await?;
+    producer.init(&|| shared.lease.holds()).await?;
     store.remove_behind(&records).await?;
     producer.begin()?;
     send_all(&*producer, &topic, &records).await?;

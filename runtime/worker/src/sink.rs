@@ -91,6 +91,10 @@ impl SinkLoop {
         if outcome.is_ok() {
             outcome = self.close_all(&mut work).await;
         }
+        if !self.control.may_work() {
+            // What its producer still has in its queue is dropped, and not sent while the task stops.
+            self.reporter.dead_letters = None;
+        }
         let stopped = self.task.stop().await;
         if let Err(error) = self.consumer.close(CLOSE_TIMEOUT).await {
             let (connector, task) = (&*self.reporter.connector, self.reporter.task);
@@ -159,6 +163,9 @@ impl SinkLoop {
 
     async fn handle(&mut self, work: &mut Work, event: ConsumerEvent) -> Result<()> {
         match event {
+            // Another worker may have the task already: it reads these records again, and sends their dead letters. The loss
+            // is for good, so that nothing is committed past a batch that was left.
+            ConsumerEvent::Records(_) if !self.control.may_work() => Ok(()),
             ConsumerEvent::Records(raw) => {
                 self.metrics.arrived(raw.len());
                 work.positions.read(&raw);
@@ -272,7 +279,10 @@ impl SinkLoop {
                 Err(again) => failed = again,
             }
         }
-        self.reporter.report(Subject::Sink(consumed), failed).await?;
+        if self.control.may_work() {
+            self.reporter.report(Subject::Sink(consumed), failed).await?;
+        }
+        // Otherwise the batch is left by who is to deliver it.
         Ok(None)
     }
 
@@ -285,7 +295,11 @@ impl SinkLoop {
         let started = Instant::now();
         if !batch.records.is_empty() {
             match self.put(work, &batch.records).await? {
-                Ok(rejected) => self.reject(&batch, rejected).await?,
+                Ok(rejected) => {
+                    if !self.reject(&batch, rejected).await? {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind().retriable() => return self.put_off(work, batch, wait, error),
                 Err(error) => return Err(exiting(error)),
             }
@@ -340,9 +354,10 @@ impl SinkLoop {
         Ok(())
     }
 
-    async fn reject(&mut self, batch: &Batch, rejected: Vec<Rejected>) -> Result<()> {
+    /// Reports what the sink did not take; false when the right to work is over, and the batch is to be left.
+    async fn reject(&mut self, batch: &Batch, rejected: Vec<Rejected>) -> Result<bool> {
         if rejected.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let class: Arc<str> = Arc::from(SINK_TASK);
         for Rejected { index, error } in rejected {
@@ -350,9 +365,12 @@ impl SinkLoop {
                 Error::connect(format!("the sink rejected record {index} of a batch of {}", batch.records.len()))
             })?;
             let failed = Failed { stage: Stage::TaskPut, class: Arc::clone(&class), error };
+            if !self.control.may_work() {
+                return Ok(false);
+            }
             self.reporter.report(Subject::Sink(raw), failed).await.map_err(exiting)?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

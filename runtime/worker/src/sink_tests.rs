@@ -89,6 +89,7 @@ struct Rig {
     broker: MemoryBroker,
     seen: Arc<Mutex<Seen>>,
     wanted: watch::Sender<Wanted>,
+    control: Control,
     events: mpsc::Receiver<UnitEvent>,
     metrics: Arc<TaskMetrics>,
     handle: JoinHandle<Result<()>>,
@@ -148,9 +149,10 @@ impl Rig {
         };
         let reporter =
             Reporter { policy, connector: Arc::from("c"), task: 3, metrics: Arc::clone(&metrics), dead_letters };
+        let control = Control::new(orders, CancellationToken::new(), News { unit, run: 1, events: sender });
         let sink = SinkLoop {
             task: Box::new(Recorder(Arc::clone(&seen))),
-            control: Control::new(orders, CancellationToken::new(), News { unit, run: 1, events: sender }),
+            control: control.clone(),
             converters: converters(),
             consumer: Box::new(consumer),
             reporter,
@@ -160,7 +162,7 @@ impl Rig {
             flush_timeout: Duration::from_secs(5),
             slow_put: Duration::from_millis(30),
         };
-        Self { broker, seen, wanted, events, metrics, handle: tokio::spawn(sink.run()) }
+        Self { broker, seen, wanted, control, events, metrics, handle: tokio::spawn(sink.run()) }
     }
 
     fn committed(&self) -> Option<i64> {
@@ -344,23 +346,50 @@ async fn partitions_that_are_taken_away_are_committed_and_closed_first() {
     let mut consumer = broker.consumer("g", "t");
     let partition = kafka::TopicPartition::new("t", 0);
     consumer.events.push_back(ConsumerEvent::Assigned(vec![partition.clone()]));
-    let record = ConsumerRecord {
-        topic: Arc::from("t"),
-        partition: 0,
-        offset: 41,
-        timestamp_ms: -1,
-        timestamp_type: kafka::consumer::TimestampType::NoTimestamp,
-        key: None,
-        value: Some(bytes::Bytes::from_static(b"x")),
-        headers: Vec::new(),
-    };
-    consumer.events.push_back(ConsumerEvent::Records(vec![record]));
+    consumer.events.push_back(ConsumerEvent::Records(vec![consumed(0, 41)]));
     consumer.events.push_back(ConsumerEvent::Revoked { partitions: vec![partition], lost: false, done });
     let rig = Rig::start_with(broker, consumer, Seen::default(), ErrorPolicy::default(), false).await;
     answered.await.expect("the rebalance goes on");
     assert_eq!(rig.committed(), Some(42));
     assert_eq!(rig.seen.lock().closed, ["t"]);
     rig.end().await.expect("a clean end");
+}
+
+/// The flush fails while a revocation waits behind a slow put: the partition that goes is neither sought, which would wait for
+/// the rebalance, nor committed; the one that stays is read again.
+#[tokio::test]
+async fn a_failed_flush_seeks_only_what_is_not_about_to_be_taken_away() {
+    let broker = broker(&["a"]).await;
+    let (done, answered) = oneshot::channel();
+    let mut consumer = broker.consumer("g", "t");
+    let sought = consumer.sought();
+    let (goes, stays) = (kafka::TopicPartition::new("t", 0), kafka::TopicPartition::new("t", 1));
+    consumer.events.extend([
+        ConsumerEvent::Assigned(vec![goes.clone(), stays.clone()]),
+        ConsumerEvent::Records(vec![consumed(0, 41), consumed(1, 7)]),
+        ConsumerEvent::Revoked { partitions: vec![goes], lost: false, done },
+    ]);
+    let seen = Seen { slow: Duration::from_millis(100), flush_failures: 1, ..Seen::default() };
+    let rig = Rig::start_with(broker, consumer, seen, ErrorPolicy::default(), false).await;
+    answered.await.expect("the rebalance goes on");
+    assert_eq!(*sought.lock(), [(stays, 0)]);
+    // It comes back, and begins at what was committed, which is nothing.
+    eventually(|| rig.committed() == Some(1)).await;
+    assert_eq!(rig.values(), ["x", "x", "a"]);
+    rig.end().await.expect("a clean end");
+}
+
+fn consumed(partition: i32, offset: i64) -> ConsumerRecord {
+    ConsumerRecord {
+        topic: Arc::from("t"),
+        partition,
+        offset,
+        timestamp_ms: -1,
+        timestamp_type: kafka::consumer::TimestampType::NoTimestamp,
+        key: None,
+        value: Some(bytes::Bytes::from_static(b"x")),
+        headers: Vec::new(),
+    }
 }
 
 #[tokio::test]
@@ -376,4 +405,23 @@ async fn the_consumer_is_polled_while_a_put_is_slow() {
     produce(&rig.broker, &["b"]).await;
     eventually(|| rig.values() == ["a", "b"]).await;
     rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn without_the_right_to_work_no_dead_letter_is_sent_and_nothing_is_committed() {
+    for values in [&["REJECT"][..], &["a"]] {
+        let broker = broker(values).await;
+        let consumer = broker.consumer("g", "t");
+        let polls = consumer.polls();
+        let seen = Seen { slow: Duration::from_millis(400), ..Seen::default() };
+        let rig = Rig::start_with(broker.clone(), consumer, seen, tolerant(), true).await;
+        // Polls go on while the put is under way.
+        eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 10).await;
+        produce(&broker, &["POISON"]).await;
+        rig.control.lose();
+        let ended = tokio::time::timeout(Duration::from_secs(10), rig.handle).await.expect("it ends by itself");
+        ended.expect("no panic").expect("a clean end");
+        assert!(broker.records("dlq").is_empty());
+        assert!(broker.committed("g").is_empty());
+    }
 }

@@ -87,7 +87,12 @@ impl SourceLoop {
         let outcome = self.work().await;
         // What is durable is confirmed even when the task failed: it saves repetition.
         let settled = self.settle(outcome.is_ok()).await;
-        let stopped = self.task.stop().await;
+        let Self { task, producer, control, .. } = self;
+        if !control.may_work() {
+            // The last of its users: what is still in its queue is dropped with it, and not sent while the task stops.
+            drop(producer);
+        }
+        let stopped = task.stop().await;
         outcome.and(settled)?;
         stopped
     }
@@ -161,6 +166,9 @@ impl SourceLoop {
     /// Rests until something else is wanted.
     async fn rest(&mut self) -> Result<Wanted> {
         self.settle(true).await?;
+        if !self.control.may_work() {
+            return Ok(Wanted::End);
+        }
         self.control.tell(UnitNews::Paused).await;
         let wanted = loop {
             // Still resting: what became durable in the meantime is confirmed.
@@ -290,7 +298,7 @@ impl SourceLoop {
                     () = self.tracker.changed() => {}
                     () = self.control.cancel.cancelled() => return Err(Left::Ending),
                 }
-                self.check_delivery()?;
+                self.check_before_sending()?;
                 continue;
             };
             match self.offer(sequence) {
@@ -308,8 +316,16 @@ impl SourceLoop {
                 () = self.producer.room() => {}
                 () = self.control.cancel.cancelled() => return Err(Left::Ending),
             }
-            self.check_delivery()?;
+            self.check_before_sending()?;
         }
+    }
+
+    /// After a wait for room, which may have been a long one.
+    fn check_before_sending(&mut self) -> Result<(), Left> {
+        if !self.control.may_work() {
+            return Err(Left::Ending);
+        }
+        Ok(self.check_delivery()?)
     }
 
     fn offer(&self, sequence: u64) -> Result<(), SendError> {
@@ -385,7 +401,12 @@ impl SourceLoop {
 
     /// Waits for a flush, within bounds. What is not confirmed in time is repeated by the next run.
     async fn finish(&mut self, flush: Flush) -> Result<()> {
-        match tokio::time::timeout(self.settings.flush_timeout, flush).await {
+        let finished = tokio::select! {
+            biased;
+            () = self.control.lost() => return Ok(()),
+            finished = tokio::time::timeout(self.settings.flush_timeout, flush) => finished,
+        };
+        match finished {
             Ok(done) => self.flushed(done).await,
             Err(_) => {
                 self.metrics.commit_failed();
@@ -397,8 +418,15 @@ impl SourceLoop {
     }
 
     /// Waits for what is in flight, within bounds, and commits what is durable. `patient` waits for records in flight.
+    /// Without the right to work it returns at once: what is in flight is no longer this worker's.
     async fn settle(&mut self, patient: bool) -> Result<()> {
-        if patient && tokio::time::timeout(self.settings.flush_timeout, self.tracker.idle()).await.is_err() {
+        let late = patient
+            && tokio::select! {
+                biased;
+                () = self.control.lost() => return Ok(()),
+                waited = tokio::time::timeout(self.settings.flush_timeout, self.tracker.idle()) => waited.is_err(),
+            };
+        if late {
             let (connector, task) = (&*self.reporter.connector, self.reporter.task);
             let in_flight = self.tracker.in_flight();
             tracing::warn!(

@@ -83,6 +83,7 @@ struct Rig {
     log: MemoryLog,
     seen: Arc<Mutex<Seen>>,
     wanted: watch::Sender<Wanted>,
+    control: Control,
     cancel: CancellationToken,
     events: mpsc::Receiver<UnitEvent>,
     metrics: Arc<TaskMetrics>,
@@ -103,6 +104,17 @@ impl Rig {
         steps: Vec<Result<SourceBatch>>,
         policy: ErrorPolicy,
     ) -> Self {
+        Self::start_waiting(broker, log, table, steps, policy, Duration::from_millis(200))
+    }
+
+    fn start_waiting(
+        broker: MemoryBroker,
+        log: MemoryLog,
+        table: OffsetTable,
+        steps: Vec<Result<SourceBatch>>,
+        policy: ErrorPolicy,
+        flush_timeout: Duration,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (wanted, orders) = watch::channel(Wanted::Run);
         let cancel = CancellationToken::new();
@@ -116,9 +128,10 @@ impl Rig {
             metrics: Arc::clone(&metrics),
             dead_letters: None,
         };
+        let control = Control::new(orders, cancel.clone(), News { unit, run: 1, events: sender });
         let source = SourceLoop {
             task: Box::new(Script { steps: steps.into(), seen: Arc::clone(&seen) }),
-            control: Control::new(orders, cancel.clone(), News { unit, run: 1, events: sender }),
+            control: control.clone(),
             encoder: Encoder::new(converters()),
             producer: broker.producer(),
             tracker: Tracker::new(64, policy.tolerate),
@@ -127,14 +140,11 @@ impl Rig {
             topics: TopicCreation::off(),
             used: TopicsUsed::new(Arc::new(AtomicU64::new(0)), true),
             metrics: Arc::clone(&metrics),
-            settings: SourceSettings {
-                flush_interval: Duration::from_millis(5),
-                flush_timeout: Duration::from_millis(200),
-            },
+            settings: SourceSettings { flush_interval: Duration::from_millis(5), flush_timeout },
             exactly_once: None,
         };
         let handle = tokio::spawn(source.run());
-        Self { broker, log, seen, wanted, cancel, events, metrics, handle }
+        Self { broker, log, seen, wanted, control, cancel, events, metrics, handle }
     }
 
     async fn end(self) -> Result<()> {
@@ -311,6 +321,23 @@ async fn a_record_that_does_not_convert_fails_the_task_or_is_skipped() {
     assert_eq!(rig.values(), ["a", "b"]);
     assert_eq!(TaskMetrics::get(&rig.metrics.skipped), 1);
     rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn without_the_right_to_work_the_end_waits_for_nothing_and_confirms_nothing() {
+    let broker = MemoryBroker::new();
+    broker.hold(100);
+    let table = OffsetTable::default();
+    let log = MemoryLog::new(table.clone());
+    let steps = vec![Ok(batch(&["a"], 1)), Ok(batch(&["b"], 2))];
+    let patience = Duration::from_secs(60);
+    let rig = Rig::start_waiting(broker.clone(), log, table, steps, ErrorPolicy::default(), patience);
+    eventually(|| broker.pending() == 2).await;
+    rig.control.lose();
+    let ended = tokio::time::timeout(Duration::from_secs(10), rig.handle).await.expect("it ends by itself");
+    ended.expect("no panic").expect("a clean end");
+    assert!(rig.seen.lock().stopped && rig.seen.lock().committed.is_empty());
+    assert_eq!(stored(&rig.log), None);
 }
 
 /// Invariant 5, whatever the moment of a crash: what is confirmed is stored, and what is stored is produced. The source

@@ -15,6 +15,7 @@ use crate::acks::{MAX_IN_FLIGHT, Tracker};
 use crate::control::{Control, TopicsUsed};
 use crate::convert::{ConverterClasses, Converters, Encoder};
 use crate::dead_letters::{DeadLetterConfig, DeadLetters};
+use crate::exactly_once::Preflight;
 use crate::failure::ErrorPolicy;
 use crate::io::{Produce, Subscription};
 use crate::metrics::{TaskFacts, TaskMetrics};
@@ -125,9 +126,12 @@ impl Making {
         let settings = ConnectorSettings::parse(PluginType::Source, &self.connector)?;
         let resolved = present(&self.connector);
         let encoder = Encoder::new(self.converters()?);
-        let transactional = tokio::select! {
-            producer = self.take_over() => producer?,
-            () = self.control.cancel.cancelled() => return Ok(()),
+        let transactional = match &self.shared.delivery.exactly_once {
+            None => None,
+            Some(preflight) => match self.take_over(&**preflight).await? {
+                Some(producer) => Some(producer),
+                None => return Ok(()),
+            },
         };
         let producer = match &transactional {
             Some(producer) => Arc::clone(producer) as Arc<dyn Produce>,
@@ -195,16 +199,28 @@ impl Making {
         }
     }
 
-    /// Takes the task's transactional id, when the worker delivers exactly once: those who had it before can't write any
-    /// more, and only then it is asked whether this run is still wanted.
-    async fn take_over(&self) -> Result<Option<Arc<dyn Transact>>> {
-        let Some(preflight) = &self.shared.delivery.exactly_once else { return Ok(None) };
-        let id = &self.start.id;
-        preflight.fence_predecessors(&id.connector).await?;
-        let producer = self.shared.clients.transactional_producer(&id.connector, id.task, &present(&self.connector))?;
-        producer.init().await?;
-        preflight.may_begin(id, self.start.run).await?;
-        Ok(Some(producer))
+    /// Takes the task's transactional id: those who had it before can't write any more, and only then it is asked whether
+    /// this run is still wanted. `None` when the run is to end, or lost its right to work: then nobody may be fenced, since
+    /// another worker may have the task.
+    async fn take_over(&self, preflight: &dyn Preflight) -> Result<Option<Arc<dyn Transact>>> {
+        let (id, control) = (&self.start.id, &self.control);
+        let taking = async {
+            preflight.fence_predecessors(&id.connector).await?;
+            let config = present(&self.connector);
+            let producer = self.shared.clients.transactional_producer(&id.connector, id.task, &config)?;
+            producer.init(&|| control.may_work()).await?;
+            preflight.may_begin(id, self.start.run).await?;
+            Ok(producer)
+        };
+        tokio::select! {
+            biased;
+            () = control.lost() => Ok(None),
+            () = control.cancel.cancelled() => Ok(None),
+            taken = taking => match taken {
+                Err(_) if !control.may_work() => Ok(None),
+                taken => taken.map(Some),
+            },
+        }
     }
 
     async fn sink(self, sink: &dyn SinkConnector) -> Result<()> {

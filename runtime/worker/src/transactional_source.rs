@@ -89,7 +89,7 @@ impl TransactionalLoop {
                         return self.end().await;
                     }
                     if self.rest().await? == Wanted::End {
-                        return Ok(());
+                        return self.end().await;
                     }
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.commit().await?,
@@ -264,6 +264,9 @@ impl TransactionalLoop {
         if !matches!(self.boundary, Boundary::Connector(_)) {
             self.commit().await?;
         }
+        if !self.source.control.may_work() {
+            return Ok(Wanted::End);
+        }
         self.source.control.tell(UnitNews::Paused).await;
         let wanted = self.source.control.changed_from(Wanted::Rest).await;
         if wanted == Wanted::Run {
@@ -278,7 +281,14 @@ impl TransactionalLoop {
         let end = Instant::now() + COVER_WAIT;
         while self.pending.is_some_and(|pending| !pending.covered) {
             let Ok(polled) = timeout_at(end, self.source.task.poll()).await else { break };
-            self.take(polled?).await?;
+            match polled {
+                Ok(batch) => self.take(batch).await?,
+                Err(error) => {
+                    // One that may pass is none of the pause's: it is tried again when the task goes on.
+                    self.source.poll_failed(error, Duration::ZERO).await?;
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use crate::unit::UnitEvent;
 /// A source that gives what it is told, one batch for each poll.
 #[derive(Clone, Default)]
 struct Script {
-    steps: Arc<Mutex<VecDeque<SourceBatch>>>,
+    steps: Arc<Mutex<VecDeque<Result<SourceBatch>>>>,
     committed: Arc<Mutex<Vec<u64>>>,
 }
 
@@ -36,8 +36,8 @@ struct Script {
 impl SourceTask for Script {
     async fn poll(&mut self) -> Result<SourceBatch> {
         loop {
-            if let Some(batch) = self.steps.lock().pop_front() {
-                return Ok(batch);
+            if let Some(step) = self.steps.lock().pop_front() {
+                return step;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -69,6 +69,7 @@ fn batch(values: &[&str], checkpoint: Option<(usize, u64)>) -> SourceBatch {
 struct Rig {
     broker: MemoryBroker,
     script: Script,
+    producer: Arc<dyn Transact>,
     wanted: watch::Sender<Wanted>,
     events: mpsc::Receiver<UnitEvent>,
     handle: JoinHandle<Result<()>>,
@@ -78,7 +79,7 @@ impl Rig {
     async fn start(broker: &MemoryBroker, boundary: Boundary) -> Self {
         let script = Script::default();
         let producer = MemoryTransactions::open(broker, "g-c-0");
-        producer.init().await.expect("the id is free");
+        producer.init(&|| true).await.expect("the id is free");
         let (wanted, orders) = watch::channel(Wanted::Run);
         let (sender, events) = mpsc::channel(64);
         let unit = UnitId::Task(TaskId { connector: Arc::from("c"), task: 0 });
@@ -107,12 +108,12 @@ impl Rig {
             },
             exactly_once: Some(Arc::from("offsets")),
         };
-        let running = TransactionalLoop::new(source, producer, Arc::from("offsets"), boundary);
-        Self { broker: broker.clone(), script, wanted, events, handle: tokio::spawn(running.run()) }
+        let running = TransactionalLoop::new(source, Arc::clone(&producer), Arc::from("offsets"), boundary);
+        Self { broker: broker.clone(), script, producer, wanted, events, handle: tokio::spawn(running.run()) }
     }
 
     fn give(&self, batch: SourceBatch) {
-        self.script.steps.lock().push_back(batch);
+        self.script.steps.lock().push_back(Ok(batch));
     }
 
     /// All that was given was polled.
@@ -279,4 +280,52 @@ async fn nothing_of_a_fenced_task_is_seen_and_it_ends_quietly_when_it_is_told_to
     assert!(began.elapsed() < FENCED_PATIENCE);
     next.end().await.expect("a clean end");
     assert_eq!((values(&broker).len(), stored(&broker)), (2, Some(2)));
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_while_it_rests_leaves_no_transaction_open() {
+    let broker = MemoryBroker::new();
+    let mut rig = Rig::start(&broker, Boundary::Connector(TransactionContext::default())).await;
+    rig.give(batch(&["a"], Some((1, 1))));
+    rig.polled().await;
+    rig.wanted.send_replace(Wanted::Rest);
+    let event = rig.events.recv().await.expect("news of the pause");
+    assert!(matches!(event.what, UnitNews::Paused));
+    let producer = Arc::clone(&rig.producer);
+    rig.end().await.expect("a clean end");
+    producer.begin().expect("no transaction is open");
+    assert!(values(&broker).is_empty());
+}
+
+#[tokio::test]
+async fn a_passing_error_of_the_source_does_not_turn_a_pause_into_a_failure() {
+    let broker = MemoryBroker::new();
+    let mut rig = Rig::start(&broker, Boundary::Interval(Duration::from_secs(60))).await;
+    rig.give(batch(&["a"], None));
+    rig.polled().await;
+    rig.wanted.send_replace(Wanted::Rest);
+    rig.script.steps.lock().push_back(Err(Error::new(ErrorKind::Unavailable, "the database is away")));
+    loop {
+        match rig.events.recv().await.expect("the task goes on").what {
+            UnitNews::Paused => break,
+            UnitNews::TopicUsed { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    rig.wanted.send_replace(Wanted::Run);
+    rig.give(batch(&["b"], Some((1, 2))));
+    rig.polled().await;
+    rig.end().await.expect("a clean end");
+    assert_eq!(stored(&broker), Some(2));
+}
+
+#[tokio::test]
+async fn who_has_no_right_to_an_id_fences_nobody() {
+    let broker = MemoryBroker::new();
+    let owner = Rig::start(&broker, Boundary::Poll).await;
+    let late = MemoryTransactions::open(&broker, "g-c-0");
+    late.init(&|| false).await.expect_err("it is not allowed");
+    owner.give(batch(&["a"], Some((1, 1))));
+    eventually(|| owner.committed() == [1]).await;
+    owner.end().await.expect("a clean end");
 }

@@ -4,24 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::Result;
+use connect_api::{Error, ErrorKind, Result};
 use connect_kafka as kafka;
 
 use crate::io::{AckSink, Message, Position, Produce, SendError, kafka_error};
 
-/// How long one attempt to take a transactional id may take before it is begun anew.
-const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one attempt to take a transactional id may take, before it is asked whether there shall be another.
+const INIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a commit may take. Longer than a transaction may: its records then have failed for good.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long an abort may take: the broker, or the next owner of the transactional id, does it otherwise.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Says whether a transactional id may be taken.
+pub type MayTake<'a> = dyn Fn() -> bool + Send + Sync + 'a;
+
 /// Sends records in transactions.
 #[async_trait]
 pub trait Transact: Produce {
-    /// Takes the transactional id: former producers of it are fenced, and what they left open is aborted. Tries without
-    /// end while Kafka can't be reached.
-    async fn init(&self) -> Result<()>;
+    /// Takes the transactional id: former producers of it are fenced, and what they left open is aborted. Tries while Kafka
+    /// can't be reached, as long as `may` says before each attempt that the caller still has the right to: without it the
+    /// id's rightful owner would be fenced.
+    async fn init(&self, may: &MayTake<'_>) -> Result<()>;
 
     /// Begins a transaction.
     fn begin(&self) -> Result<()>;
@@ -75,8 +79,11 @@ impl Produce for KafkaTransactions {
 
 #[async_trait]
 impl Transact for KafkaTransactions {
-    async fn init(&self) -> Result<()> {
+    async fn init(&self, may: &MayTake<'_>) -> Result<()> {
         loop {
+            if !may() {
+                return Err(not_allowed());
+            }
             match self.producer.init_transactions(INIT_TIMEOUT).await {
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(error = %error, "failed to start transactions, trying again");
@@ -107,6 +114,12 @@ impl Transact for KafkaTransactions {
     fn timeout(&self) -> Duration {
         self.timeout
     }
+}
+
+/// The right to take a transactional id ended before it was taken.
+pub(crate) fn not_allowed() -> Error {
+    Error::new(ErrorKind::Conflict, "The worker has lost its place in the group, and its right to transactional ids")
+        .class("org.apache.kafka.connect.errors.ConnectException")
 }
 
 /// Sends records whose fate is that of their transaction, waiting for room.

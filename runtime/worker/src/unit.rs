@@ -67,7 +67,8 @@ pub trait Units: Send + Sync + 'static {
         offsets: Option<Vec<OffsetEntry>>,
     ) -> Result<String, HerdError>;
 
-    /// Fences the producers of the first `tasks` tasks of a source (`Worker.fenceZombies`), so that they write no more.
+    /// Fences the producers of the first `tasks` tasks of a source (`Worker.fenceZombies`), so that they write no more. A
+    /// failure that may pass is a conflict (409), any other an internal error.
     async fn fence(&self, name: &str, config: &Props, tasks: u32) -> Result<(), HerdError>;
 
     /// The topics a connector used were reset: tasks report their topics anew.

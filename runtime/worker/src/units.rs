@@ -3,7 +3,8 @@
 //! Invariants:
 //! 1. A panic, an error or a hang of one unit is that unit's alone.
 //! 2. The last event of a run is sent after the run is out of the table, so that the herder may start the next at once.
-//! 3. A stop takes at most the graceful timeout: then the run is cancelled where it stands.
+//! 3. A stop takes at most the graceful timeout: then the run is cancelled where it stands. When the right to work is over it
+//!    takes half a second at most, so that nothing outlives the session.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -20,16 +21,21 @@ use connect_plugins::PluginRegistry;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::clients::{Clients, Resolved};
-use crate::control::{Control, News, TopicResets, Wanted};
+use crate::control::{Control, LEASE_LOOK, News, TopicResets, Wanted};
 use crate::exactly_once::Delivery;
 use crate::metrics::WorkerMetrics;
 use crate::offsets::OffsetStore;
 use crate::unit::{ConnectorStart, Run, TaskStart, UnitEvent, UnitId, UnitNews, Units};
 use crate::{connector, offset_changes, task};
+
+/// How long a stop may take, or go on, when the right to work is over: the part of the default session, of ten seconds, that
+/// the right ends before it.
+const LOST_STOP: Duration = Duration::from_millis(500);
 
 /// Resolves the variables of a configuration (`WorkerConfigTransformer`).
 pub type Resolve = Arc<dyn Fn(&Props) -> Result<Props> + Send + Sync>;
@@ -151,22 +157,19 @@ async fn supervise(
 ) {
     let ended = tokio::select! {
         ended = &mut handle => Some(ended),
-        () = ended_wanted(&mut orders) => tokio::time::timeout(graceful_timeout, &mut handle).await.ok(),
+        () = ended_wanted(&mut orders) => stopped_in_time(&mut handle, &news.unit, &lease, graceful_timeout).await,
     };
-    if ended.is_some() && !lease.holds() {
+    while ended.is_some() && !lease.holds() {
         // It ended because the worker may not work any more. The herder is about to hear of that; before, it would only
-        // start the unit again.
-        ended_wanted(&mut orders).await;
+        // start the unit again. That is right when the lease has come back meanwhile.
+        tokio::select! {
+            () = ended_wanted(&mut orders) => break,
+            () = sleep(LEASE_LOOK) => {}
+        }
     }
     let stopping = *orders.borrow() == Wanted::End;
     let failure = match ended {
-        None => {
-            handle.abort();
-            let timeout_ms = graceful_timeout.as_millis();
-            tracing::error!(unit = %news.unit, timeout_ms, "the unit did not stop in time and was abandoned");
-            None
-        }
-        Some(Ok(Ok(()))) => None,
+        None | Some(Ok(Ok(()))) => None,
         Some(Ok(Err(error))) => Some(error.trace()),
         Some(Err(join)) => join.try_into_panic().ok().map(|panic| {
             Error::connect(format!("the unit panicked: {}", panic_text(&*panic)))
@@ -187,6 +190,37 @@ async fn supervise(
         Some(trace) if !stopping => news.tell(UnitNews::Failed { trace }).await,
         _ => news.tell(UnitNews::Exited).await,
     }
+}
+
+/// Waits for the end of a run that was told to stop; one that takes too long is aborted: `None`.
+async fn stopped_in_time(
+    handle: &mut JoinHandle<Result<()>>,
+    unit: &UnitId,
+    lease: &Lease,
+    graceful_timeout: Duration,
+) -> Option<Result<Result<()>, tokio::task::JoinError>> {
+    let asked = Instant::now();
+    tokio::select! {
+        biased;
+        ended = &mut *handle => return Some(ended),
+        () = out_of_time(lease, asked + graceful_timeout) => {}
+    }
+    handle.abort();
+    let (waited_ms, may_work) = (asked.elapsed().as_millis(), lease.holds());
+    tracing::error!(unit = %unit, waited_ms, may_work, "the unit did not stop in time and was abandoned");
+    None
+}
+
+/// Waits until `end`; but no longer than [`LOST_STOP`] once the right to work is over.
+async fn out_of_time(lease: &Lease, end: Instant) {
+    while lease.holds() {
+        if Instant::now() >= end {
+            return;
+        }
+        let lapse = lease.until().map_or(end, Instant::from_std);
+        sleep_until((Instant::now() + LEASE_LOOK).min(lapse).min(end)).await;
+    }
+    sleep_until((Instant::now() + LOST_STOP).min(end)).await;
 }
 
 /// Waits until the end is wanted. When nobody gives orders any more, the worker ends, and so do its units.
@@ -255,7 +289,8 @@ impl Units for WorkerUnits {
         };
         fencing.await.map_err(|error| {
             tracing::error!(connector = name, trace = error.trace(), "failed to fence the producers of earlier tasks");
-            HerdError::internal(format!("Failed to perform zombie fencing for source connector {name}: {error}"))
+            let message = format!("Failed to perform zombie fencing for source connector {name}: {error}");
+            if error.kind().retriable() { HerdError::conflict(message) } else { HerdError::internal(message) }
         })
     }
 

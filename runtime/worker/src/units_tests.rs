@@ -134,6 +134,10 @@ struct Rig {
 }
 
 fn rig() -> Rig {
+    rig_with(Lease::endless(), Duration::from_millis(100))
+}
+
+fn rig_with(lease: Lease, graceful_timeout: Duration) -> Rig {
     let actor = Plugin {
         class: "test.ActorConnector",
         version: "1",
@@ -153,8 +157,8 @@ fn rig() -> Rig {
         offsets: Arc::new(OffsetStore::new(table.clone(), Arc::new(MemoryLog::new(table)))),
         resolve: Arc::new(|props| Ok(props.clone())),
         delivery: Delivery::default(),
-        settings: UnitSettings { graceful_timeout: Duration::from_millis(100), ..UnitSettings::default() },
-        lease: connect_kafka::group::Lease::endless(),
+        settings: UnitSettings { graceful_timeout, ..UnitSettings::default() },
+        lease,
         events,
     });
     Rig { units, events: receiver, run: 0 }
@@ -252,6 +256,17 @@ async fn a_task_that_does_not_stop_is_abandoned_in_time() {
     rig.units.stop(&unit);
     assert!(matches!(rig.news().await, (1, UnitNews::Exited)));
     assert!(asked.elapsed() >= Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn without_the_right_to_work_a_stop_takes_less_than_what_is_left_of_a_session() {
+    let mut rig = rig_with(Lease::new(Duration::from_secs(10)), Duration::from_secs(60));
+    let unit = rig.task(0, "hang");
+    assert!(matches!(rig.news().await, (1, UnitNews::Running)));
+    let asked = std::time::Instant::now();
+    rig.units.stop(&unit);
+    assert!(matches!(rig.news().await, (1, UnitNews::Exited)));
+    assert!(asked.elapsed() >= LOST_STOP && asked.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]

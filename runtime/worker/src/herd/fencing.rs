@@ -50,8 +50,19 @@ impl Drive {
         let Effect::FenceProducers { name, config, tasks } = effect else { return };
         tracing::info!(connector = %name, tasks, "fencing the producers of earlier tasks");
         let units = Arc::clone(&self.hands.units);
+        let lease = self.hands.group.lease();
         self.beside(|inbox| async move {
-            let outcome = units.fence(&name, &config, tasks).await.map_err(|error| error.to_string());
+            let began = Instant::now();
+            let outcome = loop {
+                match units.fence(&name, &config, tasks).await {
+                    // A leader that was followed by another one fences nobody.
+                    Err(error) if passes(&error) && began.elapsed() < FENCE_PATIENCE && lease.holds() => {
+                        tracing::debug!(connector = %name, %error, "fencing failed, trying again");
+                        tokio::time::sleep(FENCE_RETRY).await;
+                    }
+                    outcome => break outcome.map_err(|error| error.to_string()),
+                }
+            };
             tell(&inbox, Input::Event(Event::Fenced { name, outcome })).await;
         });
     }
@@ -77,10 +88,16 @@ impl Drive {
                             let question = Question::MayBegin { task, run, read: true };
                             tell(&inbox, Input::Question(question, answer)).await;
                         }
-                        Err(error) => respond(
-                            answer,
-                            Err(HerdError::internal(format!("Failed to read to end of config topic: {error}"))),
-                        ),
+                        Err(error) => {
+                            // It may be read later: brokers come back.
+                            tracing::warn!(
+                                connector = &*task.connector,
+                                task = task.task,
+                                error,
+                                "failed to read to the end of the config topic"
+                            );
+                            respond(answer, Err(HerdError::Elsewhere { url: None }));
+                        }
                     }
                 });
             }
@@ -124,8 +141,7 @@ impl Preflight for Preflights {
                 Ok(()) => return Ok(()),
                 Err(refused) => refused,
             };
-            let passing = matches!(refused, HerdError::Elsewhere { .. } | HerdError::Refused { status: 409, .. });
-            if !passing || began.elapsed() > FENCE_PATIENCE {
+            if !passes(&refused) || began.elapsed() > FENCE_PATIENCE {
                 return Err(failed("Failed to perform round of zombie fencing", &refused));
             }
             tracing::debug!(connector = &**connector, %refused, "no fencing yet, asking again");
@@ -148,6 +164,11 @@ impl Preflight for Preflights {
             }
         }
     }
+}
+
+/// Whether what was refused may be done later.
+fn passes(refused: &HerdError) -> bool {
+    matches!(refused, HerdError::Elsewhere { .. } | HerdError::Refused { status: 409, .. })
 }
 
 fn failed(what: &'static str, cause: &HerdError) -> Error {
