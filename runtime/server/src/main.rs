@@ -5,6 +5,9 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long calls that block a thread may take to end, when all else has.
+const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let args = tidegate::Args::from_process();
     let logging = tidegate::logging::start();
@@ -15,7 +18,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(tidegate::run(args.mode, &logging)) {
+    let outcome = runtime.block_on(tidegate::run(args.mode, &logging));
+    // What still blocks a thread, in a driver or in Kafka's client, ends with the process.
+    runtime.shutdown_timeout(LAST_WAIT);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", tidegate::run::one_line(&error));

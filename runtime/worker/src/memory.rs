@@ -170,6 +170,7 @@ impl MemoryBroker {
             paused: false,
             events: VecDeque::new(),
             batch: 500,
+            sought: Arc::default(),
             polls: Arc::default(),
         }
     }
@@ -254,6 +255,7 @@ pub struct MemoryConsumer {
     pub events: VecDeque<ConsumerEvent>,
     /// Records of one poll.
     pub batch: usize,
+    sought: Arc<Mutex<Vec<(kafka::TopicPartition, i64)>>>,
     polls: Arc<AtomicUsize>,
 }
 
@@ -261,6 +263,11 @@ impl MemoryConsumer {
     /// Counts the polls.
     pub fn polls(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.polls)
+    }
+
+    /// The seeks that were made.
+    pub fn sought(&self) -> Arc<Mutex<Vec<(kafka::TopicPartition, i64)>>> {
+        Arc::clone(&self.sought)
     }
 
     fn read(&mut self) -> Option<ConsumerEvent> {
@@ -318,7 +325,8 @@ impl Consume for MemoryConsumer {
         Ok(())
     }
 
-    async fn seek(&mut self, _partition: &kafka::TopicPartition, offset: i64) -> Result<()> {
+    async fn seek(&mut self, partition: &kafka::TopicPartition, offset: i64) -> Result<()> {
+        self.sought.lock().push((partition.clone(), offset));
         self.position = Some(usize::try_from(offset).unwrap_or(0));
         Ok(())
     }

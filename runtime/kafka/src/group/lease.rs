@@ -40,7 +40,12 @@ struct Inner {
 impl Lease {
     /// The lease of a member with this session; there is no right yet.
     pub fn new(session: Duration) -> Self {
-        Self(Arc::new(Inner { born: Instant::now(), contact: AtomicU64::new(NONE), lapsing: AtomicBool::new(false), session }))
+        Self(Arc::new(Inner {
+            born: Instant::now(),
+            contact: AtomicU64::new(NONE),
+            lapsing: AtomicBool::new(false),
+            session,
+        }))
     }
 
     /// A right that never ends, for workers that are alone.

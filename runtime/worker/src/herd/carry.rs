@@ -20,6 +20,8 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 const DEPOSED: &str = "Failed to write to the config topic: this worker is no member of its group any more";
 /// How long the status topic may take to be read before work is given out.
 const STATUS_LIMIT: Duration = Duration::from_secs(2);
+/// How long offsets may take to be changed: no other change is made meanwhile. Less than a client waits for its answer.
+const ALTER_LIMIT: Duration = Duration::from_secs(75);
 /// How long it is tried to read back what was written.
 const READ_BACK_LIMIT: Duration = Duration::from_secs(240);
 
@@ -149,8 +151,17 @@ impl Drive {
             Effect::AlterOffsets { id, name, config, offsets } => {
                 let answer = self.take_answer(id);
                 self.beside(|inbox| async move {
-                    let alter = tokio::spawn(async move { units.alter_offsets(&name, &config, offsets).await });
-                    let outcome = alter.await.unwrap_or_else(|error| Err(broke_off("the change of offsets", &error)));
+                    let connector = Arc::clone(&name);
+                    let mut alter = tokio::spawn(async move { units.alter_offsets(&name, &config, offsets).await });
+                    let outcome = match tokio::time::timeout(ALTER_LIMIT, &mut alter).await {
+                        Ok(ended) => ended.unwrap_or_else(|error| Err(broke_off("the change of offsets", &error))),
+                        Err(_) => {
+                            alter.abort();
+                            let timeout_ms = ALTER_LIMIT.as_millis();
+                            tracing::error!(connector = %connector, timeout_ms, "the change of offsets was given up");
+                            Err(HerdError::internal("Request timed out"))
+                        }
+                    };
                     if let Some(answer) = answer {
                         respond(answer, outcome.map(connect_cluster::Reply::Message));
                     }

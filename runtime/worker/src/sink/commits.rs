@@ -1,6 +1,9 @@
 //! How a sink task's offsets are committed: after a flush, at every `offset.flush.interval.ms`, when partitions are taken
 //! away, and at the end (`WorkerSinkTask.commitOffsets`).
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use connect_api::{Error, Result};
 use connect_kafka as kafka;
 use tokio::time::{Instant, timeout};
@@ -56,18 +59,31 @@ impl SinkLoop {
         tracing::error!(connector, task, trace = error.trace(), "{what}");
     }
 
-    /// Reads again what was read since the last commit. What waits is dropped: it comes again, too.
+    /// Reads again what was read since the last commit. What waits is dropped: it comes again, too. A partition that waits to
+    /// be taken away is only counted back, so that nothing of it is committed: whoever gets it begins at what is. The consumer
+    /// does not wait with a seek for a revocation that is not answered, but seeks the partitions that stay after it.
     async fn rewind(&mut self, work: &mut Work) -> Result<()> {
         let Work { positions, backlog, .. } = work;
-        backlog.retain(|event| match event {
-            ConsumerEvent::Records(raw) => {
-                positions.read(raw);
-                false
+        let (mut leaving, mut coming) = (HashSet::new(), HashSet::new());
+        for event in backlog.iter_mut() {
+            match event {
+                ConsumerEvent::Records(raw) => {
+                    positions.read(raw);
+                    // What comes after an assignment was read from the right place.
+                    raw.retain(|record| coming.contains(&(Arc::clone(&record.topic), record.partition)));
+                }
+                ConsumerEvent::Assigned(partitions) => {
+                    coming.extend(partitions.iter().map(|p| (Arc::clone(&p.topic), p.partition)));
+                }
+                ConsumerEvent::Revoked { partitions, .. } => leaving.extend(partitions.iter().cloned()),
+                ConsumerEvent::Error(_) => {}
             }
-            _ => true,
-        });
+        }
+        backlog.retain(|event| !matches!(event, ConsumerEvent::Records(raw) if raw.is_empty()));
         for (partition, offset) in work.positions.rewind() {
-            self.consumer.seek(&partition, offset).await?;
+            if !leaving.contains(&partition) {
+                self.consumer.seek(&partition, offset).await?;
+            }
         }
         if work.redelivery.take().is_some() && !work.resting {
             self.consumer.resume(&work.positions.partitions())?;
