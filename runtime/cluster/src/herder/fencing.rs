@@ -179,7 +179,7 @@ impl Herder {
         let tasks = connector.task_count.and_then(|count| i32::try_from(count).ok()).unwrap_or(0);
         let over = self.rounds.over.get(name).is_some_and(|generation| *generation == connector.task_generation);
         match connector.fenced_tasks {
-            Some(before) if !over && !(before == 1 && tasks == 1) => {
+            Some(before) if !over && (before != 1 || tasks != 1) => {
                 Old::Left { producers: u32::try_from(before).unwrap_or(0) }
             }
             _ => Old::Harmless { tasks },
