@@ -70,7 +70,7 @@ impl Herder {
         let last_word = |unit: &UnitId| {
             let (owner, status) = (self.last_owners.get(unit)?, self.statuses.unit(unit)?);
             let own = status.generation >= owner.since && worker_of(&owner.url) == Some(status.worker_id.as_str());
-            own.then(|| (owner.url.as_str(), status.state))
+            own.then_some((owner.url.as_str(), status.state))
         };
         let left: BTreeSet<&str> = lost
             .iter()
@@ -115,9 +115,12 @@ impl Herder {
     ) {
         self.owners.clear();
         for member in members {
-            for unit in shares.get(&member.id).into_iter().flat_map(|share| &share.assigned) {
+            let Some(share) = shares.get(&member.id) else { continue };
+            for unit in &share.assigned {
                 self.owners.insert(unit.clone(), member.url.clone());
-                if self.last_owners.get(unit).is_none_or(|owner| owner.url != member.url) {
+                // Given anew, also to the one that had it before: what that one wrote when it gave it up is of another time.
+                let anew = share.fresh.contains(unit);
+                if anew || self.last_owners.get(unit).is_none_or(|owner| owner.url != member.url) {
                     let owner = Owner { url: member.url.clone(), since: generation };
                     self.last_owners.insert(unit.clone(), owner);
                 }
