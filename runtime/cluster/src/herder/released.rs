@@ -116,10 +116,11 @@ impl Herder {
         self.owners.clear();
         for member in members {
             let Some(share) = shares.get(&member.id) else { continue };
+            let fresh: BTreeSet<&UnitId> = share.fresh.iter().collect();
             for unit in &share.assigned {
                 self.owners.insert(unit.clone(), member.url.clone());
                 // Given anew, also to the one that had it before: what that one wrote when it gave it up is of another time.
-                let anew = share.fresh.contains(unit);
+                let anew = fresh.contains(unit);
                 if anew || self.last_owners.get(unit).is_none_or(|owner| owner.url != member.url) {
                     let owner = Owner { url: member.url.clone(), since: generation };
                     self.last_owners.insert(unit.clone(), owner);
