@@ -85,7 +85,14 @@ impl ConnectorConfig {
 
     /// The configuration of one task.
     pub fn task(&self, task: u32) -> Option<&Arc<IndexMap<String, String>>> {
-        self.tasks().find(|(id, _)| *id == task).map(|(_, config)| config)
+        let exists =
+            !self.inconsistent && self.task_count.is_some_and(|count| usize::try_from(task).is_ok_and(|n| n < count));
+        self.tasks.get(&task).filter(|_| exists)
+    }
+
+    /// The commit of a stop was overtaken by one with tasks.
+    pub(crate) fn is_stopped_with_tasks(&self) -> bool {
+        self.target == Some(Target::Stopped) && self.tasks().next().is_some()
     }
 
     fn remove(&mut self) {

@@ -7,7 +7,7 @@ use connect_config::Props;
 use super::turns::{Current, Then, What};
 use super::{Effect, Herder, RequestId};
 use crate::config_record::{ConfigRecord, RestartRequest};
-use crate::herd::{Command, ConnectorId, ConnectorInfo, HerdError, OffsetEntry, Reply, Target, TaskId};
+use crate::herd::{Command, ConnectorId, HerdError, OffsetEntry, Reply, Target, TaskId};
 use crate::unit::{Input, UnitId};
 
 impl Herder {
@@ -124,11 +124,6 @@ impl Herder {
 
     pub(super) fn must_exist(&self, name: &str) -> Result<Arc<Props>, HerdError> {
         self.state.config(name).cloned().ok_or_else(|| not_found(name))
-    }
-
-    /// What `GET /connectors/{name}` shows.
-    pub(super) fn info(&self, name: &str) -> Result<ConnectorInfo, HerdError> {
-        self.connector_info(&ConnectorId::from(name)).ok_or_else(|| not_found(name))
     }
 
     fn create(

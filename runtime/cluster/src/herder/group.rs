@@ -26,7 +26,10 @@ impl Herder {
         }
     }
 
+    /// Asks for a new round. While one is under way that this worker's claims were sent for already, that is remembered: the
+    /// coordinator takes no note of it then, and the claims may be out of date.
     pub(super) fn rejoin(&mut self, out: &mut Vec<Effect>) {
+        self.rejoin_again |= !self.prepare && !self.settled();
         if self.seat.is_some() && !self.rejoining && !self.prepare && !self.stopping {
             self.rejoining = true;
             out.push(Effect::Rejoin);
@@ -57,6 +60,7 @@ impl Herder {
             return;
         }
         self.prepare = false;
+        self.rejoin_again = false;
         self.giving_up.clear();
         let running = self.running_assignment();
         let offers = self.config.protocol.offered().into_iter().map(|protocol| {
@@ -268,6 +272,7 @@ impl Herder {
             }
             self.assigned.extend(assignment.units());
         }
+        let outdated = self.drop_what_is_gone(assignment.config_offset);
         self.rejoin_at_ms = u64::try_from(assignment.delay_ms)
             .ok()
             .filter(|delay| *delay > 0)
@@ -282,10 +287,25 @@ impl Herder {
             self.bury_statuses(out);
             self.want_session_key(out);
         }
-        if !self.assignment_is_current() || std::mem::take(&mut self.deal_again) {
+        let deal_again = std::mem::take(&mut self.deal_again) | std::mem::take(&mut self.rejoin_again);
+        if deal_again || outdated || !self.assignment_is_current() {
             self.rejoin(out);
         }
         self.send_task_configs(out);
+    }
+
+    /// Records that this worker read while its assignment was on the way may have removed something of it. True when they
+    /// did: the leader counts it as this worker's, so the next round has to deal without it.
+    fn drop_what_is_gone(&mut self, dealt_at: i64) -> bool {
+        if self.state.offset <= dealt_at {
+            // The leader knew all that: dealing again would come to the same.
+            return false;
+        }
+        let before = self.assigned.len();
+        let mut assigned = std::mem::take(&mut self.assigned);
+        assigned.retain(|unit| self.configured(unit));
+        self.assigned = assigned;
+        self.assigned.len() != before
     }
 
     /// Work that was taken away is given out in the next round, which this worker begins when it has stopped.

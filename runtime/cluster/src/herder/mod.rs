@@ -296,6 +296,8 @@ pub struct Herder {
     read_before_join: bool,
     /// A round was asked for and has not begun.
     rejoining: bool,
+    /// A round was asked for after this worker's claims for the one under way were sent.
+    rejoin_again: bool,
     rejoin_at_ms: Option<u64>,
     /// Units that were taken away and still run: the next round begins when they are gone.
     giving_up: BTreeSet<UnitId>,
@@ -354,6 +356,7 @@ impl Herder {
             prepare: false,
             read_before_join: false,
             rejoining: false,
+            rejoin_again: false,
             rejoin_at_ms: None,
             giving_up: BTreeSet::new(),
             cooperative,
@@ -536,6 +539,7 @@ impl Herder {
             for name in self.wanted.keys().cloned().collect::<Vec<_>>() {
                 self.insist_on_tasks(&name);
             }
+            self.insist_on_rest();
         }
         self.send_task_configs(out);
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Effect, Herder, RequestId};
 use crate::config_record::{ConfigRecord, SessionKey};
+use crate::config_state::ConnectorConfig;
 use crate::herd::{Command, ConnectorId, ConnectorInfo, HerdError, Reply, Target};
 use crate::status::StatusRecord;
 
@@ -37,6 +38,8 @@ pub(super) enum What {
         connector: ConnectorId,
         configs: Vec<IndexMap<String, String>>,
     },
+    /// A stopped connector has tasks.
+    NoTasks(ConnectorId),
     SessionKey(SessionKey),
 }
 
@@ -115,6 +118,7 @@ impl Herder {
             match turn.what {
                 What::Request(id, command) => self.execute(id, command, out),
                 What::TaskConfigs { connector, configs } => self.write_task_configs(&connector, &configs, None, out),
+                What::NoTasks(connector) => self.write_no_tasks(&connector, out),
                 What::SessionKey(key) => self.write(vec![ConfigRecord::SessionKey(key)], Then::Nothing, out),
             }
         }
@@ -228,6 +232,25 @@ impl Herder {
         self.write(records, then, out);
     }
 
+    /// A stop and tasks that were written at the same time by two leaders, of which one did not know yet that it leads no
+    /// more, may leave a stopped connector with tasks: they would be shown, and nobody could change its offsets. The leader
+    /// commits again what the stop has committed.
+    pub(super) fn insist_on_rest(&mut self) {
+        if !self.leads() || self.queue.iter().any(|turn| matches!(turn.what, What::NoTasks(_))) {
+            return;
+        }
+        let stopped = self.state.connectors().filter(|(_, connector)| connector.is_stopped_with_tasks());
+        for name in stopped.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
+            self.enqueue(What::NoTasks(name));
+        }
+    }
+
+    fn write_no_tasks(&mut self, name: &ConnectorId, out: &mut Vec<Effect>) {
+        if self.leads() && self.state.connector(name).is_some_and(ConnectorConfig::is_stopped_with_tasks) {
+            self.write(vec![ConfigRecord::Commit { name: name.to_string(), tasks: 0 }], Then::Nothing, out);
+        }
+    }
+
     pub(super) fn queue_session_key(&mut self, key: SessionKey) {
         self.enqueue(What::SessionKey(key));
     }
@@ -241,6 +264,8 @@ impl Herder {
             match turn.what {
                 What::Request(id, _) => out.push(Effect::Reply(id, Err(HerdError::conflict(STALE)))),
                 What::SessionKey(_) => self.key_wanted = false,
+                // It is looked for again.
+                What::NoTasks(_) => {}
                 What::TaskConfigs { connector, configs } => self.keep_for_leader(&connector, configs),
             }
         }

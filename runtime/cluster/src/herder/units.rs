@@ -28,7 +28,7 @@ impl Herder {
         self.units.values().any(|held| held.unit.life.has_run())
     }
 
-    fn configured(&self, unit: &UnitId) -> bool {
+    pub(super) fn configured(&self, unit: &UnitId) -> bool {
         let Some(connector) = self.state.connector(unit.connector()) else { return false };
         unit.task().is_none_or(|task| connector.task(task).is_some())
     }
@@ -103,8 +103,8 @@ impl Herder {
             if let UnitId::Connector(name) = id {
                 self.wanted.remove(name);
             }
-            if self.giving_up.remove(id) {
-                self.rejoin_when_given_up(true, out);
+            if self.giving_up.remove(id) && self.giving_up.is_empty() {
+                self.rejoin(out);
             }
             self.try_offer(out);
         }
