@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use connect_kafka::group::{GroupConfig, GroupEvent, Joined, Membership, OfferedProtocol};
+use connect_kafka::group::{GroupConfig, GroupEvent, Joined, Membership, Offer, OfferedProtocol};
 use tokio::sync::mpsc;
 
 use super::{LIMIT, admin, props, unique};
@@ -40,7 +40,7 @@ impl Member {
                     GroupEvent::Prepare { reply } => {
                         let protocol =
                             |name: &str| OfferedProtocol { name: name.to_owned(), metadata: Bytes::from(self.name) };
-                        let _void = reply.send(vec![protocol("sessioned"), protocol("default")]);
+                        let _void = reply.send(Offer::Join(vec![protocol("sessioned"), protocol("default")]));
                     }
                     GroupEvent::Elected { members, reply, .. } => {
                         let given = members.into_iter().map(|member| (member.member_id, member.metadata));
