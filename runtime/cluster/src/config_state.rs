@@ -59,6 +59,8 @@ pub struct ConnectorConfig {
     pub applied: Option<Arc<Props>>,
     pub task_count: Option<usize>,
     tasks: BTreeMap<u32, Arc<IndexMap<String, String>>>,
+    /// How many of them exist: asked for with each of them.
+    number: usize,
     deferred: Option<BTreeMap<u32, Arc<IndexMap<String, String>>>>,
     pub target: Option<Target>,
     pub inconsistent: bool,
@@ -80,7 +82,7 @@ impl ConnectorConfig {
 
     /// The number of tasks as `ClusterConfigState.tasks` gives it.
     pub fn number_of_tasks(&self) -> usize {
-        self.tasks().count()
+        self.number
     }
 
     /// The configuration of one task.
@@ -100,6 +102,7 @@ impl ConnectorConfig {
         self.applied = None;
         self.task_count = None;
         self.tasks.clear();
+        self.number = 0;
         self.deferred = None;
     }
 }
@@ -267,6 +270,7 @@ impl ConfigState {
         }
         entry.inconsistent = !complete;
         entry.task_count = Some(usize::try_from(count).unwrap_or(0));
+        entry.number = entry.tasks().count();
         entry.pending_fencing = true;
         Ok(Some(ConfigEvent::Tasks { connector: Arc::from(name), updated }))
     }
