@@ -32,9 +32,9 @@ impl<'de> Deserialize<'de> for CreateConnector {
         known(&fields, &["name", "config", "initial_state"])?;
         let config = fields.swap_remove("config").ok_or_else(|| serde::de::Error::missing_field("config"))?;
         Ok(Self {
-            name: optional(fields.get("name"))?,
+            name: optional(fields.get("name").map(AsRef::as_ref))?,
             config: serde_json::from_str(config.get()).map_err(serde::de::Error::custom)?,
-            initial_state: optional(fields.get("initial_state"))?,
+            initial_state: optional(fields.get("initial_state").map(AsRef::as_ref))?,
         })
     }
 }
@@ -47,8 +47,8 @@ fn known<E: serde::de::Error>(fields: &Fields, names: &'static [&'static str]) -
     }
 }
 
-fn optional<E: serde::de::Error>(raw: Option<&Box<RawValue>>) -> Result<Option<String>, E> {
-    raw.map_or(Ok(None), |raw| scalar(raw)).map_err(E::custom)
+fn optional<E: serde::de::Error>(raw: Option<&RawValue>) -> Result<Option<String>, E> {
+    raw.map_or(Ok(None), scalar).map_err(E::custom)
 }
 
 impl CreateConnector {
