@@ -43,11 +43,11 @@ impl World {
         self.next_request += 1;
         if !self.workers[worker].alive {
             self.notes.remove(&id);
-            self.sent.remove(&id).map(|(from, incarnation, connector)| {
-                if self.workers[from].incarnation == incarnation {
-                    self.soon(from, Happening::Sent { connector, ok: false });
-                }
-            });
+            if let Some((from, incarnation, connector)) = self.sent.remove(&id)
+                && self.workers[from].incarnation == incarnation
+            {
+                self.soon(from, Happening::Sent { connector, ok: false });
+            }
             return;
         }
         self.tell(format!("w{worker} <- {id} {command:?}"));
