@@ -76,7 +76,7 @@ fn the_reference_has_every_key_once() {
     for key in DistributedConfig::def().keys().chain(StandaloneConfig::def().keys()) {
         assert_eq!(page.matches(&format!("| `{}` |", key.name)).count(), 1, "{}", key.name);
     }
-    assert_eq!(DistributedConfig::def().keys().count(), 136);
+    assert_eq!(DistributedConfig::def().keys().count(), 133);
 }
 
 fn sample(name: &str) -> Props {

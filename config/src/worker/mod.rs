@@ -77,10 +77,15 @@ pub enum ExactlyOnceSupport {
     Enabled,
 }
 
+/// Keys of ours that stand among the JVM worker's in their parts, because they belong to the same matter.
+pub const OWN_KEYS: [&str; 3] =
+    ["connector.client.config.override.allowlist", "rest.max.request.bytes", "rest.max.connections"];
+
+/// The JVM worker's keys of some parts.
 fn joined(parts: &[&ConfigDef]) -> ConfigDef {
     let mut def = ConfigDef::new();
-    for part in parts {
-        def.extend(part);
+    for key in parts.iter().flat_map(|part| part.keys()).filter(|key| !OWN_KEYS.contains(&key.name.as_str())) {
+        def.define(key.clone());
     }
     def
 }
@@ -96,7 +101,7 @@ fn unknown_classes(def: &ConfigDef, props: &Props, known: KnownClass<'_>) -> Vec
 }
 
 impl DistributedConfig {
-    /// The definition of all keys, in the JVM's order.
+    /// The definition of the JVM worker's keys, in its order: all but [`OWN_KEYS`].
     pub fn def() -> &'static ConfigDef {
         static DEF: LazyLock<ConfigDef> = LazyLock::new(|| {
             joined(&[
@@ -223,7 +228,7 @@ impl DistributedConfig {
 }
 
 impl StandaloneConfig {
-    /// The definition of all keys, in the JVM's order.
+    /// The definition of the JVM worker's keys, in its order: all but [`OWN_KEYS`].
     pub fn def() -> &'static ConfigDef {
         static DEF: LazyLock<ConfigDef> = LazyLock::new(|| {
             joined(&[
