@@ -82,7 +82,7 @@ impl Cluster {
     }
 
     /// SIGTERM, and its end.
-    pub(crate) async fn stop(&mut self, index: usize) {
+    pub(crate) fn stop(&mut self, index: usize) {
         self.alive[index] = false;
         let worker = &mut self.workers[index];
         tokio::task::block_in_place(|| worker.stop()).unwrap();

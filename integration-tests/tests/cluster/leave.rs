@@ -26,7 +26,7 @@ async fn work_moves_at_once_when_a_worker_leaves() {
         let left: Vec<&String> = sources.names.iter().filter(|name| rest.task_owner(name) == leaving).collect();
         assert!(!left.is_empty(), "the work is not balanced: {rest:?}");
         let name = cluster.name_of(leaving).to_owned();
-        cluster.stop(leaving).await;
+        cluster.stop(leaving);
         let ended = millis_now();
         for source in left {
             let before = Flow::read(&cluster.topics, source).0.len();

@@ -48,7 +48,7 @@ async fn a_rolling_restart_of_three_workers_stops_no_connector_for_long() {
     let watch = Watch::start(files.clone());
     let mut taken = Vec::new();
     for worker in 0..WORKERS {
-        cluster.stop(worker).await;
+        cluster.stop(worker);
         cluster.start_again(worker).await;
         taken.push(cluster.workers[worker].started_in);
         cluster.at_rest(&connectors).await;

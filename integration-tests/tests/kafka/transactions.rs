@@ -19,8 +19,7 @@ async fn committed(topic: &str) -> Vec<Bytes> {
     let log = TopicLog::open(topic, &reads, producer, record, LIMIT).await.unwrap();
     log.read_to_end(LIMIT).await.unwrap();
     log.close().await;
-    let values = seen.lock().clone();
-    values
+    std::mem::take(&mut *seen.lock())
 }
 
 fn transactional(id: &str) -> ClientProps {

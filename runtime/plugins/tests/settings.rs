@@ -60,19 +60,23 @@ fn topics_are_created_by_the_first_group_that_fits_then_by_the_default() {
 }
 
 #[test]
-fn a_group_needs_numbers_and_a_pattern() {
+fn a_group_needs_numbers_and_no_pattern() {
     let wrong = [
         vec![("topic.creation.default.partitions", "1")],
         vec![("topic.creation.default.partitions", "0"), ("topic.creation.default.replication.factor", "1")],
-        vec![
-            ("topic.creation.default.partitions", "1"),
-            ("topic.creation.default.replication.factor", "1"),
-            ("topic.creation.groups", "g"),
-        ],
     ];
     for entries in wrong {
         assert!(source(&entries).is_err(), "{entries:?}");
     }
+    // The JVM takes a group without a pattern, which no topic falls into.
+    let without_pattern = [
+        ("topic.creation.default.partitions", "1"),
+        ("topic.creation.default.replication.factor", "1"),
+        ("topic.creation.groups", "g"),
+    ];
+    let Ok(settings) = source(&without_pattern) else { panic!("no pattern is needed") };
+    let Role::Source { topic_creation, .. } = settings.role else { panic!("a source") };
+    assert!(topic_creation[0].include.is_empty());
     let Ok(settings) = source(&[]) else { panic!("no group is needed") };
     assert!(matches!(settings.role, Role::Source { topic_creation, .. } if topic_creation.is_empty()));
 }

@@ -107,7 +107,7 @@ async fn jvm_workers_and_ours_share_a_group() {
     mix.cluster.kill(victim);
     mix.settled("kill -9 of the leading JVM worker").await;
     let other = mix.of_kind(Kind::Jvm)[0];
-    mix.cluster.stop(other).await;
+    mix.cluster.stop(other);
     mix.settled("the other JVM worker has left").await;
     assert_eq!(mix.leads(), Kind::Tidegate);
     other_protocols(&mut mix).await;
@@ -130,7 +130,7 @@ async fn other_protocols(mix: &mut Mix) {
         let guest = mix.cluster.add_as(&[Kind::Tidegate], |setup| setup.with("connect.protocol", setting)).await;
         let rest = mix.settled(&format!("a worker that speaks {setting} has joined")).await;
         assert_eq!(rest.generation.protocol, protocol);
-        mix.cluster.stop(guest).await;
+        mix.cluster.stop(guest);
         let rest = mix.settled(&format!("the worker that speaks {setting} has left")).await;
         assert_eq!(rest.generation.protocol, "sessioned");
     }
@@ -213,7 +213,7 @@ async fn patch(api: &integration_tests::testbed::Api, path: &str, body: &Value) 
 
 /// A level that is set with `scope=cluster` reaches every worker.
 async fn log_levels(mix: &Mix, worker: usize) {
-    let level = if worker % 2 == 0 { "WARN" } else { "ERROR" };
+    let level = if worker.is_multiple_of(2) { "WARN" } else { "ERROR" };
     let api = mix.cluster.workers[worker].api();
     let body = json!({"level": level});
     api.put(&format!("{LOGGER}?scope=cluster"), Some(&body)).await.unwrap().expect(&[204]).unwrap();
