@@ -58,6 +58,15 @@ impl Scene {
             cluster.any().api().create(sink, &file_sink(&sink_files(sink), topic)).await.unwrap();
         }
         wait_records(&cluster.topics, &format!("{table}.public.t"), 1).await;
+        // Without a stored offset the next owner begins with a snapshot of what the rows have become by then.
+        eventually_async("an offset of the table to be stored", ARRIVAL, async || {
+            let answer = cluster.any().api().get(&format!("/connectors/{table}/offsets")).await;
+            let answer = answer.map_err(|failure| failure.to_string())?;
+            let lsn = &answer.body["offsets"][0]["offset"]["lsn_commit"];
+            if lsn.is_null() { Err(answer.text) } else { Ok(()) }
+        })
+        .await
+        .unwrap();
         Self { cluster, sources, table, address, rows, sinks }
     }
 

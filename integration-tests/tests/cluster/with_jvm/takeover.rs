@@ -95,7 +95,14 @@ impl Scene {
 
     /// Ends the worker, and starts the other kind with the same file. Everything is as it was, and what runs goes on.
     async fn hand_over(&mut self, kind: Kind) -> i64 {
-        let before = self.seen().await.unwrap();
+        // A source that was paused stores its last offset a little later.
+        let before = eventually_async("the paused source to have stored its offset", ARRIVAL, async || {
+            let seen = self.seen().await?;
+            let stored = seen[&self.paused]["offsets"]["offsets"].as_array().is_some_and(|offsets| !offsets.is_empty());
+            if stored { Ok(seen) } else { Err(seen[&self.paused].to_string()) }
+        })
+        .await
+        .unwrap();
         let at = millis_now();
         let worker = &mut self.cluster.workers[0];
         tokio::task::block_in_place(|| worker.stop()).unwrap();
