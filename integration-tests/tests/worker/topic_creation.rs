@@ -61,12 +61,12 @@ async fn the_first_group_that_fits_makes_the_topic() {
         "first.partitions": "7",
         "default.partitions": "-1",
         "default.replication.factor": "-1",
-        "default.cleanup.policy": "compact,delete",
+        "default.retention.ms": "7654321",
     });
     run(&worker, &name, &groups).await;
     let brokers = admin.describe_topics(&[&name]).await.unwrap();
     assert_eq!((brokers[&name].leaders.len(), brokers[&name].replication_factor), (1, 1), "the broker's defaults");
-    assert_eq!(admin.topic_config(&name).await.unwrap()["cleanup.policy"], "compact,delete");
+    assert_eq!(admin.topic_config(&name).await.unwrap()["retention.ms"], "7654321");
     tracked(&worker, &name).await;
 }
 
