@@ -77,20 +77,21 @@ async fn an_idle_table_does_not_pile_up_wal() {
     worker.api().create("s", &with(source(&address, &name, "public.t"), &settings)).await.unwrap();
     wait_records(&topics, &format!("{name}.public.t"), 1).await;
     worker.api().wait_running("s").await.unwrap();
-    client.batch_execute("insert into busy select repeat('x', 1000) from generate_series(1, 20000)").await.unwrap();
-    let behind =
-        "select (pg_current_wal_lsn() - confirmed_flush_lsn)::bigint from pg_replication_slots where slot_name = $1";
-    let written: i64 = client.query_one("select (pg_current_wal_lsn() - '0/0')::bigint", &[]).await.unwrap().get(0);
-    eventually_async("the slot to let go of the WAL", ARRIVAL, async || {
-        let confirmed = "select (confirmed_flush_lsn - '0/0')::bigint from pg_replication_slots where slot_name = $1";
-        let confirmed: Option<i64> =
-            client.query_one(confirmed, &[&name]).await.map_err(|error| error.to_string())?.get(0);
-        if confirmed.unwrap_or_default() >= written { Ok(()) } else { Err(format!("{confirmed:?} of {written}")) }
-    })
-    .await
-    .unwrap();
-    let behind: i64 = client.query_one(behind, &[&name]).await.unwrap().get(0);
-    assert!(behind < 1 << 20, "{behind} bytes behind");
+    // Twice, so that it is no last position of the start that is seen. How far the slot is behind the server's present end says
+    // nothing here: the other tests write to the same server.
+    for _ in 0..2 {
+        client.batch_execute("insert into busy select repeat('x', 1000) from generate_series(1, 10000)").await.unwrap();
+        let written: i64 = client.query_one("select (pg_current_wal_lsn() - '0/0')::bigint", &[]).await.unwrap().get(0);
+        eventually_async("the slot to let go of the WAL", ARRIVAL, async || {
+            let confirmed =
+                "select (confirmed_flush_lsn - '0/0')::bigint from pg_replication_slots where slot_name = $1";
+            let confirmed: Option<i64> =
+                client.query_one(confirmed, &[&name]).await.map_err(|error| error.to_string())?.get(0);
+            if confirmed.unwrap_or_default() >= written { Ok(()) } else { Err(format!("{confirmed:?} of {written}")) }
+        })
+        .await
+        .unwrap();
+    }
     client.batch_execute("insert into t values (2)").await.unwrap();
     wait_records(&topics, &format!("{name}.public.t"), 2).await;
     worker.api().remove("s").await.unwrap();

@@ -158,7 +158,16 @@ async fn tasks_that_rebalance_cooperatively_share_the_partitions() {
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
     topics().produce(&topic, &more).await.unwrap();
     sink.wait_lines(&[values, more].concat()).await;
-    assert_eq!(admin().describe_group(&sink.group()).await.unwrap().protocol, "cooperative-sticky");
+    // A group that rebalances names no protocol.
+    eventually_async("a stable group with the strategy", ARRIVAL, async || {
+        let group = admin().describe_group(&sink.group()).await.map_err(|error| error.to_string())?;
+        match (group.state.as_str(), group.protocol.as_str()) {
+            ("Stable", "cooperative-sticky") => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
