@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use connect_config::provider::resolve_worker;
 use connect_config::worker::{
-    ClientConfig, FileConfig, GroupConfig, ObservabilityConfig, ProtocolConfig, RestConfig, SaslConfig, StorageConfig,
+    ClientConfig, FileConfig, GroupConfig, JobsConfig, ObservabilityConfig, ProtocolConfig, RestConfig, SaslConfig, StorageConfig,
     TlsConfig, TopicTrackingConfig, WorkerConfig,
 };
 use connect_config::{ConfigDef, DistributedConfig, Props, StandaloneConfig, properties, reference};
@@ -40,10 +40,11 @@ This page is written by a test (`UPDATE_GOLDEN=1 cargo test -p connect-config`).
 ";
 
 fn page() -> String {
-    let sections: [(&str, &ConfigDef); 11] = [
+    let sections: [(&str, &ConfigDef); 12] = [
         ("Every worker", WorkerConfig::def()),
         ("REST API", RestConfig::def()),
         ("Metrics and logs (Tidegate's own keys)", ObservabilityConfig::def()),
+        ("Jobs (Tidegate's own keys)", JobsConfig::def()),
         ("Topics of connectors", TopicTrackingConfig::def()),
         ("TLS", TlsConfig::def()),
         ("Standalone workers", FileConfig::def()),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Checkpoint, Error, ErrorKind, OffsetMap, Progress, Record, Result, SourceBatch};
+use connect_api::{Checkpoint, Error, ErrorKind, OffsetMap, Phase, Progress, Record, Result, SourceBatch};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -191,7 +191,7 @@ impl Session {
 
     /// One connection's life.
     async fn attempt(&mut self) -> Result<(), End> {
-        (self.report)(Progress { phase: "INIT", ..Progress::default() });
+        (self.report)(Progress::default());
         let settings = Arc::clone(&self.settings);
         let mut sql = Wire::connect(&settings.server, Purpose::Sql)
             .await
@@ -222,7 +222,7 @@ impl Session {
             self.metrics.snapshot_skipped();
         }
         let Some(replication) = replication else {
-            (self.report)(Progress { phase: "SNAPSHOT", ..Progress::default() });
+            (self.report)(Progress { phase: Phase::Snapshot, ..Progress::default() });
             sql.close(false).await;
             // The snapshot was all that is wanted: the task stays, without anything to do.
             self.cancel.cancelled().await;

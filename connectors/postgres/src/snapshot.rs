@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_api::{Error, Progress, Value};
+use connect_api::{Error, Phase, Progress, TableProgress, Value};
 
 use crate::catalog::{self, Listed, TableMeta};
 use crate::copy;
@@ -64,9 +64,17 @@ pub async fn run(
     };
     session.metrics.snapshot_begins(tables.iter().map(|table| table.name.to_string()));
     let progress = Progress {
-        phase: "SNAPSHOT",
-        tables: tables.iter().map(|table| (table.name.to_string(), 0, table.rows, false)).collect(),
+        phase: Phase::Snapshot,
+        tables: tables
+            .iter()
+            .map(|table| TableProgress {
+                table: table.name.to_string(),
+                rows_estimated: table.rows,
+                ..TableProgress::default()
+            })
+            .collect(),
         position: Some(slot::lsn_text(lsn)),
+        stream: None,
     };
     let mut snapshot = Snapshot { session, position, held: None, progress, reported: Instant::now() };
     for (index, listed) in tables.iter().enumerate() {
@@ -225,8 +233,8 @@ impl Snapshot<'_> {
 
     fn report(&mut self, index: usize, rows: u64, done: bool) {
         if let Some(table) = self.progress.tables.get_mut(index) {
-            (table.1, table.3) = (rows, done);
-            self.session.metrics.rows(&table.0, rows, done);
+            (table.rows, table.begun, table.done) = (rows, true, done);
+            self.session.metrics.rows(&table.table, rows, done);
         }
         if done || self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_api::{Error, ErrorKind, Progress};
+use connect_api::{Error, ErrorKind, Phase, Progress};
 use tokio::time::MissedTickBehavior;
 
 use crate::catalog;
@@ -123,7 +123,7 @@ impl<'a> Stream<'a> {
 
     fn report(&self) {
         let position = Some(lsn_text(self.received.max(self.position.furthest())));
-        (self.session.report)(Progress { phase: "STREAMING", tables: Vec::new(), position });
+        (self.session.report)(Progress { phase: Phase::Streaming, position, ..Progress::default() });
     }
 
     async fn serve(&mut self) -> Result<(), End> {

@@ -150,6 +150,20 @@ impl Error {
         self.kind
     }
 
+    /// The innermost of its causes that is an error of this type: what went wrong first, beneath what the worker made of it
+    /// ("Tolerance exceeded in error handler").
+    pub fn root(&self) -> &Self {
+        let mut root = self;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            if let Some(inner) = error.downcast_ref::<Self>() {
+                root = inner;
+            }
+            cause = error.source();
+        }
+        root
+    }
+
     /// What happened, without the cause. Empty stands for a Java exception without a message.
     pub fn message(&self) -> &str {
         &self.message

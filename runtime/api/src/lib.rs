@@ -7,6 +7,7 @@ pub mod error;
 pub mod java;
 pub mod metrics;
 pub mod plugin;
+pub mod progress;
 pub mod record;
 pub mod schema;
 pub mod sink;
@@ -24,11 +25,12 @@ pub use converter::{Converter, HeaderConverter};
 pub use error::{Error, ErrorKind, Result};
 pub use metrics::{Measures, Metrics, Reading, Readings};
 pub use plugin::{Plugin, PluginKind, PluginType};
+pub use progress::{CleanUp, Phase, Progress, Retention, StreamProgress, TableProgress};
 pub use record::{Datum, Header, Origin, Record, SinkOrigin, TimestampType};
 pub use schema::{Field, Kind, Schema, SchemaRef};
 pub use sink::{Rejected, SinkConnector, SinkContext, SinkRecord, SinkTask, TopicPartition};
 pub use source::{
-    Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, Progress, SourceBatch, SourceConnector, SourceContext, SourceTask,
+    Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, SourceBatch, SourceConnector, SourceContext, SourceTask,
 };
 pub use transaction::{TransactionContext, TransactionEnd};
 pub use transform::{Predicate, Transform};

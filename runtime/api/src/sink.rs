@@ -76,6 +76,12 @@ pub trait SinkConnector: Send + Sync {
     async fn alter_offsets(&self, _props: &Props, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
         Ok(false)
     }
+
+    /// Drops what records of these topics are written to (collections), with everything in it; what is not there is no error.
+    /// Answers what was dropped, by name.
+    async fn drop_destinations(&self, _props: &Props, _topics: &[String]) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 /// A running sink task.

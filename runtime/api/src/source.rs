@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::metrics::Metrics;
+use crate::progress::{CleanUp, Progress, Retention};
 use crate::record::Record;
 use crate::transaction::TransactionContext;
 
@@ -38,17 +39,6 @@ pub struct SourceBatch {
 pub trait OffsetReader: Send + Sync {
     /// The offset of a partition, as read back from the store to its end. `None` when there is none.
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
-}
-
-/// How far a task is: shown by status pages, metrics and the quickstart. Unknown figures are `None`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Progress {
-    /// `INIT`, `SNAPSHOT` or `STREAMING`.
-    pub phase: &'static str,
-    /// Table, rows read, rows estimated, done.
-    pub tables: Vec<(String, u64, Option<u64>, bool)>,
-    /// The last position read, for people.
-    pub position: Option<String>,
 }
 
 /// What a task gets from its worker.
@@ -112,6 +102,29 @@ pub trait SourceConnector: Send + Sync {
     /// Whether it can say where transactions end (`SourceConnector.canDefineTransactionBoundaries`).
     fn defines_transactions(&self, _props: &Props) -> bool {
         false
+    }
+
+    /// What the source's system keeps for it at this moment, with or without a task that runs. `Ok(None)`: it keeps nothing
+    /// that could run out.
+    async fn retention(&self, _props: &Props) -> Result<Option<Retention>> {
+        Ok(None)
+    }
+
+    /// Where the system's log ends now: everything written before this call has a place before it
+    /// ([`crate::StreamProgress::resolved`] is compared with it). `Ok(None)`: there is no such log.
+    async fn log_end(&self, _props: &Props) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Takes away what was made for the source at its system. The source does not run; what is not there is no error. It waits
+    /// a while for a session of a task that has just ended.
+    async fn clean_up(&self, _props: &Props, _what: CleanUp) -> Result<()> {
+        Ok(())
+    }
+
+    /// The topics that a snapshot would fill, before transforms. `Ok(None)`: that is not known beforehand.
+    async fn topics(&self, _props: &Props) -> Result<Option<Vec<String>>> {
+        Ok(None)
     }
 }
 

@@ -6,18 +6,23 @@
 pub mod assignor;
 pub mod config_record;
 pub mod config_state;
+pub mod failure;
 pub mod herd;
 pub mod herder;
 pub mod invariants;
+pub mod jobs;
 pub mod json;
 pub mod offset_record;
 pub mod protocol;
+pub mod recovery;
 pub mod status;
 pub mod unit;
 
+pub use failure::{Cure, Failure};
 pub use herd::{
     ClusterView, Command, ConnectorId, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop,
     OffsetEntry, PluginInfo, Reply, Signature, State, Target, TaskId, TaskInfo, TaskStatus,
 };
 pub use herder::{Effect, Event, Herder, HerderConfig, Now, PluginFacts};
+pub use recovery::{Recovery, RecoveryPolicy};
 pub use unit::UnitId;

@@ -1,0 +1,14 @@
+//! Jobs: pipelines as one thing, on top of connectors.
+//!
+//! A job has at most one source and any number of sinks. It is told by records of one compacted topic ([`record`]), which
+//! every worker reads and adds up in the same way ([`log`]); its state is derived from its connectors and the last command
+//! in one function ([`derive`]); what takes several steps is done by the leader, one step at a time, so that the next leader
+//! goes on where it stopped ([`steps`]). All of it is pure.
+
+pub mod view;
+
+pub use view::{
+    Action, Checkpoint, ConnectorSummary, JobError, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobTask, JobView,
+    Jobs, NewConnector, NewJob, Notice, PhaseState, RateView, RecoveryView, RetentionView, SinkLag, Started, StreamingView,
+    TableStatus, TableView, Transition, Validation,
+};
