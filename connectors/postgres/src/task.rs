@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::{Checkpoint, Error, Props, Result, SourceBatch, SourceContext, SourceTask};
+use connect_api::{Checkpoint, Error, OffsetMap, Props, Result, SourceBatch, SourceContext, SourceTask};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
 use crate::session::{Outlet, Session};
 use crate::settings::{Settings, later_keys};
+use crate::slot::lsn_text;
 
 /// Longest time that a stopping task waits for its reader to say goodbye to the server.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -94,6 +95,12 @@ impl SourceTask for PostgresTask {
             later
         });
         Ok(())
+    }
+
+    fn position_text(&self, offset: &OffsetMap) -> Option<String> {
+        let place = |field: &str| offset.get(field).and_then(serde_json::Value::as_u64);
+        let place = place("lsn_commit").or_else(|| place("lsn_proc")).or_else(|| place("lsn"))?;
+        Some(lsn_text(place))
     }
 
     async fn stop(mut self: Box<Self>) -> Result<()> {

@@ -139,6 +139,11 @@ pub trait SourceTask: Send {
         Ok(())
     }
 
+    /// A position as people know it (`0/1A3E5F8`); `None` where it is not more than its offset.
+    fn position_text(&self, _offset: &OffsetMap) -> Option<String> {
+        None
+    }
+
     /// Stops. No call comes after it.
     async fn stop(self: Box<Self>) -> Result<()>;
 }

@@ -166,6 +166,8 @@ pub enum Command {
     Delete { name: String },
     /// `PUT .../pause`, `resume`, `stop`.
     SetTarget { name: String, target: Target },
+    /// The same for several connectors with one write; those that are not there any more are passed over.
+    SetTargets { names: Vec<String>, target: Target },
     /// `POST /connectors/{name}/restart`.
     Restart { name: String, include_tasks: bool, only_failed: bool },
     /// `POST /connectors/{name}/tasks/{task}/restart`.

@@ -40,6 +40,7 @@ pub struct ClientStats {
     records: AtomicU64,
     record_bytes: AtomicU64,
     lag_max: AtomicI64,
+    lag: AtomicI64,
     joins: AtomicU64,
     syncs: AtomicU64,
     heartbeats: AtomicU64,
@@ -64,6 +65,8 @@ pub struct ClientNumbers {
     pub record_bytes: u64,
     /// How far the partition that is farthest behind its end is, in records; `None` while that is unknown.
     pub lag_max: Option<u64>,
+    /// How far all partitions together are behind their ends; `None` while that is unknown of one.
+    pub lag: Option<u64>,
     /// JoinGroup, SyncGroup and Heartbeat requests.
     pub joins: u64,
     pub syncs: u64,
@@ -87,6 +90,7 @@ impl ClientStats {
             records: AtomicU64::new(0),
             record_bytes: AtomicU64::new(0),
             lag_max: AtomicI64::new(-1),
+            lag: AtomicI64::new(-1),
             joins: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             heartbeats: AtomicU64::new(0),
@@ -118,6 +122,7 @@ impl ClientStats {
             records: get(&self.records),
             record_bytes: get(&self.record_bytes),
             lag_max: u64::try_from(self.lag_max.load(Ordering::Relaxed)).ok(),
+            lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
             joins: get(&self.joins),
             syncs: get(&self.syncs),
             heartbeats: get(&self.heartbeats),
@@ -139,10 +144,14 @@ impl ClientStats {
         set(&self.record_bytes, bytes);
         let open = told.brokers.values().filter(|broker| broker.state == "UP").count();
         self.connections.store(i64::try_from(open).unwrap_or(i64::MAX), Ordering::Relaxed);
-        // Partition -1 is librdkafka's place for records without one; a lag of -1 is one that is not known.
+        // Partition -1 is librdkafka's place for records without one; a lag of -1 is one that is not known. What is not fetched
+        // belongs to another member.
         let partitions = told.topics.values().flat_map(|topic| topic.partitions.values());
-        let lags = partitions.filter(|partition| partition.partition >= 0).map(|partition| partition.consumer_lag);
-        self.lag_max.store(lags.max().unwrap_or(-1), Ordering::Relaxed);
+        let read = partitions.filter(|partition| partition.partition >= 0 && partition.fetch_state != "none");
+        let lags: Vec<i64> = read.map(|partition| partition.consumer_lag).collect();
+        self.lag_max.store(lags.iter().copied().max().unwrap_or(-1), Ordering::Relaxed);
+        let known = !lags.is_empty() && lags.iter().all(|lag| *lag >= 0);
+        self.lag.store(if known { lags.iter().sum() } else { -1 }, Ordering::Relaxed);
     }
 
     /// A login was refused.

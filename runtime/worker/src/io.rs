@@ -86,6 +86,12 @@ pub trait Topics: Send + Sync {
 
     /// The end offset of each of these partitions; a partition that does not exist is an error.
     async fn end_offsets(&self, partitions: &[kafka::TopicPartition]) -> Result<BTreeMap<kafka::TopicPartition, i64>>;
+
+    /// The names of all topics that may be seen.
+    async fn names(&self) -> Result<Vec<String>>;
+
+    /// The partitions of these topics, of those that exist.
+    async fn partitions(&self, topics: &[String]) -> Result<Vec<kafka::TopicPartition>>;
 }
 
 /// The log behind the offset store: the offsets topic, or a file in standalone mode. What it reads goes to the store's
@@ -227,6 +233,20 @@ impl Topics for kafka::Admin {
 
     async fn end_offsets(&self, partitions: &[kafka::TopicPartition]) -> Result<BTreeMap<kafka::TopicPartition, i64>> {
         self.list_offsets(partitions, OffsetSpec::Latest).await.map_err(|e| kafka_error("failed to list offsets", e))
+    }
+
+    async fn names(&self) -> Result<Vec<String>> {
+        self.list_topics().await.map_err(|e| kafka_error("failed to list the topics", e))
+    }
+
+    async fn partitions(&self, topics: &[String]) -> Result<Vec<kafka::TopicPartition>> {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let described = self.describe_topics(&names).await.map_err(|e| kafka_error("failed to describe topics", e))?;
+        let of = |(name, topic): (String, kafka::admin::TopicDescription)| {
+            let name: Arc<str> = Arc::from(name);
+            topic.leaders.into_keys().map(move |partition| kafka::TopicPartition::new(Arc::clone(&name), partition))
+        };
+        Ok(described.into_iter().flat_map(of).collect())
     }
 }
 

@@ -242,6 +242,14 @@ impl Topics for MemoryBroker {
     async fn end_offsets(&self, partitions: &[kafka::TopicPartition]) -> Result<BTreeMap<kafka::TopicPartition, i64>> {
         Ok(partitions.iter().map(|p| (p.clone(), self.records(&p.topic).len() as i64)).collect())
     }
+
+    async fn names(&self) -> Result<Vec<String>> {
+        Ok(self.state.lock().created.iter().map(|(name, _)| name.clone()).collect())
+    }
+
+    async fn partitions(&self, topics: &[String]) -> Result<Vec<kafka::TopicPartition>> {
+        Ok(topics.iter().map(|name| kafka::TopicPartition::new(name.as_str(), 0)).collect())
+    }
 }
 
 /// A consumer of one topic with one partition.

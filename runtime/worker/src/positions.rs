@@ -83,6 +83,12 @@ impl Positions {
         asked().filter_map(|(partition, standing)| Some((partition.clone(), standing.position?))).collect()
     }
 
+    /// The offset behind everything that is done with, of each partition where it is known.
+    pub fn put(&self) -> Vec<(TopicPartition, i64)> {
+        let known = |(partition, standing): (&TopicPartition, &Standing)| Some((partition.clone(), standing.position?));
+        self.partitions.iter().filter_map(known).collect()
+    }
+
     /// These offsets are committed.
     pub fn committed(&mut self, offsets: &[(TopicPartition, i64)]) {
         for (partition, offset) in offsets {

@@ -38,6 +38,8 @@ const REDELIVERY_FIRST: Duration = Duration::from_millis(300);
 const REDELIVERY_MAX: Duration = Duration::from_secs(30);
 /// A `put` that takes longer than this is accompanied by polls of the consumer, which keep the membership in the group.
 pub const SLOW_PUT: Duration = Duration::from_secs(10);
+/// How often it is said how far the task is.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 /// How long leaving the group may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The class that the JVM names for errors of a sink.
@@ -75,6 +77,8 @@ struct Work {
     backlog: VecDeque<ConsumerEvent>,
     resting: bool,
     next_commit: Instant,
+    /// When it is said next how far the task is.
+    next_told: Instant,
 }
 
 impl SinkLoop {
@@ -86,6 +90,7 @@ impl SinkLoop {
             backlog: VecDeque::new(),
             resting: false,
             next_commit: Instant::now() + self.flush_interval,
+            next_told: Instant::now(),
         };
         let mut outcome = self.work(&mut work).await;
         if outcome.is_ok() {
@@ -131,6 +136,10 @@ impl SinkLoop {
             }
             if now >= work.next_commit {
                 self.commit(work).await?;
+            }
+            if now >= work.next_told {
+                work.next_told = now + TELL_EVERY;
+                self.metrics.set_put(work.positions.put());
             }
         }
     }

@@ -394,6 +394,7 @@ impl SourceLoop {
         self.metrics.committed();
         self.metrics.acknowledged(self.tracker.acknowledged());
         for checkpoint in &checkpoints {
+            self.metrics.checkpointed(self.task.position_text(&checkpoint.offset));
             self.task.committed(checkpoint).await?;
         }
         Ok(())

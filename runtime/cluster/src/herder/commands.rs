@@ -88,6 +88,7 @@ impl Herder {
             Command::PatchConfig { name, patch } => self.patch_config(id, name, &patch, out),
             Command::Delete { name } => self.delete(id, name, out),
             Command::SetTarget { name, target } => self.set_target(id, name, target, out),
+            Command::SetTargets { names, target } => self.set_targets(id, names, target, out),
             Command::Restart { name, include_tasks: false, only_failed: false } => self.restart(id, &name, out),
             Command::Restart { name, include_tasks, only_failed } => {
                 let request = RestartRequest { connector: name, only_failed, include_tasks };
@@ -215,6 +216,29 @@ impl Herder {
         }
         records.push(ConfigRecord::TargetState { name, target: Some(target) });
         self.write(records, Then::Done(id), out);
+        Ok(())
+    }
+
+    fn set_targets(
+        &mut self,
+        id: RequestId,
+        names: Vec<String>,
+        target: Target,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), HerdError> {
+        let mut records = Vec::new();
+        for name in names.into_iter().filter(|name| self.state.config(name).is_some()) {
+            if target == Target::Stopped {
+                self.must_lead()?;
+                records.push(ConfigRecord::Commit { name: name.clone(), tasks: 0 });
+            }
+            records.push(ConfigRecord::TargetState { name, target: Some(target) });
+        }
+        if records.is_empty() {
+            out.push(Effect::Reply(id, Ok(Reply::Done)));
+        } else {
+            self.write(records, Then::Done(id), out);
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connect_api::metrics::Measured;
 use connect_api::{Progress, Reading, Readings};
-use connect_kafka::ClientStats;
+use connect_kafka::{ClientStats, TopicPartition};
 use connect_metrics::{Group, RunState, Samples, Snapshot, States, Value, Windows, now_ms as clock_ms};
 use parking_lot::Mutex;
 
@@ -67,7 +67,12 @@ pub struct TaskMetrics {
     transacted: AtomicU64,
     consumer: OnceLock<Arc<ClientStats>>,
     plugins: Mutex<Vec<Measured>>,
-    progress: Mutex<Progress>,
+    /// `None` until the task says something of it.
+    progress: Mutex<Option<Progress>>,
+    /// Source: the last position that was stored, for people, and when, in milliseconds since 1970.
+    checkpoint: Mutex<Option<(Option<String>, i64)>>,
+    /// Sink: the offset behind what was put of each partition.
+    put: Mutex<Option<Vec<(TopicPartition, i64)>>>,
 }
 
 /// Where a source's acknowledgements are counted.
@@ -136,6 +141,8 @@ impl TaskMetrics {
             consumer: OnceLock::new(),
             plugins: Mutex::default(),
             progress: Mutex::default(),
+            checkpoint: Mutex::default(),
+            put: Mutex::default(),
         })
     }
 
@@ -294,14 +301,39 @@ impl TaskMetrics {
         self.last_error_ms.store(now_ms(), Ordering::Relaxed);
     }
 
-    /// What the task said last of its progress.
-    pub fn progress(&self) -> Progress {
+    /// What the task said last of its progress, if it ever did.
+    pub fn progress(&self) -> Option<Progress> {
         self.progress.lock().clone()
     }
 
     /// Takes note of the task's progress.
     pub fn set_progress(&self, progress: Progress) {
-        *self.progress.lock() = progress;
+        *self.progress.lock() = Some(progress);
+    }
+
+    /// Source: a position was stored.
+    pub fn checkpointed(&self, position: Option<String>) {
+        *self.checkpoint.lock() = Some((position, now_ms()));
+    }
+
+    /// Source: the last position that this run stored, and when.
+    pub fn checkpoint(&self) -> Option<(Option<String>, i64)> {
+        self.checkpoint.lock().clone()
+    }
+
+    /// Sink: everything below these offsets was put.
+    pub fn set_put(&self, positions: Vec<(TopicPartition, i64)>) {
+        *self.put.lock() = Some(positions);
+    }
+
+    /// Sink: the offsets behind what was put; `None` for a source.
+    pub fn put_positions(&self) -> Option<Vec<(TopicPartition, i64)>> {
+        self.put.lock().clone()
+    }
+
+    /// Sink: records that it has still to read, of all its partitions.
+    pub fn lag(&self) -> Option<u64> {
+        self.consumer.get().and_then(|consumer| consumer.numbers().lag)
     }
 
     /// Source: records polled and neither durable nor dropped.

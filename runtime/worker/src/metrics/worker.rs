@@ -155,6 +155,16 @@ impl WorkerMetrics {
         metrics
     }
 
+    /// The tasks that run here, or ran here last: whether they live, and what they measure.
+    pub fn task_runs(&self) -> Vec<(TaskId, bool, Arc<TaskMetrics>)> {
+        let units = self.units.lock();
+        let runs = units.iter().filter_map(|((connector, task), unit)| {
+            let id = TaskId { connector: Arc::clone(connector), task: (*task)? };
+            Some((id, unit.lives, Arc::clone(unit.metrics.as_ref()?)))
+        });
+        runs.collect()
+    }
+
     /// Something became of a unit.
     pub fn unit_event(&self, event: &UnitEvent) {
         let (key, starts) = match &event.unit {

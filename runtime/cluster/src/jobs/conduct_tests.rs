@@ -1,0 +1,323 @@
+//! Commands from the request to the end, with a worker that is played by the test.
+
+use connect_api::CleanUp;
+
+use super::super::engine::JobsEvent;
+use super::super::keep::Alerts;
+use super::super::record::{PutReport, StreamReport, TaskReport};
+use super::super::rig::{cluster, connector, running, stopped};
+use super::*;
+use crate::herd::{ClusterView, TaskId};
+
+/// An engine, and what came of it.
+struct Stage {
+    engine: Engine,
+    now: i64,
+    /// Work that was asked for and not answered.
+    work: Vec<(String, String, usize, Work)>,
+    commits: Vec<u64>,
+    replies: Vec<(RequestId, Result<Vec<String>, HerdError>)>,
+    written: Vec<JobRecord>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let engine = Engine::new(Alerts::default(), 10);
+        let mut stage =
+            Self { engine, now: 1_000, work: vec![], commits: vec![], replies: vec![], written: vec![] };
+        let definition = Definition {
+            source: Some("src".into()),
+            sinks: vec!["snk".into()],
+            pipeline: true,
+            made: true,
+            started: true,
+            ..Definition::default()
+        };
+        let (key, value) = JobRecord::Job("job".into(), Some(definition)).encode();
+        stage.step(JobsEvent::Record { key, value: value.map(String::into_bytes) });
+        stage.step(JobsEvent::Loaded);
+        stage.view(cluster([running("src", "source"), running("snk", "sink")]));
+        stage
+    }
+
+    fn step(&mut self, event: JobsEvent) -> &mut Self {
+        self.now += 10;
+        let mut effects = Vec::new();
+        self.engine.step(self.now, event, &mut effects);
+        for effect in effects {
+            match effect {
+                JobsEffect::Do { job, order, step, work } => self.work.push((job, order, step, work)),
+                JobsEffect::Commit { token, .. } => self.commits.push(token),
+                JobsEffect::Reply { request, outcome } => self.replies.push((request, outcome)),
+                JobsEffect::Put(records) => self.written.extend(records),
+                _ => {}
+            }
+        }
+        self
+    }
+
+    fn view(&mut self, view: Arc<ClusterView>) -> &mut Self {
+        self.step(JobsEvent::View(view))
+    }
+
+    fn act(&mut self, request: RequestId, action: Action, cleanup: bool) -> &mut Self {
+        let order = Order {
+            id: format!("order-{request}"),
+            action,
+            cleanup,
+            at_ms: self.now,
+            by: "api".into(),
+            step: 0,
+            log_end: None,
+            ends: Vec::new(),
+            done_ms: None,
+            trouble: None,
+        };
+        self.step(JobsEvent::Act { request, order, job: "job".into() });
+        while let Some(token) = self.commits.pop() {
+            self.step(JobsEvent::Committed { token, outcome: Ok(()) });
+        }
+        self
+    }
+
+    /// The one thing that is being done; it is done.
+    fn done(&mut self, outcome: Outcome) -> Work {
+        self.answer(Ok(outcome))
+    }
+
+    fn answer(&mut self, outcome: Result<Outcome, String>) -> Work {
+        assert_eq!(self.work.len(), 1, "{:?}", self.work);
+        let (job, order, step, work) = self.work.remove(0);
+        self.step(JobsEvent::Done { job, order, step, outcome });
+        work
+    }
+
+    fn stream(&mut self, resolved: u64) -> &mut Self {
+        let stream = StreamReport { resolved: Some(resolved), ..StreamReport::default() };
+        self.report("src", TaskReport { stream: Some(stream), phase: Some("STREAMING".into()), ..TaskReport::default() })
+    }
+
+    fn report(&mut self, connector: &str, report: TaskReport) -> &mut Self {
+        let report = TaskReport { at_ms: self.now, ..report };
+        self.step(JobsEvent::Report(TaskId { connector: connector.into(), task: 0 }, Some(Box::new(report))))
+    }
+
+    fn state(&self) -> JobState {
+        self.engine.shown("job").unwrap().state
+    }
+
+    fn wait(&mut self, ms: i64) -> &mut Self {
+        self.now += ms;
+        self.step(JobsEvent::Tick)
+    }
+}
+
+fn target(connectors: &[&str], target: Target) -> Work {
+    Work::Target { connectors: connectors.iter().map(|name| (*name).to_owned()).collect(), target }
+}
+
+#[test]
+fn a_pause_is_answered_when_the_connectors_were_told() {
+    let mut stage = Stage::new();
+    stage.act(1, Action::Pause, false);
+    assert!(stage.replies.is_empty());
+    assert_eq!(stage.done(Outcome::default()), target(&["src", "snk"], Target::Paused));
+    assert_eq!(stage.replies, [(1, Ok(vec!["job".to_owned()]))]);
+    let paused = |name, kind| connector(name, kind, Target::Paused, Some(State::Paused), &[State::Paused]);
+    stage.view(cluster([paused("src", "source"), paused("snk", "sink")]));
+    assert_eq!(stage.state(), JobState::Paused);
+    // Asked again, it is there already.
+    stage.act(2, Action::Pause, false);
+    assert_eq!((stage.replies[1].clone(), stage.work.len()), ((2, Ok(vec![])), 0));
+}
+
+#[test]
+fn what_the_state_does_not_allow_is_refused_with_what_it_allows() {
+    let mut stage = Stage::new();
+    stage.stream(1).act(1, Action::Terminate, false);
+    let HerdError::Refused { status, message } = stage.replies[0].1.clone().unwrap_err() else { panic!() };
+    assert_eq!(status, 409);
+    assert!(message.contains("Allowed: pause, stop, complete"), "{message}");
+    stage.step(JobsEvent::Act {
+        request: 2,
+        order: Order { id: "x".into(), ..stage_order() },
+        job: "nobody".into(),
+    });
+    assert!(matches!(&stage.replies[1].1, Err(HerdError::Refused { status: 404, .. })));
+}
+
+fn stage_order() -> Order {
+    Order {
+        id: String::new(),
+        action: Action::Pause,
+        cleanup: false,
+        at_ms: 0,
+        by: "api".into(),
+        step: 0,
+        log_end: None,
+        ends: Vec::new(),
+        done_ms: None,
+        trouble: None,
+    }
+}
+
+#[test]
+fn completing_drains_verifies_and_cleans_up_in_this_order() {
+    let mut stage = Stage::new();
+    stage.stream(50).act(1, Action::Complete, false);
+    assert_eq!(stage.replies, [(1, Ok(vec!["job".to_owned()]))], "it is answered at once");
+    let log_end = Outcome { log_end: Some(100), ..Outcome::default() };
+    assert_eq!(stage.done(log_end), Work::LogEnd { source: "src".into() });
+    assert!(stage.work.is_empty(), "the source has not read so far");
+    assert!(stage.engine.waits_for("job").unwrap().contains("up to 0/64"));
+    stage.stream(99).stream(100);
+    assert_eq!(stage.done(Outcome::default()), target(&["src"], Target::Stopped));
+    // The task may still write: its worker says that it runs.
+    stage.report("src", TaskReport { live: true, ..TaskReport::default() });
+    stage.view(cluster([stopped("src", "source"), running("snk", "sink")]));
+    assert!(stage.work.is_empty(), "{:?}", stage.work);
+    assert_eq!(stage.state(), JobState::Running, "a job runs until it is completed");
+    stage.report("src", TaskReport::default());
+    let end = SinkEnd { sink: "snk".into(), topic: "t".into(), partition: 0, end: 7 };
+    let ends = Outcome { ends: vec![end.clone()], ..Outcome::default() };
+    assert_eq!(stage.done(ends), Work::TopicEnds { sinks: vec!["snk".into()] });
+    assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Started));
+    let put = |next| TaskReport { put: vec![PutReport { topic: "t".into(), partition: 0, next }], ..TaskReport::default() };
+    stage.report("snk", put(6));
+    assert!(stage.work.is_empty());
+    stage.report("snk", put(7));
+    assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Stopped));
+    stage.view(cluster([stopped("src", "source"), stopped("snk", "sink")]));
+    // Not everything was committed: the sinks run again.
+    let missing = Outcome { missing: Some("t-0 is committed up to 5 of 7".into()), ..Outcome::default() };
+    assert_eq!(stage.done(missing), Work::Verify { ends: vec![end] });
+    assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Started));
+    assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Stopped));
+    stage.done(Outcome::default());
+    let work = Work::CleanUp { source: "src".into(), what: CleanUp::Everything };
+    assert_eq!(stage.done(Outcome::default()), work);
+    assert_eq!(stage.done(Outcome::default()), Work::ResetOffsets { source: "src".into() });
+    assert_eq!(stage.state(), JobState::Completed);
+    let view = stage.engine.view_of("job", stage.now).unwrap();
+    assert_eq!((view.reason.as_str(), view.waiting_for), ("CDC Completed", None));
+    assert!(view.phases.iter().all(|(_, state)| state.name() == "completed"));
+    stage.wait(100_000);
+    assert_eq!(stage.state(), JobState::Completed);
+}
+
+#[test]
+fn another_leader_goes_on_where_the_first_one_stopped() {
+    let mut stage = Stage::new();
+    stage.stream(100).act(1, Action::Complete, false);
+    stage.done(Outcome { log_end: Some(100), ..Outcome::default() });
+    assert_eq!(stage.work.len(), 1);
+    let mut next = Engine::new(Alerts::default(), 10);
+    let mut effects = Vec::new();
+    for record in stage.written.iter().filter(|record| !matches!(record, JobRecord::State(..))) {
+        let (key, value) = record.encode();
+        next.step(1, JobsEvent::Record { key, value: value.map(String::into_bytes) }, &mut effects);
+    }
+    let definition = stage.engine.log().entry("job").unwrap().definition.clone();
+    let (key, value) = JobRecord::Job("job".into(), definition).encode();
+    next.step(1, JobsEvent::Record { key, value: value.map(String::into_bytes) }, &mut effects);
+    next.step(2, JobsEvent::Loaded, &mut effects);
+    effects.clear();
+    next.step(3, JobsEvent::View(cluster([running("src", "source"), running("snk", "sink")])), &mut effects);
+    let work: Vec<&Work> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            JobsEffect::Do { work, .. } => Some(work),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(work, [&target(&["src"], Target::Stopped)]);
+}
+
+#[test]
+fn a_step_that_fails_is_tried_again_and_says_why() {
+    let mut stage = Stage::new();
+    stage.act(1, Action::Stop, true);
+    stage.done(Outcome::default());
+    stage.view(cluster([stopped("src", "source"), stopped("snk", "sink")]));
+    stage.answer(Err("the slot is active for PID 7".into()));
+    assert!(stage.work.is_empty(), "not at once");
+    let waits = stage.engine.waits_for("job").unwrap();
+    assert!(waits.contains("last attempt: the slot is active for PID 7"), "{waits}");
+    stage.wait(600);
+    assert!(matches!(stage.done(Outcome::default()), Work::CleanUp { .. }));
+    stage.done(Outcome::default());
+    assert_eq!((stage.state(), stage.engine.waits_for("job")), (JobState::Stopped, None));
+}
+
+#[test]
+fn terminating_ends_a_snapshot() {
+    let mut stage = Stage::new();
+    stage.report("src", TaskReport { phase: Some("SNAPSHOT".into()), ..TaskReport::default() });
+    stage.act(1, Action::Complete, false);
+    assert!(stage.replies[0].1.is_err(), "a snapshot is not completed");
+    stage.act(2, Action::Terminate, false);
+    stage.done(Outcome::default());
+    stage.view(cluster([stopped("src", "source"), stopped("snk", "sink")]));
+    stage.done(Outcome::default());
+    stage.done(Outcome::default());
+    let view = stage.engine.view_of("job", stage.now).unwrap();
+    assert_eq!((view.state, view.reason.as_str()), (JobState::Cancelled, "Snapshot cancelled"));
+    assert_eq!(view.phases[1].1.name(), "cancelled");
+    stage.act(3, Action::Start, false);
+    assert!(stage.replies[2].1.is_err(), "a final job can not be started again");
+}
+
+#[test]
+fn a_deletion_is_answered_when_the_job_is_gone_and_leaves_nothing() {
+    let mut stage = Stage::new();
+    stage.act(1, Action::Delete, false);
+    stage.done(Outcome::default());
+    stage.view(cluster([stopped("src", "source"), stopped("snk", "sink")]));
+    stage.done(Outcome::default());
+    stage.done(Outcome::default());
+    assert_eq!(stage.done(Outcome::default()), Work::DeleteConnectors { connectors: vec!["src".into(), "snk".into()] });
+    stage.view(cluster([]));
+    assert_eq!(stage.replies, [(1, Ok(vec!["job".to_owned()]))]);
+    assert!(stage.engine.shown("job").is_none());
+    assert!(stage.engine.log().entry("job").is_none());
+}
+
+#[test]
+fn whoever_waits_too_long_is_told_for_what() {
+    let mut stage = Stage::new();
+    stage.act(1, Action::Delete, false);
+    stage.done(Outcome::default());
+    stage.wait(60_000);
+    let HerdError::Refused { status, message } = stage.replies[0].1.clone().unwrap_err() else { panic!() };
+    assert_eq!(status, 409);
+    assert!(message.contains("connector src to stop"), "{message}");
+}
+
+#[test]
+fn all_jobs_that_allow_it_are_paused_with_one_write() {
+    let mut stage = Stage::new();
+    let names = ["a", "b", "c"];
+    let all = names.iter().map(|name| running(name, "source"));
+    stage.view(cluster(all.chain([running("src", "source"), running("snk", "sink"), stopped("d", "sink")])));
+    stage.step(JobsEvent::ActOnAll { request: 1, order: stage_order() });
+    assert_eq!(stage.commits.len(), 1);
+    let token = stage.commits[0];
+    stage.step(JobsEvent::Committed { token, outcome: Ok(()) });
+    assert_eq!(stage.work.len(), 4, "{:?}", stage.work);
+    for (job, order, step, _) in std::mem::take(&mut stage.work) {
+        stage.step(JobsEvent::Done { job, order, step, outcome: Ok(Outcome::default()) });
+    }
+    let changed: Vec<String> = ["a", "b", "c", "job"].map(str::to_owned).to_vec();
+    assert_eq!(stage.replies, [(1, Ok(changed))]);
+}
+
+#[test]
+fn a_write_that_failed_is_an_error_without_effect() {
+    let mut stage = Stage::new();
+    stage.step(JobsEvent::Act { request: 1, order: Order { id: "x".into(), ..stage_order() }, job: "job".into() });
+    let token = stage.commits[0];
+    stage.step(JobsEvent::Committed { token, outcome: Err("away".into()) });
+    assert!(matches!(&stage.replies[0].1, Err(HerdError::Refused { status: 500, .. })));
+    stage.wait(10_000);
+    assert!(stage.work.is_empty());
+}

@@ -1,0 +1,230 @@
+//! The state of a job, from the states of its connectors and tasks and its last command: one function.
+//!
+//! Connect's own endpoints change connectors without asking a job: what they did is seen here, so that both always tell the
+//! same story.
+
+use super::log::{Entry, JobsLog};
+use super::members::Members;
+use super::record::{TaskReport, trace_mark};
+use super::view::{JobError, JobState};
+use crate::failure::Cure;
+use crate::herd::{ConnectorView, State, Target, TaskStatus};
+use crate::recovery::Recovery;
+
+/// What is to be seen of a job at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    pub state: JobState,
+    /// Why, in a few words.
+    pub cause: String,
+    /// What went wrong last, while that lasts.
+    pub error: Option<JobError>,
+    /// What is done about it.
+    pub recovery: Option<Recovery>,
+    /// The state may be one of a moment, of a rebalance or of news that are under way: whoever knows an older one keeps it for
+    /// a while.
+    pub passing: bool,
+}
+
+impl Derived {
+    fn of(state: JobState, cause: impl Into<String>) -> Self {
+        Self { state, cause: cause.into(), error: None, recovery: None, passing: false }
+    }
+
+    fn passing(self) -> Self {
+        Self { passing: true, ..self }
+    }
+}
+
+/// A failed connector or task.
+struct Trouble<'a> {
+    connector: &'a ConnectorView,
+    task: Option<u32>,
+    status: &'a TaskStatus,
+    report: Option<&'a TaskReport>,
+}
+
+/// The state of a job. `now_ms` is in milliseconds since 1970.
+pub fn derive(entry: &Entry, members: &Members, log: &JobsLog, now_ms: i64) -> Derived {
+    let recorded = entry.recorded.state;
+    let started = entry.definition.as_ref().is_none_or(|definition| definition.started);
+    if members.connectors.is_empty() {
+        return Derived::of(recorded.unwrap_or(JobState::Created), entry.recorded.reason.clone());
+    }
+    let wants = |target: Target| members.connectors.iter().any(|connector| connector.target == target);
+    let all_stopped = !wants(Target::Started) && !wants(Target::Paused);
+    if let Some(last) = recorded.filter(|state| state.is_final() && all_stopped) {
+        return Derived::of(last, entry.recorded.reason.clone());
+    }
+    if let Some(derived) = failed(members, log, now_ms) {
+        return derived;
+    }
+    if all_stopped && !started {
+        return Derived::of(JobState::Created, "not started yet");
+    }
+    if wants(Target::Stopped) {
+        let gone = members.connectors.iter().filter(|c| c.target == Target::Stopped).all(|c| is_down(c));
+        let stopped = Derived::of(JobState::Stopped, "stopped by request");
+        // On its way there: what is in flight is still written.
+        return if gone { stopped } else { stopped.passing() };
+    }
+    if wants(Target::Paused) {
+        let resting = members.connectors.iter().filter(|c| c.target == Target::Paused).all(|c| is_resting(c));
+        let paused = Derived::of(JobState::Paused, "paused by request");
+        return if resting { paused } else { paused.passing() };
+    }
+    at_work(members, log)
+}
+
+/// A job with a unit that failed, when there is one.
+fn failed(members: &Members, log: &JobsLog, now_ms: i64) -> Option<Derived> {
+    let troubles: Vec<Trouble<'_>> = members
+        .connectors
+        .iter()
+        .filter(|connector| connector.target != Target::Stopped)
+        .flat_map(|connector| troubles(connector, log))
+        .collect();
+    // One that nobody tries again decides; then the one that is tried last.
+    let worst = troubles.iter().max_by_key(|trouble| match trouble.recovery() {
+        Some(recovery) if recovery.over.is_none() => (false, recovery.attempt),
+        _ => (true, 0),
+    })?;
+    let error = worst.error(now_ms);
+    let cause = error.message.clone();
+    let recovery = worst.recovery().cloned();
+    Some(match &recovery {
+        Some(plan) if plan.over.is_none() => {
+            let cause = format!("attempt {} of {} after: {cause}", plan.attempt, plan.attempts_max);
+            Derived { error: Some(error), recovery, ..Derived::of(JobState::Starting, cause) }
+        }
+        Some(_) => Derived { error: Some(error), recovery, ..Derived::of(JobState::Failed, cause) },
+        // The worker that has it has not said yet what it does about it; a JVM worker never will.
+        None => Derived { error: Some(error), ..Derived::of(JobState::Failed, cause) }.passing(),
+    })
+}
+
+fn troubles<'a>(connector: &'a ConnectorView, log: &'a JobsLog) -> Vec<Trouble<'a>> {
+    let Some(status) = &connector.status else { return Vec::new() };
+    let own = (status.connector.state == State::Failed).then_some((None, &status.connector));
+    let tasks = status.tasks.iter().filter(|(_, task)| task.state == State::Failed);
+    own.into_iter()
+        .chain(tasks.map(|(id, task)| (Some(*id), task)))
+        .map(|(task, status)| {
+            let report = task.and_then(|task| log.task(&connector.info.name, task)).map(|report| &**report);
+            Trouble { connector, task, status, report }
+        })
+        .collect()
+}
+
+impl Trouble<'_> {
+    /// What is done about it, when that was said of this very failure.
+    fn recovery(&self) -> Option<&Recovery> {
+        let mark = trace_mark(self.status.trace.as_deref().unwrap_or_default());
+        let report = self.report.filter(|report| report.failed == Some(mark))?;
+        report.recovery.as_ref()
+    }
+
+    fn error(&self, now_ms: i64) -> JobError {
+        let (connector, task) = (Some(self.connector.info.name.to_string()), self.task);
+        match self.recovery() {
+            Some(recovery) => JobError {
+                code: recovery.failure.code.clone(),
+                message: recovery.failure.message.clone(),
+                remedy: recovery.failure.remedy.clone(),
+                connector,
+                task,
+                at_ms: self.report.map_or(now_ms, |report| report.at_ms),
+            },
+            None => JobError {
+                code: "unknown".to_owned(),
+                message: first_line(self.status.trace.as_deref().unwrap_or_default()),
+                remedy: None,
+                connector,
+                task,
+                at_ms: now_ms,
+            },
+        }
+    }
+}
+
+/// What a Java trace says in its first line, without the class.
+fn first_line(trace: &str) -> String {
+    let line = trace.lines().next().unwrap_or_default();
+    let message = match line.split_once(": ") {
+        Some((class, message)) if !class.contains(' ') && class.contains('.') => message,
+        _ => line,
+    };
+    if message.is_empty() { "the task failed; its trace tells why".to_owned() } else { message.to_owned() }
+}
+
+/// True when nothing of a stopped connector runs any more.
+fn is_down(connector: &ConnectorView) -> bool {
+    connector.status.as_ref().is_none_or(|status| {
+        status.connector.state == State::Stopped && status.tasks.iter().all(|(_, task)| !works(task.state))
+    })
+}
+
+/// True when everything of a paused connector rests.
+fn is_resting(connector: &ConnectorView) -> bool {
+    connector.status.as_ref().is_some_and(|status| {
+        let resting = |state| matches!(state, State::Paused | State::Failed);
+        resting(status.connector.state) && status.tasks.iter().all(|(_, task)| resting(task.state))
+    })
+}
+
+const fn works(state: State) -> bool {
+    matches!(state, State::Running | State::Restarting | State::Paused)
+}
+
+/// A job that is to run and in which nothing failed.
+fn at_work(members: &Members, log: &JobsLog) -> Derived {
+    let mut nobody = false;
+    let mut waiting = false;
+    let mut retrying: Option<Derived> = None;
+    for connector in &members.connectors {
+        let Some(status) = &connector.status else {
+            nobody = true;
+            continue;
+        };
+        nobody |= status.connector.state == State::Unassigned && status.tasks.is_empty();
+        waiting |= status.connector.state != State::Running || status.tasks.len() != connector.tasks.len();
+        waiting |= connector.tasks.is_empty();
+        for (id, task) in &status.tasks {
+            waiting |= task.state != State::Running;
+            let report = log.task(&connector.info.name, *id).filter(|_| task.state == State::Restarting);
+            if let Some(recovery) = report.and_then(|report| report.recovery.as_ref()) {
+                retrying = Some(attempt(connector, *id, recovery));
+            }
+        }
+    }
+    match retrying {
+        Some(derived) => derived,
+        None if nobody => Derived::of(JobState::Pending, "waiting for a worker").passing(),
+        None if waiting => Derived::of(JobState::Starting, "a worker initialises it").passing(),
+        None => Derived::of(JobState::Running, "all its tasks run"),
+    }
+}
+
+/// An attempt to cure a failure that is under way.
+fn attempt(connector: &ConnectorView, task: u32, recovery: &Recovery) -> Derived {
+    let failure = &recovery.failure;
+    let error = JobError {
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        remedy: failure.remedy.clone(),
+        connector: Some(connector.info.name.to_string()),
+        task: Some(task),
+        at_ms: recovery.first_failure_ms,
+    };
+    let cause = format!("attempt {} of {} after: {}", recovery.attempt, recovery.attempts_max, failure.message);
+    Derived { error: Some(error), recovery: Some(recovery.clone()), ..Derived::of(JobState::Starting, cause) }
+}
+
+/// The name of what can cure a failure, for [`super::RecoveryView`].
+pub(super) const fn kind_name(cure: Cure) -> &'static str {
+    cure.name()
+}
+
+#[cfg(test)]
+#[path = "derive_tests.rs"]
+mod tests;

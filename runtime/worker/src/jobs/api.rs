@@ -1,0 +1,174 @@
+//! The jobs as the REST API sees them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connect_cluster::jobs::record::Order;
+use connect_cluster::jobs::{
+    Action, Engine, JobEvent, JobEvents, JobSummary, JobView, Jobs, NewJob, Started, Validation,
+};
+use connect_cluster::{Herd, HerdError, Hop, RecoveryPolicy};
+use futures_util::StreamExt;
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::create;
+use super::drive::Input;
+use crate::metrics::now_ms;
+
+/// What answers requests about jobs.
+pub struct JobsApi {
+    pub(super) engine: Arc<RwLock<Engine>>,
+    pub(super) inbox: mpsc::Sender<Input>,
+    pub(super) herd: Arc<dyn Herd>,
+    pub(super) policy: RecoveryPolicy,
+    pub(super) events: broadcast::Sender<JobEvent>,
+    /// One job is made at a time, so that names can't be taken twice.
+    pub(super) making: tokio::sync::Mutex<()>,
+}
+
+impl JobsApi {
+    /// Actions are the leader's.
+    fn must_lead(&self) -> Result<(), HerdError> {
+        let view = self.herd.view();
+        if view.is_leader { Ok(()) } else { Err(HerdError::Elsewhere { url: view.leader_url.clone() }) }
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, HerdError> {
+        let ended = || HerdError::Refused { status: 503, message: "The worker is shutting down.".to_owned() };
+        let (answer, answered) = oneshot::channel();
+        self.inbox.send(input(answer)).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())
+    }
+
+    fn order(action: Action, cleanup: bool, by: &str) -> Order {
+        Order {
+            id: uuid::Uuid::new_v4().to_string(),
+            action,
+            cleanup,
+            at_ms: now_ms(),
+            by: by.to_owned(),
+            step: 0,
+            log_end: None,
+            ends: Vec::new(),
+            done_ms: None,
+            trouble: None,
+        }
+    }
+
+    async fn begin(&self, name: &str, action: Action, cleanup: bool, by: &str) -> Result<(), HerdError> {
+        let (order, job) = (Self::order(action, cleanup, by), name.to_owned());
+        self.ask(|answer| Input::Act { order, job, answer }).await??;
+        Ok(())
+    }
+
+    fn started(&self, name: &str, warning: Option<String>) -> Result<Started, HerdError> {
+        let job = self.job(name).ok_or_else(|| HerdError::not_found(format!("Job {name} not found")))?;
+        Ok(Started { job, warning })
+    }
+
+    /// Makes a job that was found to be sound.
+    async fn make(&self, job: &NewJob) -> Result<(), HerdError> {
+        let mut definition = create::definition(job, now_ms());
+        let define = |definition| {
+            let job = job.name.clone();
+            self.ask(|answer| Input::Define { job, definition, answer })
+        };
+        define(Some(definition.clone())).await??;
+        if let Err(error) = create::make(&*self.herd, job).await {
+            define(None).await??;
+            return Err(error);
+        }
+        definition.made = true;
+        define(Some(definition)).await??;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Jobs for JobsApi {
+    fn list(&self) -> Vec<JobSummary> {
+        self.engine.read().list()
+    }
+
+    fn job(&self, name: &str) -> Option<JobView> {
+        self.engine.read().view_of(name, now_ms())
+    }
+
+    async fn create(&self, job: NewJob, by: &str, _hop: Hop) -> Result<Started, HerdError> {
+        self.must_lead()?;
+        let _one_at_a_time = self.making.lock().await;
+        if self.engine.read().shown(&job.name).is_some() {
+            return Err(HerdError::conflict(format!("Job {} already exists", job.name)));
+        }
+        let (source, sinks) = create::connectors(&job);
+        let view = self.herd.view();
+        let taken = source.iter().chain(&sinks).find(|planned| view.connectors.contains_key(planned.name.as_str()));
+        if let Some(taken) = taken {
+            return Err(HerdError::conflict(format!("Connector {} already exists", taken.name)));
+        }
+        if view.connectors.contains_key(job.name.as_str()) {
+            return Err(HerdError::conflict(format!("Connector {} already exists, and with it its job", job.name)));
+        }
+        let validation = create::validate(&*self.herd, &job, &self.policy).await?;
+        if let Some(refused) = create::refusal(&validation) {
+            return Err(refused);
+        }
+        self.make(&job).await?;
+        if job.start {
+            self.begin(&job.name, Action::Start, false, by).await?;
+        }
+        self.started(&job.name, None)
+    }
+
+    async fn act(
+        &self,
+        name: &str,
+        action: Action,
+        cleanup: bool,
+        by: &str,
+        _hop: Hop,
+    ) -> Result<Started, HerdError> {
+        self.must_lead()?;
+        // As it is before: a job that was deleted has no view any more.
+        let before = self.job(name);
+        let warning = if action == Action::Pause { self.engine.read().pause_warning(name) } else { None };
+        self.begin(name, action, cleanup, by).await?;
+        match self.started(name, warning) {
+            Err(_) if action == Action::Delete => before
+                .map(|job| Started { job, warning: None })
+                .ok_or_else(|| HerdError::not_found(format!("Job {name} not found"))),
+            started => started,
+        }
+    }
+
+    async fn act_on_all(&self, action: Action, by: &str, _hop: Hop) -> Result<Vec<JobSummary>, HerdError> {
+        self.must_lead()?;
+        let order = Self::order(action, false, by);
+        let changed = self.ask(|answer| Input::ActOnAll { order, answer }).await??;
+        let engine = self.engine.read();
+        Ok(changed.iter().filter_map(|job| engine.summary_of(job)).collect())
+    }
+
+    async fn validate(&self, job: &NewJob) -> Result<Validation, HerdError> {
+        create::validate(&*self.herd, job, &self.policy).await
+    }
+
+    fn events(&self, job: Option<&str>) -> JobEvents {
+        let job = job.map(str::to_owned);
+        let stream = futures_util::stream::unfold(self.events.subscribe(), |mut events| async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => return Some((event, events)),
+                    // Some were missed: what comes next says how things are now.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        Box::pin(stream.filter(move |event| {
+            let wanted = job.as_deref().is_none_or(|job| job == &*event.job);
+            std::future::ready(wanted)
+        }))
+    }
+}

@@ -1,0 +1,195 @@
+//! How far the tasks of this worker are, as the other workers are told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use connect_cluster::jobs::record::{
+    CheckpointReport, PutReport, RetentionReport, StreamReport, TableReport, TaskReport, trace_mark,
+};
+use connect_cluster::{ClusterView, State, TaskId, UnitId};
+
+use super::rates::Rate;
+use crate::metrics::{TaskMetrics, WorkerMetrics};
+
+/// A report that has not changed is written again after this time, so that others know that the task still runs.
+const REFRESH_MS: i64 = 5_000;
+const MINUTE_MS: i64 = 60_000;
+
+/// What is remembered of a task between reports.
+#[derive(Default)]
+struct Memory {
+    rate: Rate,
+    tables: HashMap<String, Rate>,
+    told: Option<TaskReport>,
+}
+
+/// Makes reports.
+#[derive(Default)]
+pub(super) struct Reporter {
+    worker_id: String,
+    tasks: BTreeMap<TaskId, Memory>,
+}
+
+impl Reporter {
+    /// Of the worker with this name.
+    pub(super) fn new(worker_id: &str) -> Self {
+        Self { worker_id: worker_id.to_owned(), tasks: BTreeMap::new() }
+    }
+
+    /// The reports that are new. `known` is what was said of a task last, by whichever worker; `retention` what is known of
+    /// the sources here.
+    pub(super) fn reports(
+        &mut self,
+        now_ms: i64,
+        metrics: &WorkerMetrics,
+        view: &ClusterView,
+        retention: &BTreeMap<Arc<str>, RetentionReport>,
+        known: impl Fn(&TaskId) -> Option<Arc<TaskReport>>,
+    ) -> Vec<(TaskId, TaskReport)> {
+        let runs: BTreeMap<TaskId, (bool, Arc<TaskMetrics>)> =
+            metrics.task_runs().into_iter().map(|(id, lives, metrics)| (id, (lives, metrics))).collect();
+        // Sources that keep something at their system are watched also when no task of theirs runs.
+        let watched = retention.keys().map(|name| TaskId { connector: Arc::clone(name), task: 0 });
+        let recovering = view.recoveries.keys().filter_map(|unit| match unit {
+            UnitId::Task(id) => Some(id.clone()),
+            UnitId::Connector(_) => None,
+        });
+        let mut ids: Vec<TaskId> = runs.keys().cloned().chain(watched).chain(recovering).collect();
+        ids.extend(self.tasks.keys().cloned());
+        ids.sort();
+        ids.dedup();
+        let mut reports = Vec::new();
+        for id in ids {
+            if !view.connectors.contains_key(&id.connector) {
+                self.tasks.remove(&id);
+                continue;
+            }
+            let run = runs.get(&id);
+            if run.is_none() && !self.is_here(&id, view) {
+                // Another worker has it, or nobody: the last word is that it does not run here any more.
+                if let Some(memory) = self.tasks.remove(&id)
+                    && let Some(told) = memory.told.filter(|told| told.live)
+                    && known(&id).is_some_and(|known| known.worker_id == self.worker_id)
+                {
+                    reports.push((id, TaskReport { live: false, at_ms: now_ms, put: Vec::new(), ..told }));
+                }
+                continue;
+            }
+            let before = known(&id);
+            let memory = self.tasks.entry(id.clone()).or_default();
+            let report = TaskReport {
+                worker_id: self.worker_id.clone(),
+                ..memory.report(&id, now_ms, run, view, retention.get(&id.connector), before.as_deref())
+            };
+            let fresh = memory.told.as_ref().is_some_and(|told| {
+                let same = TaskReport { at_ms: told.at_ms, ..report.clone() };
+                *told == same && (!report.live || now_ms - told.at_ms < REFRESH_MS)
+            });
+            if !fresh {
+                memory.told = Some(report.clone());
+                reports.push((id, report));
+            }
+        }
+        reports
+    }
+
+    /// Whether the connector of a task is this worker's, or the task is.
+    fn is_here(&self, id: &TaskId, view: &ClusterView) -> bool {
+        let Some(status) = view.connectors.get(&id.connector).and_then(|connector| connector.status.as_ref()) else {
+            return false;
+        };
+        let task = status.tasks.iter().find(|(task, _)| *task == id.task);
+        match task {
+            Some((_, task)) => task.worker_id == self.worker_id,
+            None => status.connector.worker_id == self.worker_id,
+        }
+    }
+}
+
+impl Memory {
+    fn report(
+        &mut self,
+        id: &TaskId,
+        now_ms: i64,
+        run: Option<&(bool, Arc<TaskMetrics>)>,
+        view: &ClusterView,
+        retention: Option<&RetentionReport>,
+        before: Option<&TaskReport>,
+    ) -> TaskReport {
+        let mut report = TaskReport {
+            at_ms: now_ms,
+            live: run.is_some_and(|(lives, _)| *lives),
+            recovery: view.recoveries.get(&UnitId::Task(id.clone())).cloned(),
+            failed: failed(id, view),
+            retention: retention.cloned().or_else(|| before.and_then(|before| before.retention.clone())),
+            ..TaskReport::default()
+        };
+        // What an earlier run, or another worker, found out stays true until this one knows better.
+        if let Some(before) = before {
+            report.phase.clone_from(&before.phase);
+            report.tables.clone_from(&before.tables);
+            report.stream.clone_from(&before.stream);
+            report.checkpoint.clone_from(&before.checkpoint);
+            report.lag_records = before.lag_records;
+            if !report.live {
+                report.put.clone_from(&before.put);
+            }
+        }
+        if let Some((_, metrics)) = run {
+            self.measure(&mut report, now_ms, metrics);
+        }
+        report
+    }
+
+    fn measure(&mut self, report: &mut TaskReport, now_ms: i64, metrics: &TaskMetrics) {
+        self.rate.sample(now_ms, TaskMetrics::get(&metrics.polled));
+        report.rate_one_minute = self.rate.per_second(MINUTE_MS);
+        report.rate_five_minutes = self.rate.per_second(5 * MINUTE_MS);
+        if let Some((position, saved_ms)) = metrics.checkpoint() {
+            report.checkpoint = Some(CheckpointReport { position, saved_ms: Some(saved_ms) });
+        }
+        if let Some(put) = metrics.put_positions() {
+            let report_of = |(partition, next): (connect_kafka::TopicPartition, i64)| PutReport {
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+                next,
+            };
+            report.put = put.into_iter().map(report_of).collect();
+            report.lag_records = metrics.lag();
+        }
+        let Some(progress) = metrics.progress() else { return };
+        report.phase = Some(progress.phase.name().to_owned());
+        if !progress.tables.is_empty() {
+            report.tables = progress.tables.into_iter().map(|table| self.table(now_ms, table)).collect();
+        }
+        if let Some(stream) = progress.stream {
+            report.stream = Some(StreamReport {
+                resolved: stream.resolved,
+                last_commit_position: stream.last_commit_position,
+                last_commit_ms: stream.last_commit_ms,
+                lag_bytes: stream.lag_bytes,
+                lag_ms: stream.lag_ms,
+            });
+        }
+    }
+
+    fn table(&mut self, now_ms: i64, table: connect_api::TableProgress) -> TableReport {
+        let rate = self.tables.entry(table.table.clone()).or_default();
+        rate.sample(now_ms, table.rows);
+        TableReport {
+            rows_per_second: rate.per_second(10_000).filter(|_| table.begun && !table.done),
+            table: table.table,
+            rows: table.rows,
+            rows_estimated: table.rows_estimated,
+            begun: table.begun,
+            done: table.done,
+        }
+    }
+}
+
+/// The mark of the failure that a task's status shows.
+fn failed(id: &TaskId, view: &ClusterView) -> Option<u64> {
+    let status = view.connectors.get(&id.connector)?.status.as_ref()?;
+    let (_, task) = status.tasks.iter().find(|(task, _)| *task == id.task)?;
+    (task.state == State::Failed).then(|| trace_mark(task.trace.as_deref().unwrap_or_default()))
+}
