@@ -151,13 +151,8 @@ fn a_restart_begins_at_once_and_anew() {
     let unit = UnitId::Connector("c".into());
     for unit in [unit, task("c", 0)] {
         let state = if unit.task().is_some() { State::Failed } else { State::Running };
-        let status = connect_cluster::TaskStatus {
-            state,
-            worker_id: "w".to_owned(),
-            trace: None,
-            generation: 1,
-            version: None,
-        };
+        let status =
+            connect_cluster::TaskStatus { state, worker_id: "w".to_owned(), trace: None, generation: 1, version: None };
         let (key, value) = StatusRecord::Unit { unit, status }.encode();
         world.rig.step(Event::Status { key, value: value.map(Into::into) });
     }

@@ -6,8 +6,8 @@ use super::*;
 use crate::config_record::ConfigRecord;
 use crate::herd::{OffsetEntry, Reply, Signature, Target};
 use crate::herder::{Event, HerderConfig, Now, PluginFacts};
-use crate::recovery::RecoveryPolicy;
 use crate::protocol::{self, Assignment, Metadata, Protocol};
+use crate::recovery::RecoveryPolicy;
 
 struct Rig {
     herder: Herder,

@@ -89,9 +89,10 @@ impl World {
             let fits = match shown {
                 Some(State::Running) => wanted.contains(unit),
                 // Nobody waits for what is shown as failed in the end: it was given up.
-                Some(State::Failed) => self.workers.iter().any(|worker| {
-                    worker.herder.recoveries().get(unit).is_some_and(|row| row.over.is_some())
-                }),
+                Some(State::Failed) => self
+                    .workers
+                    .iter()
+                    .any(|worker| worker.herder.recoveries().get(unit).is_some_and(|row| row.over.is_some())),
                 Some(State::Paused | State::Stopped) => resting.contains(unit),
                 _ => false,
             };
