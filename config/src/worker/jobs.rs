@@ -2,7 +2,6 @@
 //! and ignores them.
 
 use crate::secret::Secret;
-use crate::validators::{at_least, between};
 
 crate::config! {
     /// Jobs and their recovery.

@@ -15,6 +15,7 @@ mod mongodb;
 mod overrides;
 mod pause;
 mod postgres;
+mod recovery;
 mod rest;
 mod sink_group;
 mod support;

@@ -10,6 +10,9 @@ use async_trait::async_trait;
 use connect_config::{ConfigDef, Props, Validated};
 use indexmap::IndexMap;
 
+use crate::recovery::Recovery;
+use crate::unit::UnitId;
+
 /// The name of a connector.
 pub type ConnectorId = Arc<str>;
 
@@ -117,6 +120,8 @@ pub struct ConnectorView {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterView {
     pub connectors: BTreeMap<ConnectorId, Arc<ConnectorView>>,
+    /// What failed on this worker, and when it is tried again. What has run well for long enough is not in it any more.
+    pub recoveries: Arc<BTreeMap<UnitId, Recovery>>,
     /// Kafka's cluster id, shown by `GET /`.
     pub kafka_cluster_id: String,
     /// The leader's advertised URL, when there is one.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::herd::Target;
 use crate::herder::Herder;
-use crate::unit::UnitId;
+use crate::unit::{Life, UnitId};
 
 /// No unit runs on two workers that both have the right to let it: `runs` are those of the workers whose lease holds.
 pub fn no_unit_runs_twice<'a, I>(runs: impl Iterator<Item = (usize, I)>) -> Result<(), String>
@@ -62,6 +62,25 @@ pub fn no_unit_owned_twice(herders: &[&Herder]) -> Result<(), String> {
 pub fn live_units_are_assigned(herder: &Herder) -> Result<(), String> {
     let stray = herder.units().find(|(id, unit)| unit.life.live() && !herder.assigned().contains(*id));
     stray.map_or(Ok(()), |(id, unit)| Err(format!("{id} is {:?} but not assigned", unit.life)))
+}
+
+/// What is remembered of failures is of units that are here: one that waits for its next attempt has a plan, one that failed
+/// for good has none but the reason, and nothing else has either.
+pub fn failures_are_of_units(herder: &Herder) -> Result<(), String> {
+    let units: BTreeMap<&UnitId, Life> = herder.units().map(|(id, unit)| (id, unit.life)).collect();
+    for (id, row) in herder.recoveries() {
+        let life = units.get(id).copied();
+        let fits = match life {
+            Some(Life::Backoff { .. }) => row.next_attempt_ms.is_some() && row.over.is_none(),
+            Some(Life::Failed) => row.next_attempt_ms.is_none() && row.over.is_some(),
+            Some(life) => life.in_row() && row.next_attempt_ms.is_none() && row.over.is_none(),
+            None => false,
+        };
+        if !fits || row.attempt > row.attempts_max {
+            return Err(format!("{id} is {life:?}, and of its failures is known: {row:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Once quiet, every unit that a worker has exists in the config topic.

@@ -24,5 +24,5 @@ pub use herd::{
     OffsetEntry, PluginInfo, Reply, Signature, State, Target, TaskId, TaskInfo, TaskStatus,
 };
 pub use herder::{Effect, Event, Herder, HerderConfig, Now, PluginFacts};
-pub use recovery::{Recovery, RecoveryPolicy};
+pub use recovery::{Recovery, RecoveryOf, RecoveryPolicy};
 pub use unit::UnitId;

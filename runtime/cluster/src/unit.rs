@@ -10,6 +10,7 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
+use crate::failure::Failure;
 use crate::herd::{ConnectorId, State, Target, TaskId};
 
 /// Names a connector or a task.
@@ -65,9 +66,9 @@ pub enum UnitNews {
     /// It is at rest but warm, after a pause: what was under way is finished. (A unit that is to be paused when it comes
     /// to this worker is not started at all.)
     Paused,
-    /// It ended by itself with this trace (`connect_api::Error::trace`). The run is over. A connector that can't be
-    /// started (unknown class, `task_configs` failed) reports this too.
-    Failed { trace: String },
+    /// It ended by itself with this trace (`connect_api::Error::trace`), for this reason. The run is over. A connector that
+    /// can't be started (unknown class, `task_configs` failed) reports this too.
+    Failed { trace: String, failure: Failure },
     /// It ended because it was asked to; its offsets are flushed. Comes within the graceful timeout
     /// (`task.shutdown.graceful.timeout.ms`), in which case the task was abandoned and can do no more harm.
     Exited,
@@ -93,7 +94,7 @@ pub enum Then {
 pub enum Life {
     /// Nothing, and nothing was reported.
     Idle,
-    /// A run was asked for and has not answered.
+    /// A run was asked for and has not answered. Above 1 it is one that nobody had to ask for, after a crash.
     Starting {
         attempt: u32,
     },
@@ -112,7 +113,7 @@ pub enum Life {
     Backoff {
         attempt: u32,
     },
-    /// It crashed and waits for a restart.
+    /// It crashed and waits for somebody to restart it.
     Failed,
     /// There is no run because the user stopped it.
     Stopped,
@@ -122,6 +123,15 @@ impl Life {
     /// True when there is a run that can be asked to pause, resume or stop.
     pub const fn live(self) -> bool {
         matches!(self, Self::Starting { .. } | Self::Running | Self::Pausing | Self::PausedWarm)
+    }
+
+    /// True while earlier failures count: until somebody restarts, stops or takes the unit away, or pauses it while it waits.
+    pub const fn in_row(self) -> bool {
+        match self {
+            Self::Idle | Self::PausedCold | Self::Stopping { .. } | Self::Stopped => false,
+            Self::Starting { attempt } => attempt > 1,
+            Self::Running | Self::Pausing | Self::PausedWarm | Self::Backoff { .. } | Self::Failed => true,
+        }
     }
 
     /// True when there is a run, live or on its way out.
@@ -187,15 +197,15 @@ impl Unit {
         Self { assigned: false, target, life: Life::Idle }
     }
 
-    /// The state that the user sees.
+    /// The state that the user sees. A crash is one for operators and their alerts also while it is to be tried again.
     pub const fn state(self) -> State {
         match self.life {
-            Life::Idle | Life::Starting { .. } => State::Unassigned,
+            Life::Idle | Life::Starting { attempt: 0 | 1 } => State::Unassigned,
             Life::Running | Life::Pausing => State::Running,
             Life::PausedWarm | Life::PausedCold => State::Paused,
             Life::Stopping { then: Then::Leave } => State::Unassigned,
-            Life::Stopping { then: Then::Park } | Life::Backoff { .. } => State::Restarting,
-            Life::Failed => State::Failed,
+            Life::Stopping { then: Then::Park } | Life::Starting { .. } => State::Restarting,
+            Life::Failed | Life::Backoff { .. } => State::Failed,
             Life::Stopped => State::Stopped,
         }
     }
@@ -239,7 +249,7 @@ impl Unit {
                     && self.target == Target::Started
                 {
                     self.life = Life::Starting { attempt };
-                    steps.push(Step::Spawn);
+                    steps.extend([Step::Spawn, Step::Report]);
                 }
             }
         }

@@ -63,6 +63,13 @@ impl World {
                 Step::ArmRetry | Step::Report => {}
             }
         }
+        let seen = !matches!(unit.life, Life::Idle | Life::Stopping { .. } | Life::Starting { attempt: 1 });
+        if seen && unit.state() != self.unit.state() {
+            assert!(steps.contains(&Step::Report), "nobody is told: {self:?} {input:?} {steps:?}");
+        }
+        if matches!(unit.life, Life::Backoff { .. }) && unit.life != self.unit.life {
+            assert!(steps.contains(&Step::ArmRetry), "nothing wakes it: {self:?} {input:?} {steps:?}");
+        }
         self.unit = unit;
         assert_eq!(unit.life.has_run(), self.run.alive, "{input:?} {steps:?} {self:?}");
         self
@@ -175,6 +182,32 @@ fn a_restart_of_a_running_unit_waits_for_its_end() {
     assert_eq!((stopping.life, steps), (Life::Stopping { then: Then::Park }, vec![Step::Stop]));
     let (starting, steps) = stopping.next(Input::Exited);
     assert_eq!((starting.life, steps), (Life::Starting { attempt: 1 }, vec![Step::Spawn]));
+}
+
+#[test]
+fn a_unit_that_is_tried_again_is_failed_in_between_and_restarting_meanwhile() {
+    let running = Unit { assigned: true, target: Target::Started, life: Life::Running };
+    let (waiting, steps) = running.next(Input::Crashed(Retry::Backoff));
+    assert_eq!((waiting.state(), steps), (State::Failed, vec![Step::ArmRetry, Step::Report]));
+    let (trying, steps) = waiting.next(Input::RetryDue);
+    assert_eq!((trying.state(), steps), (State::Restarting, vec![Step::Spawn, Step::Report]));
+    let (running, steps) = trying.next(Input::Started);
+    assert_eq!((running.state(), steps), (State::Running, vec![Step::Report]));
+    let (waiting, _) = trying.next(Input::Crashed(Retry::Backoff));
+    assert_eq!(waiting.life, Life::Backoff { attempt: 3 });
+    let (restarted, _) = waiting.next(Input::Restart);
+    assert_eq!(restarted.life, Life::Starting { attempt: 1 }, "somebody's restart is no attempt of ours");
+}
+
+#[test]
+fn failures_are_forgotten_wherever_somebody_has_seen_to_them() {
+    for world in reachable() {
+        let before = world.unit;
+        for input in [Input::Restart, Input::Revoked, Input::Target(Target::Stopped)] {
+            let (after, _) = before.next(input);
+            assert!(!after.life.in_row(), "{before:?} {input:?} {after:?}");
+        }
+    }
 }
 
 /// The table that reviewers read: what `settle` does from each state.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, State};
 use connect_config::provider::{Names, Providers, process_environment, resolve_worker};
-use connect_config::worker::{ObservabilityConfig, WorkerConfig};
+use connect_config::worker::{JobsConfig, ObservabilityConfig, WorkerConfig};
 use connect_config::{ConfigError, DistributedConfig, Props, StandaloneConfig, properties};
 use connect_plugins::PluginRegistry;
 use connect_rest::Loggers;
@@ -99,9 +99,10 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
             let config = DistributedConfig::parse_with(&props, &|class| knows(&registry, class))
                 .map_err(|problems| wrong(&worker, &problems))?;
             let watch = watched(&worker, &props, logging)?;
+            let jobs = jobs(&worker, &props)?;
             let mut rest = Rest::open(&config.rest, &config.topic_tracking, &config.originals).await?;
             let observed = observe(&watch, &config.worker, &mut rest).await?;
-            let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed)?;
+            let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed, jobs)?;
             let running = start_distributed(&config, startup).await?;
             (running, rest, observed, Vec::new(), config.worker.shutdown_timeout)
         }
@@ -110,9 +111,10 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
             let config = StandaloneConfig::parse_with(&props, &|class| knows(&registry, class))
                 .map_err(|problems| wrong(&worker, &problems))?;
             let watch = watched(&worker, &props, logging)?;
+            let jobs = jobs(&worker, &props)?;
             let mut rest = Rest::open(&config.rest, &config.topic_tracking, &config.originals).await?;
             let observed = observe(&watch, &config.worker, &mut rest).await?;
-            let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed)?;
+            let startup = startup(&worker, &props, &registry, &rest, &loggers, &observed, jobs)?;
             let running = start_standalone(&config, startup).await?;
             (running, rest, observed, connectors, config.worker.shutdown_timeout)
         }
@@ -128,6 +130,11 @@ fn watched(path: &Path, props: &Props, logging: &Logging) -> Result<Observabilit
     let config = ObservabilityConfig::parse(props).map_err(|problems| wrong(path, &problems))?;
     logging.configure(&config);
     Ok(config)
+}
+
+/// What the file says of jobs.
+fn jobs(path: &Path, props: &Props) -> Result<JobsConfig, RunError> {
+    JobsConfig::parse(props).map_err(|problems| wrong(path, &problems))
 }
 
 /// Begins to measure, and to serve what is measured.
@@ -237,6 +244,7 @@ fn startup(
     rest: &Rest,
     loggers: &Arc<dyn Loggers>,
     observed: &Observed,
+    jobs: JobsConfig,
 ) -> Result<Startup, RunError> {
     let providers = Providers::configured(props, Names::Trimmed, &process_environment())
         .map_err(|problem| wrong(path, &[problem]))?;
@@ -250,5 +258,6 @@ fn startup(
         peers: rest.peers.clone(),
         log_level: Arc::new(move |logger: &str, level: &str| logging::set_cluster_level(&*loggers, logger, level)),
         metrics: Arc::clone(&observed.metrics),
+        jobs,
     })
 }

@@ -232,6 +232,11 @@ impl Tracker {
         std::mem::take(&mut self.complete)
     }
 
+    /// True while there are checkpoints that were not taken yet, complete or not.
+    pub fn has_checkpoints(&self) -> bool {
+        !(self.waiting.is_empty() && self.complete.is_empty())
+    }
+
     /// Gives back checkpoints that could not be stored; newer ones win.
     pub fn give_back(&mut self, checkpoints: Vec<Checkpoint>) {
         for checkpoint in checkpoints {

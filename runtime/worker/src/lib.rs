@@ -22,6 +22,7 @@ pub mod metrics;
 mod offset_changes;
 pub mod offsets;
 mod own_offsets;
+mod pace;
 pub mod positions;
 pub mod report;
 pub mod sink;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_api::{Error, Rejected, Result, SinkRecord, SinkTask};
+use connect_cluster::RecoveryOf;
 use connect_kafka as kafka;
 use tokio::time::{Instant, sleep};
 
@@ -36,6 +37,9 @@ const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
 const REDELIVERY_FIRST: Duration = Duration::from_millis(300);
 /// The longest wait before a batch is given again.
 const REDELIVERY_MAX: Duration = Duration::from_secs(30);
+/// For how long a batch is given again within a run where the failed task is tried again from outside. What lasts longer has
+/// to be seen, and counted.
+pub const PUT_PATIENCE: Duration = Duration::from_secs(60);
 /// A `put` that takes longer than this is accompanied by polls of the consumer, which keep the membership in the group.
 pub const SLOW_PUT: Duration = Duration::from_secs(10);
 /// How often it is said how far the task is.
@@ -54,19 +58,36 @@ pub struct SinkLoop {
     pub reporter: Reporter,
     pub used: TopicsUsed,
     pub metrics: Arc<TaskMetrics>,
-    /// `offset.flush.interval.ms`.
+    /// The longest time between two commits.
     pub flush_interval: Duration,
     /// `offset.flush.timeout.ms`: how long one commit may take.
     pub flush_timeout: Duration,
     /// After so long a `put` counts as slow; [`SLOW_PUT`] but in tests.
     pub slow_put: Duration,
+    /// [`PUT_PATIENCE`] but in tests.
+    pub patience: Duration,
+    /// Whether a task that fails is tried again.
+    pub recovery: RecoveryOf,
+}
+
+/// How a batch has fared so far.
+#[derive(Clone, Copy)]
+struct Tries {
+    /// How long it rests when it has to be given again.
+    wait: Duration,
+    /// Since when the sink does not take it.
+    since: Option<Instant>,
+}
+
+impl Tries {
+    const NONE: Self = Self { wait: REDELIVERY_FIRST, since: None };
 }
 
 /// A batch that is to be given again.
 struct Redelivery {
     batch: Batch,
     at: Instant,
-    wait: Duration,
+    tries: Tries,
 }
 
 /// The state of a running loop.
@@ -132,7 +153,8 @@ impl SinkLoop {
             if !work.resting
                 && let Some(again) = work.redelivery.take_if(|again| again.at <= now)
             {
-                self.deliver(work, again.batch, again.wait * 2).await?;
+                let tries = Tries { wait: again.tries.wait * 2, ..again.tries };
+                self.deliver(work, again.batch, tries).await?;
             }
             if now >= work.next_commit {
                 self.commit(work).await?;
@@ -163,8 +185,10 @@ impl SinkLoop {
 
     async fn resume(&mut self, work: &mut Work) -> Result<()> {
         work.resting = false;
-        if work.redelivery.is_none() {
-            self.consumer.resume(&work.positions.partitions())?;
+        match &mut work.redelivery {
+            None => self.consumer.resume(&work.positions.partitions())?,
+            // While it rested nothing was tried.
+            Some(again) => again.tries.since = None,
         }
         self.control.tell(UnitNews::Running).await;
         Ok(())
@@ -182,7 +206,7 @@ impl SinkLoop {
                 match &mut work.redelivery {
                     // Read before the pause took effect: it comes after what waits.
                     Some(again) => again.batch.append(batch),
-                    None => self.deliver(work, batch, REDELIVERY_FIRST).await?,
+                    None => self.deliver(work, batch, Tries::NONE).await?,
                 }
                 Ok(())
             }
@@ -295,8 +319,8 @@ impl SinkLoop {
         Ok(None)
     }
 
-    /// Gives a batch to the sink; `wait` is how long it rests when it must be given again.
-    async fn deliver(&mut self, work: &mut Work, batch: Batch, wait: Duration) -> Result<()> {
+    /// Gives a batch to the sink.
+    async fn deliver(&mut self, work: &mut Work, batch: Batch, tries: Tries) -> Result<()> {
         if !self.control.may_work() {
             // Another worker may have the task already: it reads these records again.
             return Ok(());
@@ -309,11 +333,11 @@ impl SinkLoop {
                         return Ok(());
                     }
                 }
-                Err(error) if error.kind().retriable() => return self.put_off(work, batch, wait, error),
+                Err(error) if error.kind().retriable() => return self.put_off(work, batch, tries, error),
                 Err(error) => return Err(exiting(error)),
             }
         }
-        if work.redelivery.is_none() && wait > REDELIVERY_FIRST && !work.resting {
+        if work.redelivery.is_none() && tries.wait > REDELIVERY_FIRST && !work.resting {
             // It had to be given again, and that is over.
             self.consumer.resume(&work.positions.partitions())?;
         }
@@ -344,9 +368,14 @@ impl SinkLoop {
         Ok(done)
     }
 
-    /// `RetriableException`: the same batch again, later.
-    fn put_off(&mut self, work: &mut Work, batch: Batch, wait: Duration, error: Error) -> Result<()> {
-        let wait = wait.min(REDELIVERY_MAX);
+    /// `RetriableException`: the same batch again, later: without end, as the JVM does, or for some time where somebody else
+    /// takes care of a task that fails.
+    fn put_off(&mut self, work: &mut Work, batch: Batch, tries: Tries, error: Error) -> Result<()> {
+        let since = tries.since.unwrap_or_else(Instant::now);
+        if since.elapsed() >= self.patience && (self.recovery)(&self.reporter.connector).enabled {
+            return Err(exiting(error));
+        }
+        let wait = tries.wait.min(REDELIVERY_MAX);
         let (connector, task) = (&*self.reporter.connector, self.reporter.task);
         tracing::warn!(
             connector,
@@ -359,7 +388,8 @@ impl SinkLoop {
         TaskMetrics::add(&self.metrics.retries, 1);
         self.metrics.error_seen();
         self.consumer.pause(&work.positions.partitions())?;
-        work.redelivery = Some(Redelivery { batch, at: Instant::now() + wait, wait });
+        let tries = Tries { wait, since: Some(since) };
+        work.redelivery = Some(Redelivery { batch, at: Instant::now() + wait, tries });
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::control::News;
 use crate::dead_letters::{DeadLetterConfig, DeadLetters};
 use crate::failure::ErrorPolicy;
 use crate::memory::{MemoryBroker, MemoryConsumer, Stored};
-use crate::testing::{converters, eventually};
+use crate::testing::{converters, eventually, recovery};
 use crate::unit::UnitEvent;
 
 /// What a recording sink saw, and how it behaves.
@@ -28,6 +28,8 @@ struct Seen {
     stopped: bool,
     /// So many puts fail with a retriable error first.
     busy: usize,
+    /// Nobody tries a failed task again.
+    unattended: bool,
     /// So many flushes fail first.
     flush_failures: usize,
     slow: Duration,
@@ -135,6 +137,7 @@ impl Rig {
         policy: ErrorPolicy,
         dead_letters: bool,
     ) -> Self {
+        let recovered = !seen.unattended;
         let seen = Arc::new(Mutex::new(seen));
         let (wanted, orders) = watch::channel(Wanted::Run);
         let (sender, events) = mpsc::channel(64);
@@ -161,6 +164,8 @@ impl Rig {
             flush_interval: Duration::from_millis(20),
             flush_timeout: Duration::from_secs(5),
             slow_put: Duration::from_millis(30),
+            patience: Duration::from_millis(400),
+            recovery: recovery(recovered),
         };
         Self { broker, seen, wanted, control, events, metrics, handle: tokio::spawn(sink.run()) }
     }
@@ -220,6 +225,38 @@ async fn a_busy_sink_gets_the_same_batch_again() {
     produce(&rig.broker, &["c"]).await;
     eventually(|| rig.committed() == Some(3)).await;
     assert_eq!(rig.values(), ["a", "b", "c"], "in order, none twice");
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_sink_that_stays_busy_fails_where_the_task_is_tried_again_from_outside_and_is_asked_on_where_not() {
+    let seen = Seen { busy: usize::MAX, ..Seen::default() };
+    let rig = Rig::start(broker(&["a"]).await, seen, ErrorPolicy::default(), false).await;
+    let broker = rig.broker.clone();
+    let trace = rig.failure().await;
+    assert!(trace.contains("Exiting WorkerSinkTask due to unrecoverable exception."), "{trace}");
+    assert!(trace.contains("Caused by: org.apache.kafka.connect.errors.RetriableException: busy"), "{trace}");
+    assert!(broker.committed("g").is_empty());
+
+    // Two waits are longer than the patience of the test.
+    let seen = Seen { busy: 3, unattended: true, ..Seen::default() };
+    let rig = Rig::start(broker, seen, ErrorPolicy::default(), false).await;
+    eventually(|| rig.committed() == Some(1)).await;
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_to_be_given_again_holds_up_neither_pause_nor_stop() {
+    let seen = Seen { busy: usize::MAX, ..Seen::default() };
+    let mut rig = Rig::start(broker(&["a"]).await, seen, ErrorPolicy::default(), false).await;
+    eventually(|| TaskMetrics::get(&rig.metrics.retries) == 1).await;
+    rig.wanted.send_replace(Wanted::Rest);
+    while !matches!(rig.events.recv().await.expect("an event").what, UnitNews::Paused) {}
+    // Longer than the patience: what rests is not tried, and does not fail.
+    sleep(Duration::from_millis(600)).await;
+    rig.seen.lock().busy = 1;
+    rig.wanted.send_replace(Wanted::Run);
+    eventually(|| rig.committed() == Some(1)).await;
     rig.end().await.expect("a clean end");
 }
 

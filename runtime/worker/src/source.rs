@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_api::{Checkpoint, Error, Record, Result, SourceBatch, SourceTask};
+use connect_cluster::RecoveryOf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::acks::Tracker;
 use crate::control::{Control, TopicsUsed, Wanted};
@@ -21,14 +22,18 @@ use crate::failure::{Failed, Stage, wrap};
 use crate::io::{Produce, SendError, kafka_exception};
 use crate::metrics::TaskMetrics;
 use crate::offsets::OffsetStore;
+use crate::pace::Pace;
 use crate::report::{Reporter, Subject};
 use crate::topic_creation::TopicCreation;
 use crate::unit::UnitNews;
 
 /// The first wait after a `poll` that failed but may be tried again; it doubles up to [`POLL_RETRY_MAX`].
-pub(crate) const POLL_RETRY_FIRST: Duration = Duration::from_millis(100);
+const POLL_RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between attempts to poll.
-pub(crate) const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
+const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
+/// How often a `poll` is tried again within a run where the failed task is tried again from outside: within a second, so
+/// that what is over as soon is nobody's concern. What lasts longer has to be seen, and counted.
+const POLL_RETRIES: u32 = 3;
 
 /// The class that the JVM names for records that Kafka did not take.
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
@@ -48,12 +53,14 @@ pub struct SourceLoop {
     pub settings: SourceSettings,
     /// The offsets topic of a task that delivers exactly once: no record may go there, and none may be left out.
     pub exactly_once: Option<Arc<str>>,
+    /// Whether a task that fails is tried again.
+    pub recovery: RecoveryOf,
 }
 
 /// Times of a source task.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceSettings {
-    /// `offset.flush.interval.ms`.
+    /// The longest time between two writes of offsets.
     pub flush_interval: Duration,
     /// `offset.flush.timeout.ms`: how long a stop or pause waits for records in flight.
     pub flush_timeout: Duration,
@@ -66,6 +73,29 @@ type Flush = BoxFuture<'static, (Vec<Checkpoint>, Result<()>)>;
 struct Spare {
     /// For retries, and for the log when it is to describe records.
     record: Option<Record>,
+}
+
+/// Polls that failed one after the other, and may succeed later.
+#[derive(Default)]
+pub(crate) struct PollRow {
+    failures: u32,
+    first: Option<Error>,
+}
+
+impl PollRow {
+    /// The wait before the next try.
+    fn wait(&self) -> Duration {
+        POLL_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(POLL_RETRY_MAX)
+    }
+
+    /// A later error, with the one that began it all as its cause where it has none: a task that says only that its reader
+    /// is gone has said why before.
+    fn explain(self, error: Error) -> Error {
+        match self.first {
+            Some(first) if std::error::Error::source(&error).is_none() => error.caused_by(first),
+            _ => error,
+        }
+    }
 }
 
 /// Why a batch was left before its end.
@@ -98,14 +128,18 @@ impl SourceLoop {
     }
 
     async fn work(&mut self) -> Result<()> {
-        let mut ticks = interval_at(Instant::now() + self.settings.flush_interval, self.settings.flush_interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pace = Pace::new(self.settings.flush_interval);
+        let mut timer = std::pin::pin!(sleep_until(pace.due(false)));
         let mut flush: Option<Flush> = None;
         let mut first = true;
-        let mut retry = POLL_RETRY_FIRST;
+        let mut row = PollRow::default();
         loop {
             self.check_delivery()?;
             self.tell_topics().await;
+            let due = pace.due(self.tracker.has_checkpoints());
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
             let asked = Instant::now();
             tokio::select! {
                 biased;
@@ -119,13 +153,16 @@ impl SourceLoop {
                 }
                 done = async { flush.as_mut().expect("guarded by the condition").await }, if flush.is_some() => {
                     flush = None;
-                    self.flushed(done).await?;
+                    pace.ended(self.flushed(done).await?);
                 }
-                _ = ticks.tick(), if flush.is_none() => flush = self.begin_flush(),
+                () = timer.as_mut(), if flush.is_none() => {
+                    pace.begun();
+                    flush = self.begin_flush();
+                }
                 () = self.tracker.changed(), if self.used.is_waiting() => {}
                 polled = self.task.poll() => match polled {
                     Ok(batch) => {
-                        retry = POLL_RETRY_FIRST;
+                        row = PollRow::default();
                         self.metrics.poll_took(asked.elapsed());
                         match self.process(batch).await {
                             Ok(()) | Err(Left::Ending) => {}
@@ -135,32 +172,37 @@ impl SourceLoop {
                             // That a run has begun is worth knowing early: a crash then repeats little.
                             flush = self.begin_flush();
                             first = flush.is_none();
+                            if flush.is_some() {
+                                pace.begun();
+                            }
                         }
                         // A source that is always ready must let others run.
                         tokio::task::consume_budget().await;
                     }
-                    Err(error) => {
-                        self.poll_failed(error, retry).await?;
-                        retry = (retry * 2).min(POLL_RETRY_MAX);
-                    }
+                    Err(error) => row = self.poll_failed(row, error).await?,
                 },
             }
         }
     }
 
-    /// A `poll` that may succeed later is tried again without end, as the JVM does; any other error fails the task.
-    pub(crate) async fn poll_failed(&mut self, error: Error, wait: Duration) -> Result<()> {
-        if !error.kind().retriable() {
-            return Err(error);
+    /// A `poll` that may succeed later is tried again: without end, as the JVM does, or a few times where somebody else takes
+    /// care of a task that fails. Any other error fails the task.
+    pub(crate) async fn poll_failed(&mut self, mut row: PollRow, error: Error) -> Result<PollRow> {
+        let bounded = row.failures >= POLL_RETRIES && (self.recovery)(&self.reporter.connector).enabled;
+        if !error.kind().retriable() || bounded {
+            return Err(row.explain(error));
         }
         self.metrics.error_seen();
         let (connector, task) = (&*self.reporter.connector, self.reporter.task);
         tracing::warn!(connector, task, trace = error.trace(), "failed to poll the source, trying again");
+        let wait = row.wait();
+        row.failures = row.failures.saturating_add(1);
+        row.first.get_or_insert(error);
         tokio::select! {
             () = sleep(wait) => {}
             _ = self.control.changed_from(Wanted::Run) => {}
         }
-        Ok(())
+        Ok(row)
     }
 
     /// Rests until something else is wanted.
@@ -382,14 +424,14 @@ impl SourceLoop {
         )
     }
 
-    /// The offsets are durable, or they could not be written: then the next flush tries again.
-    async fn flushed(&mut self, (checkpoints, outcome): (Vec<Checkpoint>, Result<()>)) -> Result<()> {
+    /// The offsets are durable, or they could not be written (false): then the next flush tries again.
+    async fn flushed(&mut self, (checkpoints, outcome): (Vec<Checkpoint>, Result<()>)) -> Result<bool> {
         if let Err(error) = outcome {
             self.metrics.commit_failed();
             let (connector, task) = (&*self.reporter.connector, self.reporter.task);
             tracing::error!(connector, task, trace = error.trace(), "failed to commit offsets, trying again later");
             self.tracker.give_back(checkpoints);
-            return Ok(());
+            return Ok(false);
         }
         self.metrics.committed();
         self.metrics.acknowledged(self.tracker.acknowledged());
@@ -397,7 +439,7 @@ impl SourceLoop {
             self.metrics.checkpointed(self.task.position_text(&checkpoint.offset));
             self.task.committed(checkpoint).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits for a flush, within bounds. What is not confirmed in time is repeated by the next run.
@@ -408,7 +450,7 @@ impl SourceLoop {
             finished = tokio::time::timeout(self.settings.flush_timeout, flush) => finished,
         };
         match finished {
-            Ok(done) => self.flushed(done).await,
+            Ok(done) => self.flushed(done).await.map(|_| ()),
             Err(_) => {
                 self.metrics.commit_failed();
                 let (connector, task) = (&*self.reporter.connector, self.reporter.task);

@@ -18,7 +18,7 @@ use crate::control::News;
 use crate::failure::ErrorPolicy;
 use crate::memory::{MemoryBroker, MemoryLog};
 use crate::offsets::OffsetTable;
-use crate::testing::{converters, eventually};
+use crate::testing::{converters, eventually, recovery};
 use crate::unit::UnitEvent;
 
 /// What a scripted source does, seen from outside.
@@ -115,6 +115,18 @@ impl Rig {
         policy: ErrorPolicy,
         flush_timeout: Duration,
     ) -> Self {
+        Self::start_recovered(broker, log, table, steps, policy, flush_timeout, true)
+    }
+
+    fn start_recovered(
+        broker: MemoryBroker,
+        log: MemoryLog,
+        table: OffsetTable,
+        steps: Vec<Result<SourceBatch>>,
+        policy: ErrorPolicy,
+        flush_timeout: Duration,
+        recovered: bool,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (wanted, orders) = watch::channel(Wanted::Run);
         let cancel = CancellationToken::new();
@@ -142,6 +154,7 @@ impl Rig {
             metrics: Arc::clone(&metrics),
             settings: SourceSettings { flush_interval: Duration::from_millis(5), flush_timeout },
             exactly_once: None,
+            recovery: recovery(recovered),
         };
         let handle = tokio::spawn(source.run());
         Self { broker, log, seen, wanted, control, cancel, events, metrics, handle }
@@ -275,6 +288,62 @@ async fn a_poll_that_may_succeed_later_is_tried_again_and_others_fail_the_task()
     let error = rig.handle.await.expect("no panic").expect_err("the last poll fails");
     assert_eq!(error.message(), "broken");
     assert_eq!((values(&broker), stored(&log)), (vec!["a".to_owned()], Some(1)), "what was done stays done");
+}
+
+/// A source whose polls fail so often, then give a value.
+fn away(failures: usize) -> Vec<Result<SourceBatch>> {
+    let failed = (0..failures).map(|_| Err(Error::new(ErrorKind::Unavailable, "away")));
+    failed.chain([Ok(batch(&["a"], 1))]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_tried_again_from_outside_polls_a_few_times_and_fails_where_others_go_on() {
+    let start = |failures, recovered| {
+        let (broker, table) = (MemoryBroker::new(), OffsetTable::default());
+        let (log, patience) = (MemoryLog::new(table.clone()), Duration::from_millis(200));
+        Rig::start_recovered(broker, log, table, away(failures), ErrorPolicy::default(), patience, recovered)
+    };
+    let rig = start(POLL_RETRIES as usize, true);
+    eventually(|| rig.values() == ["a"]).await;
+    rig.end().await.expect("a short blip is nobody's concern");
+
+    let began = Instant::now();
+    let rig = start(POLL_RETRIES as usize + 1, true);
+    let error = rig.handle.await.expect("no panic").expect_err("it lasts too long");
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "away"));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+
+    let rig = start(20, false);
+    tokio::time::timeout(Duration::from_secs(600), async {
+        while rig.values().is_empty() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("without recovery it tries on, as the JVM does");
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_to_poll_again_stops_at_once() {
+    let (broker, table) = (MemoryBroker::new(), OffsetTable::default());
+    let (log, patience) = (MemoryLog::new(table.clone()), Duration::from_millis(200));
+    let rig = Rig::start_recovered(broker, log, table, away(1_000), ErrorPolicy::default(), patience, false);
+    // By now it waits for the longest time there is.
+    sleep(Duration::from_secs(60)).await;
+    let asked = Instant::now();
+    rig.end().await.expect("a clean end");
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+}
+
+/// A reader that is gone says why only once.
+#[tokio::test]
+async fn the_error_that_came_first_is_the_cause_of_what_follows() {
+    let steps = vec![Err(Error::new(ErrorKind::Unavailable, "away")), Err(Error::connect("the reader is gone"))];
+    let rig = Rig::start(MemoryBroker::new(), steps, ErrorPolicy::default());
+    let error = rig.handle.await.expect("no panic").expect_err("the last poll fails");
+    assert_eq!(error.message(), "the reader is gone");
+    assert_eq!((error.root().kind(), error.root().message()), (ErrorKind::Unavailable, "away"));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use crate::metrics::{TaskFacts, TaskMetrics};
 use crate::offsets::TaskOffsets;
 use crate::own_offsets;
 use crate::report::Reporter;
-use crate::sink::{SLOW_PUT, SinkLoop};
+use crate::sink::{PUT_PATIENCE, SLOW_PUT, SinkLoop};
 use crate::source::{SourceLoop, SourceSettings};
 use crate::topic_creation::TopicCreation;
 use crate::transactional_source::{Boundary, TransactionalLoop};
@@ -190,6 +190,7 @@ impl Making {
                 flush_timeout: self.shared.settings.flush_timeout,
             },
             exactly_once: offsets_topic.clone(),
+            recovery: Arc::clone(&self.shared.recovery),
             control: self.control,
         };
         source_loop.metrics.follow(source_loop.tracker.ring());
@@ -260,6 +261,8 @@ impl Making {
             flush_interval: self.shared.settings.flush_interval,
             flush_timeout: self.shared.settings.flush_timeout,
             slow_put: SLOW_PUT,
+            patience: PUT_PATIENCE,
+            recovery: Arc::clone(&self.shared.recovery),
             control: self.control,
         };
         sink_loop.run().await

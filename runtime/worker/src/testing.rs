@@ -55,6 +55,11 @@ pub(crate) fn converters() -> Converters {
     Converters::new(pipeline, ConverterClasses { key: class("Key"), value: class("Value"), header: class("Header") })
 }
 
+/// A recovery that is on, or off.
+pub(crate) fn recovery(enabled: bool) -> connect_cluster::RecoveryOf {
+    connect_cluster::RecoveryPolicy { enabled, ..connect_cluster::RecoveryPolicy::default() }.for_all()
+}
+
 /// A topic with one partition.
 pub(crate) fn topic(name: &str) -> crate::io::NewTopic {
     crate::io::NewTopic {

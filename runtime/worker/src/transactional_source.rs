@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use crate::acks::Tracker;
 use crate::control::Wanted;
 use crate::offsets::OffsetStore;
-use crate::source::{Left, POLL_RETRY_FIRST, POLL_RETRY_MAX, SourceLoop};
+use crate::source::{Left, PollRow, SourceLoop};
 use crate::transactions::{Transact, send_all};
 use crate::unit::UnitNews;
 
@@ -76,7 +76,7 @@ impl TransactionalLoop {
     }
 
     async fn work(&mut self) -> Result<()> {
-        let mut retry = POLL_RETRY_FIRST;
+        let mut row = PollRow::default();
         self.ended = Instant::now();
         loop {
             self.check_delivery()?;
@@ -95,15 +95,12 @@ impl TransactionalLoop {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.commit().await?,
                 polled = self.source.task.poll() => match polled {
                     Ok(batch) => {
-                        retry = POLL_RETRY_FIRST;
+                        row = PollRow::default();
                         self.source.metrics.poll_took(asked.elapsed());
                         self.take(batch).await?;
                         tokio::task::consume_budget().await;
                     }
-                    Err(error) => {
-                        self.source.poll_failed(error, retry).await?;
-                        retry = (retry * 2).min(POLL_RETRY_MAX);
-                    }
+                    Err(error) => row = self.source.poll_failed(row, error).await?,
                 },
             }
         }
@@ -285,7 +282,7 @@ impl TransactionalLoop {
                 Ok(batch) => self.take(batch).await?,
                 Err(error) => {
                     // One that may pass is none of the pause's: it is tried again when the task goes on.
-                    self.source.poll_failed(error, Duration::ZERO).await?;
+                    self.source.poll_failed(PollRow::default(), error).await?;
                     break;
                 }
             }

@@ -107,6 +107,7 @@ impl Rig {
                 flush_timeout: Duration::from_millis(200),
             },
             exactly_once: Some(Arc::from("offsets")),
+            recovery: crate::testing::recovery(true),
         };
         let running = TransactionalLoop::new(source, Arc::clone(&producer), Arc::from("offsets"), boundary);
         Self { broker: broker.clone(), script, producer, wanted, events, handle: tokio::spawn(running.run()) }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_api::{Error, Result};
-use connect_cluster::{HerdError, OffsetEntry};
+use connect_cluster::{Failure, HerdError, OffsetEntry, RecoveryOf};
 use connect_config::Props;
 use connect_kafka::group::Lease;
 use connect_plugins::PluginRegistry;
@@ -43,7 +43,8 @@ pub type Resolve = Arc<dyn Fn(&Props) -> Result<Props> + Send + Sync>;
 /// Settings of the worker that its units need.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitSettings {
-    /// `offset.flush.interval.ms`.
+    /// The longest time between two checkpoints: `offset.flush.interval.ms`, or `job.checkpoint.interval.ms` when that is
+    /// shorter.
     pub flush_interval: Duration,
     /// `offset.flush.timeout.ms`.
     pub flush_timeout: Duration,
@@ -80,6 +81,8 @@ pub struct Shared {
     /// The right to work: units end by themselves when it is over.
     pub lease: Lease,
     pub delivery: Delivery,
+    /// Whether a connector's tasks are tried again from outside: then they do not try without end themselves.
+    pub recovery: RecoveryOf,
     /// Told of every start, and of what becomes of it by whoever reads the events.
     pub metrics: Arc<WorkerMetrics>,
     /// Where events go.
@@ -170,14 +173,14 @@ async fn supervise(
     let stopping = *orders.borrow() == Wanted::End;
     let failure = match ended {
         None | Some(Ok(Ok(()))) => None,
-        Some(Ok(Err(error))) => Some(error.trace()),
+        Some(Ok(Err(error))) => Some(error),
         Some(Err(join)) => join.try_into_panic().ok().map(|panic| {
             Error::connect(format!("the unit panicked: {}", panic_text(&*panic)))
                 .hint("this is a defect of the worker or connector, please report it")
-                .trace()
         }),
     };
-    if let Some(trace) = &failure {
+    let failure = failure.map(|error| (error.trace(), Failure::from(&error)));
+    if let Some((trace, _)) = &failure {
         tracing::error!(unit = %news.unit, trace, "the unit failed");
     }
     {
@@ -187,7 +190,7 @@ async fn supervise(
         }
     }
     match failure {
-        Some(trace) if !stopping => news.tell(UnitNews::Failed { trace }).await,
+        Some((trace, failure)) if !stopping => news.tell(UnitNews::Failed { trace, failure }).await,
         _ => news.tell(UnitNews::Exited).await,
     }
 }

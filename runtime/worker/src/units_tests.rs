@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use connect_api::{ConfigDef, Plugin, PluginKind, SourceBatch, SourceConnector, SourceContext, SourceTask};
-use connect_cluster::TaskId;
+use connect_cluster::{Cure, TaskId};
 use indexmap::IndexMap;
 
 use super::*;
@@ -157,6 +157,7 @@ fn rig_with(lease: Lease, graceful_timeout: Duration) -> Rig {
         offsets: Arc::new(OffsetStore::new(table.clone(), Arc::new(MemoryLog::new(table)))),
         resolve: Arc::new(|props| Ok(props.clone())),
         delivery: Delivery::default(),
+        recovery: connect_cluster::RecoveryPolicy::default().for_all(),
         settings: UnitSettings { graceful_timeout, ..UnitSettings::default() },
         lease,
         events,
@@ -200,9 +201,13 @@ impl Rig {
     }
 
     async fn failure(&mut self) -> String {
+        self.failed().await.0
+    }
+
+    async fn failed(&mut self) -> (String, Failure) {
         loop {
             match self.news().await.1 {
-                UnitNews::Failed { trace } => return trace,
+                UnitNews::Failed { trace, failure } => return (trace, failure),
                 UnitNews::Running => {}
                 other => panic!("{other:?}"),
             }
@@ -234,8 +239,10 @@ async fn a_panic_is_the_failure_of_that_task_alone() {
     let good = rig.task(0, "");
     assert!(matches!(rig.news().await, (1, UnitNews::Running)));
     rig.task(1, "panic");
-    let trace = rig.failure().await;
+    let (trace, failure) = rig.failed().await;
     assert!(trace.contains("the unit panicked: as told"), "{trace}");
+    assert_eq!((failure.code.as_str(), failure.cure), ("bug", Cure::Person));
+    assert_eq!(failure.message, "the unit panicked: as told");
     rig.units.stop(&good);
     assert!(matches!(rig.news().await, (1, UnitNews::Exited)));
 }

@@ -166,6 +166,7 @@ async fn measure(count: usize, schemas: &str) {
         metrics: Arc::clone(&metrics),
         settings: SourceSettings { flush_interval: Duration::from_secs(1), flush_timeout: Duration::from_secs(5) },
         exactly_once: None,
+        recovery: connect_cluster::RecoveryPolicy::default().for_all(),
     };
     let started = Instant::now();
     let handle = tokio::spawn(source.run());

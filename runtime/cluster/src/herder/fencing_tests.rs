@@ -7,6 +7,7 @@ use crate::config_record::ConfigRecord;
 use crate::herd::{OffsetEntry, Reply, Signature, Target};
 use crate::herder::{Event, HerderConfig, Now, PluginFacts};
 use crate::protocol::{self, Assignment, Metadata, Protocol};
+use crate::recovery::RecoveryPolicy;
 
 struct Rig {
     herder: Herder,
@@ -32,6 +33,7 @@ fn config(exactly_once: ExactlyOnceSources) -> HerderConfig {
             "Source" => Some(PluginFacts { kind: "source", version: String::new() }),
             _ => Some(PluginFacts { kind: "sink", version: String::new() }),
         }),
+        recovery: RecoveryPolicy::default().for_all(),
     }
 }
 

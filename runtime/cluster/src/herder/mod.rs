@@ -12,6 +12,7 @@
 mod commands;
 mod fencing;
 mod group;
+mod recovery;
 mod released;
 mod restarts;
 mod turns;
@@ -30,6 +31,7 @@ use crate::config_record::{ConfigRecord, SessionKey};
 use crate::config_state::{ConfigEvent, ConfigState};
 use crate::herd::{ClusterView, Command, ConnectorId, ConnectorView, HerdError, OffsetEntry, Reply, TaskId};
 use crate::protocol::{Assignment, Protocol};
+use crate::recovery::{Recovery, RecoveryOf};
 use crate::status::{StatusRecord, StatusState};
 use crate::unit::{Run, Unit, UnitEvent, UnitId};
 
@@ -86,6 +88,8 @@ pub struct HerderConfig {
     pub exactly_once: ExactlyOnceSources,
     pub kafka_cluster_id: String,
     pub catalog: Catalog,
+    /// How a connector and its tasks are tried again after a failure.
+    pub recovery: RecoveryOf,
 }
 
 /// What happens to a herder.
@@ -243,6 +247,8 @@ pub(crate) struct Held {
     pub unit: Unit,
     pub run: Run,
     pub trace: Option<String>,
+    /// Since when its run is at work.
+    pub running_since_ms: Option<u64>,
     /// When a crashed unit is tried again.
     pub retry_at_ms: Option<u64>,
 }
@@ -319,6 +325,8 @@ pub struct Herder {
     rounds: fencing::Rounds,
 
     units: BTreeMap<UnitId, Held>,
+    /// Failures in a row of units that are here, shared with the view.
+    recoveries: Arc<BTreeMap<UnitId, Recovery>>,
     next_run: Run,
 
     queue: VecDeque<turns::Turn>,
@@ -371,6 +379,7 @@ impl Herder {
             claim: fencing::Claim::default(),
             rounds: fencing::Rounds::default(),
             units: BTreeMap::new(),
+            recoveries: Arc::default(),
             next_run: 1,
             queue: VecDeque::new(),
             current: None,
@@ -455,6 +464,11 @@ impl Herder {
         self.units.iter().map(|(id, held)| (id, &held.unit))
     }
 
+    /// What failed on this worker, and when it is tried again.
+    pub fn recoveries(&self) -> &BTreeMap<UnitId, Recovery> {
+        &self.recoveries
+    }
+
     /// What the group gave to this worker; for invariants and tests.
     pub fn assigned(&self) -> &BTreeSet<UnitId> {
         &self.assigned
@@ -531,6 +545,7 @@ impl Herder {
             self.rejoin(out);
         }
         self.retry_units(out);
+        self.forget_the_healthy();
         self.retry_claim(out);
         self.refuse_the_overdue(out);
         self.want_session_key(out);

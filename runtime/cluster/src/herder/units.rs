@@ -10,11 +10,7 @@ use super::turns::{Turn, What};
 use super::{Effect, Held, Herder, ToSend};
 use crate::herd::{ConnectorId, State, Target, TaskId};
 use crate::status::{StatusRecord, TopicStatus};
-use crate::unit::{Input, Life, Retry, Step, Unit, UnitEvent, UnitId, UnitNews};
-
-/// The pause before a unit that crashed is tried again: it doubles with each attempt, up to a minute.
-const RETRY_MS: u64 = 1_000;
-const RETRY_MS_MAX: u64 = 60_000;
+use crate::unit::{Input, Life, Step, Unit, UnitEvent, UnitId, UnitNews};
 
 /// Where the units of a connector are among all, in order.
 fn units_of(name: &ConnectorId) -> [RangeInclusive<UnitId>; 2] {
@@ -64,7 +60,7 @@ impl Herder {
         }
         for unit in new {
             let target = self.state.target(unit.connector());
-            let held = Held { unit: Unit::new(target), run: 0, trace: None, retry_at_ms: None };
+            let held = Held { unit: Unit::new(target), run: 0, trace: None, running_since_ms: None, retry_at_ms: None };
             self.units.entry(unit.clone()).or_insert(held).unit.target = target;
             self.input(&unit, Input::Assigned, out);
         }
@@ -78,6 +74,13 @@ impl Herder {
         held.unit = unit;
         if !matches!(unit.life, Life::Failed | Life::Backoff { .. }) {
             held.trace = None;
+            held.retry_at_ms = None;
+        }
+        if unit.life == Life::Running && before != Life::Running {
+            held.running_since_ms = Some(self.now.mono_ms);
+        }
+        if !unit.life.in_row() {
+            self.forget_failures(id);
         }
         for step in steps {
             match step {
@@ -116,8 +119,9 @@ impl Herder {
         self.next_run += 1;
         if let Some(held) = self.units.get_mut(id) {
             held.run = run;
-            held.retry_at_ms = None;
+            held.running_since_ms = None;
         }
+        self.attempt_begins(id);
         let Some(connector) = self.state.connector(id.connector()) else { return };
         let Some(config) = connector.config.clone() else { return };
         match id {
@@ -135,29 +139,6 @@ impl Herder {
                     task_count: connector.number_of_tasks(),
                 });
             }
-        }
-    }
-
-    fn arm_retry(&mut self, id: &UnitId) {
-        let now = self.now.mono_ms;
-        if let Some(held) = self.units.get_mut(id)
-            && let Life::Backoff { attempt } = held.unit.life
-        {
-            let wait = RETRY_MS.saturating_mul(1 << attempt.saturating_sub(2).min(16)).min(RETRY_MS_MAX);
-            held.retry_at_ms = Some(now.saturating_add(wait));
-        }
-    }
-
-    pub(super) fn retry_units(&mut self, out: &mut Vec<Effect>) {
-        let now = self.now.mono_ms;
-        let due: Vec<UnitId> = self
-            .units
-            .iter()
-            .filter(|(_, held)| held.retry_at_ms.is_some_and(|at| at <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in due {
-            self.input(&id, Input::RetryDue, out);
         }
     }
 
@@ -183,9 +164,10 @@ impl Herder {
             UnitNews::Running => self.input(&unit, Input::Started, out),
             UnitNews::Paused => self.input(&unit, Input::Parked, out),
             UnitNews::Exited => self.input(&unit, Input::Exited, out),
-            UnitNews::Failed { trace } => {
+            UnitNews::Failed { trace, failure } => {
                 held.trace = Some(trace);
-                self.input(&unit, Input::Crashed(Retry::Never), out);
+                let retry = self.plan_recovery(&unit, failure);
+                self.input(&unit, Input::Crashed(retry), out);
             }
             UnitNews::TaskConfigs(configs) => self.on_task_configs(unit.connector(), configs, out),
             UnitNews::TopicUsed { topic } => self.on_topic_used(&unit, topic, out),
@@ -303,7 +285,13 @@ impl Herder {
         let Some(held) = self.units.get(id).filter(|held| held.unit.assigned) else { return };
         let settled = matches!(
             held.unit.life,
-            Life::Running | Life::PausedWarm | Life::PausedCold | Life::Failed | Life::Stopped
+            Life::Running
+                | Life::PausedWarm
+                | Life::PausedCold
+                | Life::Failed
+                | Life::Backoff { .. }
+                | Life::Starting { attempt: 2.. }
+                | Life::Stopped
         );
         let overwritten = self
             .statuses

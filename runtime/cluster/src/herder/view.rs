@@ -24,10 +24,12 @@ impl Herder {
             && self.view.been_ready == been_ready
             && self.view.leader_url == leader_url
             && self.view.is_leader == self.leads()
-            && self.view.connectors.len() == self.views.len();
+            && self.view.connectors.len() == self.views.len()
+            && Arc::ptr_eq(&self.view.recoveries, &self.recoveries);
         if !unchanged {
             self.view = Arc::new(ClusterView {
                 connectors: self.views.clone(),
+                recoveries: Arc::clone(&self.recoveries),
                 kafka_cluster_id: self.config.kafka_cluster_id.clone(),
                 leader_url,
                 is_leader: self.leads(),

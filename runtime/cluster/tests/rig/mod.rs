@@ -9,7 +9,9 @@ use bytes::Bytes;
 use connect_cluster::config_record::ConfigRecord;
 use connect_cluster::herder::ExactlyOnceSources;
 use connect_cluster::protocol::{Assignment, Protocol, encode_assignment};
-use connect_cluster::{Effect, Event, Herder, HerderConfig, Now, PluginFacts, TaskId, UnitId, assignor};
+use connect_cluster::{
+    Effect, Event, Herder, HerderConfig, Now, PluginFacts, RecoveryPolicy, TaskId, UnitId, assignor,
+};
 use connect_config::Props;
 use indexmap::IndexMap;
 
@@ -47,13 +49,14 @@ impl Rig {
             exactly_once: ExactlyOnceSources::Disabled,
             kafka_cluster_id: String::new(),
             catalog: Arc::new(|_| Some(PluginFacts { kind: "source", version: String::new() })),
+            recovery: RecoveryPolicy::default().for_all(),
         });
         Self { herder, now_ms: 1, id: id.to_owned(), records: 0, generation: 0 }
     }
 
     pub(crate) fn step(&mut self, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
-        self.herder.step(Now { mono_ms: self.now_ms, wall_ms: 0 }, event, &mut out);
+        self.herder.step(Now { mono_ms: self.now_ms, wall_ms: i64::try_from(self.now_ms).unwrap() }, event, &mut out);
         out
     }
 

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use connect_cluster::config_record::ConfigRecord;
 use connect_cluster::herder::{Catalog, ExactlyOnceSources, HerderConfig};
 use connect_cluster::protocol::Protocol;
-use connect_cluster::unit::Run;
-use connect_cluster::{Command, Effect, Event, Herder, Now, PluginFacts, UnitId};
+use connect_cluster::unit::{Run, UnitNews};
+use connect_cluster::{Command, Effect, Event, Herder, Now, PluginFacts, RecoveryPolicy, UnitId};
 use connect_config::Props;
 
 use crate::coordinator::Coordinator;
@@ -115,7 +115,13 @@ fn herder(index: usize, protocol: Protocol, max_delay_ms: u64) -> Herder {
         topic_tracking: true,
         kafka_cluster_id: "k".to_owned(),
         catalog,
+        recovery: policy().for_all(),
     })
+}
+
+/// Delays that are over well before it is looked whether everything is as asked.
+pub(crate) fn policy() -> RecoveryPolicy {
+    RecoveryPolicy { first_delay_ms: 1_000, max_delay_ms: 20_000, healthy_ms: 30_000, ..RecoveryPolicy::default() }
 }
 
 fn config(name: &str, tasks: u64, note: &str) -> Props {
@@ -333,7 +339,11 @@ impl World {
             }
             Happening::Enter => self.workers[worker].away = false,
             Happening::Sent { connector, ok } => self.step(worker, Event::TaskConfigsSent { connector, ok }),
-            Happening::Ended { unit, run } => self.ended(worker, unit, run),
+            Happening::Ended { unit, run } => self.ended(worker, unit, run, UnitNews::Exited),
+            Happening::Crashed { unit, run } => {
+                let crash = self.crash_of_unit();
+                self.ended(worker, unit, run, crash);
+            }
             Happening::Restart | Happening::RoundOver(_) | Happening::Append(_) => {}
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use connect_cluster::herder::{Catalog, ExactlyOnceSources};
 use connect_cluster::protocol::Protocol;
-use connect_cluster::{ClusterView, Event, Herder, HerderConfig, PluginFacts};
-use connect_config::worker::{ExactlyOnceSupport, TopicTrackingConfig, WorkerConfig};
+use connect_cluster::{ClusterView, Event, Herder, HerderConfig, PluginFacts, RecoveryOf, RecoveryPolicy};
+use connect_config::worker::{ExactlyOnceSupport, JobsConfig, TopicTrackingConfig, WorkerConfig};
 use connect_config::{DistributedConfig, Props, StandaloneConfig};
 use connect_kafka::admin::NewTopic;
 use connect_kafka::client_properties::{Client, OverridePolicy, client_properties};
@@ -74,6 +74,13 @@ pub struct Startup {
     pub log_level: SetLogLevel,
     /// What the worker measures.
     pub metrics: Arc<WorkerMetrics>,
+    /// Jobs and their recovery.
+    pub jobs: JobsConfig,
+}
+
+/// How failed connectors and tasks are tried again. Herder and units take it from here, and ask it at each failure.
+fn recovery(startup: &Startup) -> RecoveryOf {
+    RecoveryPolicy::from(&startup.jobs).for_all()
 }
 
 /// A worker that has started: its topics are read, and it joins its group.
@@ -238,6 +245,7 @@ pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Re
             exactly_once: ExactlyOnceSources::Disabled,
             kafka_cluster_id: parts.cluster_id.clone(),
             catalog: catalog(&startup.registry),
+            recovery: recovery(&startup),
         },
         mode: WorkerMode::Standalone,
         sync_timeout: READ_WRITE_TIMEOUT,
@@ -351,6 +359,7 @@ fn distributed_herder(config: &DistributedConfig, startup: &Startup, cluster_id:
         },
         kafka_cluster_id: cluster_id.to_owned(),
         catalog: catalog(&startup.registry),
+        recovery: recovery(startup),
     }
 }
 
@@ -410,8 +419,9 @@ fn assemble(
         ),
         offsets: kind.offsets,
         resolve: Arc::clone(&startup.resolve),
+        recovery: Arc::clone(&kind.herder.recovery),
         settings: UnitSettings {
-            flush_interval: millis(config.offset_flush_interval),
+            flush_interval: millis(config.offset_flush_interval).min(millis(startup.jobs.checkpoint_interval)),
             flush_timeout: millis(config.offset_flush_timeout),
             graceful_timeout: millis(config.shutdown_timeout),
             topic_creation: config.topic_creation,

@@ -1,5 +1,6 @@
-//! How a sink task's offsets are committed: after a flush, at every `offset.flush.interval.ms`, when partitions are taken
-//! away, and at the end (`WorkerSinkTask.commitOffsets`).
+//! How a sink task's offsets are committed: after a flush, at every `offset.flush.interval.ms` (or
+//! `job.checkpoint.interval.ms`, when that is shorter), when partitions are taken away, and at the end
+//! (`WorkerSinkTask.commitOffsets`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

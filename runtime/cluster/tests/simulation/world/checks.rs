@@ -27,6 +27,7 @@ impl World {
         let twice = if self.mixed && self.now < since.saturating_add(OVERLAP_MS) { Ok(()) } else { twice };
         let checked = twice
             .and_then(|()| live.iter().try_for_each(|herder| invariants::live_units_are_assigned(herder)))
+            .and_then(|()| live.iter().try_for_each(|herder| invariants::failures_are_of_units(herder)))
             .and_then(|()| invariants::one_leader_per_generation(&live, &mut self.leaders));
         if let Err(violation) = checked {
             self.violate(violation);
@@ -87,7 +88,11 @@ impl World {
             });
             let fits = match shown {
                 Some(State::Running) => wanted.contains(unit),
-                Some(State::Failed) => true,
+                // Nobody waits for what is shown as failed in the end: it was given up.
+                Some(State::Failed) => self
+                    .workers
+                    .iter()
+                    .any(|worker| worker.herder.recoveries().get(unit).is_some_and(|row| row.over.is_some())),
                 Some(State::Paused | State::Stopped) => resting.contains(unit),
                 _ => false,
             };

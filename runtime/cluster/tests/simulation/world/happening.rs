@@ -37,6 +37,11 @@ pub(super) enum Happening {
         unit: UnitId,
         run: Run,
     },
+    /// A run breaks off.
+    Crashed {
+        unit: UnitId,
+        run: Run,
+    },
     /// The outcome of a request to another worker.
     Sent {
         connector: ConnectorId,

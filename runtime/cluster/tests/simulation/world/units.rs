@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connect_cluster::unit::{Run, UnitEvent, UnitNews};
-use connect_cluster::{Effect, Event, UnitId};
+use connect_cluster::{Cure, Effect, Event, Failure, UnitId};
 use indexmap::IndexMap;
 
 use super::World;
@@ -32,12 +32,15 @@ impl World {
             Effect::StartTask { id, run, .. } => {
                 let unit = UnitId::Task(id);
                 self.begin_run(worker, &unit, run);
-                let failed = self.random.one_in(40) && self.faults;
-                if failed {
-                    self.workers[worker].runs.remove(&unit);
+                if self.faults && self.random.one_in(20) {
+                    self.soon(worker, Happening::Crashed { unit, run });
+                    return;
                 }
-                let what = if failed { UnitNews::Failed { trace: "t".to_owned() } } else { UnitNews::Running };
-                self.soon(worker, news(unit, run, what));
+                self.soon(worker, news(unit.clone(), run, UnitNews::Running));
+                if self.faults && self.random.one_in(8) {
+                    let delay = 50 + self.random.below(60_000);
+                    self.schedule(worker, delay, Happening::Crashed { unit, run });
+                }
             }
             Effect::Pause(unit) => self.order_unit(worker, unit, UnitNews::Paused),
             Effect::Resume(unit) => self.resume(worker, unit),
@@ -53,11 +56,22 @@ impl World {
         }
     }
 
-    pub(super) fn ended(&mut self, worker: usize, unit: UnitId, run: Run) {
+    pub(super) fn ended(&mut self, worker: usize, unit: UnitId, run: Run, what: UnitNews) {
         if self.workers[worker].runs.get(&unit) == Some(&run) {
             self.workers[worker].runs.remove(&unit);
-            self.step(worker, Event::Unit(UnitEvent { unit, run, what: UnitNews::Exited }));
+            self.step(worker, Event::Unit(UnitEvent { unit, run, what }));
         }
+    }
+
+    /// Most failures pass by themselves.
+    pub(super) fn crash_of_unit(&mut self) -> UnitNews {
+        let (code, cure) = match self.random.below(6) {
+            0 => ("bug", Cure::Person),
+            1 | 2 => ("conflict", Cure::Time),
+            _ => ("unavailable", Cure::Network),
+        };
+        let failure = Failure { code: code.to_owned(), message: "broken".to_owned(), remedy: None, cure };
+        UnitNews::Failed { trace: "t".to_owned(), failure }
     }
 
     fn begin_run(&mut self, worker: usize, unit: &UnitId, run: Run) {
