@@ -35,6 +35,7 @@ pub mod transactional_source;
 pub mod transactions;
 pub mod unit;
 pub mod units;
+pub mod webhooks;
 
 pub use clients::{Clients, KafkaClients};
 pub use offsets::{OffsetStore, OffsetTable};
