@@ -171,6 +171,7 @@ async fn serve(
     }
     let stopping = async {
         running.worker.stop().await;
+        running.jobs.stop().await;
         cancel.cancel();
         server.stopped().await;
     };

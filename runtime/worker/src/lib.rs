@@ -16,6 +16,7 @@ pub mod exactly_once;
 pub mod failure;
 pub mod herd;
 pub mod io;
+pub mod jobs;
 pub mod memory;
 pub mod memory_transactions;
 pub mod metrics;

@@ -9,6 +9,7 @@ mod drive;
 mod fencing;
 mod file_log;
 mod group;
+mod job_log;
 mod java_map;
 mod leader_log;
 mod log;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use connect_cluster::herder::{Catalog, ExactlyOnceSources};
 use connect_cluster::protocol::Protocol;
-use connect_cluster::{ClusterView, Event, Herder, HerderConfig, PluginFacts, RecoveryOf, RecoveryPolicy};
+use connect_cluster::{ClusterView, Event, Herd, Herder, HerderConfig, PluginFacts, RecoveryOf};
 use connect_config::worker::{ExactlyOnceSupport, JobsConfig, TopicTrackingConfig, WorkerConfig};
 use connect_config::{DistributedConfig, Props, StandaloneConfig};
 use connect_kafka::admin::NewTopic;
@@ -22,14 +22,16 @@ use super::drive::{Drive, Hands, INBOX, Input, SetLogLevel};
 use super::fencing::Preflights;
 use super::file_log::FileOffsets;
 use super::group::{Alone, GroupHandle, KafkaGroup};
+use super::job_log;
 use super::leader_log::LeaderLog;
 use super::log::{KafkaLog, Log, MemoryLog, READ_WRITE_TIMEOUT};
 use super::peers::{HttpPeers, NoPeers, Peers};
 use super::topics;
 use super::worker::{Validator, Worker};
-use crate::clients::KafkaClients;
+use crate::clients::{Clients, KafkaClients};
 use crate::exactly_once::{Delivery, Preflight};
 use crate::io::OffsetLog;
+use crate::jobs::{JobsParts, JobsRunning, Opening, World};
 use crate::metrics::{ClientOf, WorkerMetrics};
 use crate::offsets::{OffsetStore, OffsetTable};
 use crate::unit::UnitEvent;
@@ -78,15 +80,11 @@ pub struct Startup {
     pub jobs: JobsConfig,
 }
 
-/// How failed connectors and tasks are tried again. Herder and units take it from here, and ask it at each failure.
-fn recovery(startup: &Startup) -> RecoveryOf {
-    RecoveryPolicy::from(&startup.jobs).for_all()
-}
-
 /// A worker that has started: its topics are read, and it joins its group.
 pub struct Running {
     pub worker: Arc<Worker>,
     pub units: Arc<WorkerUnits>,
+    pub jobs: JobsRunning,
 }
 
 /// What both kinds of workers are made of.
@@ -111,6 +109,8 @@ struct Kind {
     /// `worker.sync.timeout.ms`.
     sync_timeout: Duration,
     verification: Vec<String>,
+    /// The jobs, and the log that they are kept in.
+    jobs: (Opening, Arc<dyn Log>),
 }
 
 /// Starts a member of a group. Kafka is tried for `default.api.timeout.ms` (one minute), as the JVM worker does.
@@ -165,6 +165,10 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
         ),
     )?;
     let offset_log: Arc<TopicLog> = Arc::new(offset_log);
+    let opening = Opening::new(&startup.jobs);
+    let consumer = of(Client::ConfigTopicConsumer)?;
+    let jobs_log =
+        job_log::open(&admin, config, &startup.jobs, consumer, Arc::clone(&producer), &opening).await?;
     startup.metrics.client(ClientOf::Producer, &producer.stats());
     startup.metrics.client(ClientOf::Admin, config_log.admin_stats());
     for log in [&config_log, &*offset_log, &status_log] {
@@ -184,7 +188,7 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
         peers: Arc::new(HttpPeers::new(startup.peers.clone(), config.protocol.signature_algorithm.clone())),
         offsets: Arc::new(OffsetStore::new(table, Arc::clone(&offset_log) as Arc<dyn OffsetLog>)),
         offsets_topic: Some(offsets_topic),
-        herder: distributed_herder(config, &startup, &parts.cluster_id),
+        herder: distributed_herder(config, &startup, job_log::recovery(&startup.jobs, &opening), &parts.cluster_id),
         sync_timeout: millis(config.storage.sync_timeout),
         mode: WorkerMode::Distributed {
             group_id: config.group.group_id.clone(),
@@ -194,13 +198,14 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
             },
         },
         verification: config.protocol.verification_algorithms.clone(),
+        jobs: (opening, Arc::clone(&jobs_log)),
     };
     let (config_log, status_log) = (Arc::clone(&kind.config_log), Arc::clone(&kind.status_log));
     let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
     let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
     let read = async {
         let exactly_once = config.exactly_once() == ExactlyOnceSupport::Enabled;
-        tokio::try_join!(read_patiently(&*config_log, exactly_once), status_log.read_to_end(), async {
+        tokio::try_join!(read_patiently(&*config_log, exactly_once), status_log.read_to_end(), jobs_log.read_to_end(), async {
             if exactly_once {
                 // What a killed task left open ends when it is started again; whoever needs offsets waits for that.
                 return Ok(());
@@ -211,6 +216,7 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
     read.await
         .map_err(|error| StartError::Config(format!("failed to read the internal topics to their ends: {error}")))?;
     started(&running).await;
+    running.jobs.loaded().await;
     Ok(running)
 }
 
@@ -225,6 +231,8 @@ pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Re
     let table = OffsetTable::default();
     let file = FileOffsets::open(Path::new(&config.storage.offset_file), table.clone())?;
     let (to_config, to_status) = (parts.inbox.clone(), parts.inbox.clone());
+    let opening = Opening::new(&startup.jobs);
+    let jobs_log = job_log::memory(&opening);
     let kind = Kind {
         config_log: Arc::new(MemoryLog::new(Box::new(move |r| deliver(&to_config, Input::Config(r))))),
         status_log: Arc::new(MemoryLog::new(Box::new(move |r| deliver(&to_status, Input::Status(r))))),
@@ -245,15 +253,17 @@ pub async fn start_standalone(config: &StandaloneConfig, startup: Startup) -> Re
             exactly_once: ExactlyOnceSources::Disabled,
             kafka_cluster_id: parts.cluster_id.clone(),
             catalog: catalog(&startup.registry),
-            recovery: recovery(&startup),
+            recovery: job_log::recovery(&startup.jobs, &opening),
         },
         mode: WorkerMode::Standalone,
         sync_timeout: READ_WRITE_TIMEOUT,
         verification: Vec::new(),
+        jobs: (opening, jobs_log),
     };
     let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
     let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
     started(&running).await;
+    running.jobs.loaded().await;
     Ok(running)
 }
 
@@ -340,7 +350,12 @@ fn group_config(config: &DistributedConfig, worker_id: &str) -> GroupConfig {
     }
 }
 
-fn distributed_herder(config: &DistributedConfig, startup: &Startup, cluster_id: &str) -> HerderConfig {
+fn distributed_herder(
+    config: &DistributedConfig,
+    startup: &Startup,
+    recovery: RecoveryOf,
+    cluster_id: &str,
+) -> HerderConfig {
     let protocol = &config.protocol;
     HerderConfig {
         worker_id: startup.worker_id.clone(),
@@ -359,7 +374,7 @@ fn distributed_herder(config: &DistributedConfig, startup: &Startup, cluster_id:
         },
         kafka_cluster_id: cluster_id.to_owned(),
         catalog: catalog(&startup.registry),
-        recovery: recovery(startup),
+        recovery,
     }
 }
 
@@ -403,6 +418,17 @@ fn assemble(
     let key_bytes = kind.herder.key_bytes;
     let key_algorithm = kind.herder.key_algorithm.clone();
     let (group, group_events) = kind.group;
+    let clients: Arc<dyn Clients> = Arc::new(
+        KafkaClients::new(props, kafka_policy, parts.cluster_id)
+            .with_offsets_topic(kind.offsets_topic.clone())
+            .with_metrics(&startup.metrics),
+    );
+    let world = World {
+        worker_id: startup.worker_id.clone(),
+        registry: Arc::clone(&startup.registry),
+        resolve: Arc::clone(&startup.resolve),
+        clients: Arc::clone(&clients),
+    };
     let units = WorkerUnits::new(Shared {
         lease: group.lease(),
         worker: originals.clone(),
@@ -412,11 +438,7 @@ fn assemble(
             exactly_once: (kind.herder.exactly_once == ExactlyOnceSources::Enabled)
                 .then(|| Arc::new(Preflights { inbox: parts.inbox.clone() }) as Arc<dyn Preflight>),
         },
-        clients: Arc::new(
-            KafkaClients::new(props, kafka_policy, parts.cluster_id)
-                .with_offsets_topic(kind.offsets_topic)
-                .with_metrics(&startup.metrics),
-        ),
+        clients,
         offsets: kind.offsets,
         resolve: Arc::clone(&startup.resolve),
         recovery: Arc::clone(&kind.herder.recovery),
@@ -448,6 +470,7 @@ fn assemble(
     }
     let registry = Arc::clone(&validator.registry);
     startup.metrics.started(Arc::clone(&view), &startup.worker_id, &client_id, registry);
+    let metrics = Arc::clone(&startup.metrics);
     let hands = Hands {
         metrics: startup.metrics,
         config_log: kind.config_log,
@@ -465,8 +488,11 @@ fn assemble(
     let drive = Drive::new(Herder::new(kind.herder), hands, parts.inbox.clone(), Arc::clone(&view));
     tokio::spawn(drive.run(parts.inputs));
     tokio::spawn(forward_group(group_events, parts.inbox.clone()));
-    let worker = Arc::new(Worker { inbox: parts.inbox, view, validator });
-    Ok(Running { worker, units })
+    let worker = Arc::new(Worker { inbox: parts.inbox, view: Arc::clone(&view), validator });
+    let herd = Arc::clone(&worker) as Arc<dyn Herd>;
+    let (opening, log) = kind.jobs;
+    let jobs = opening.start(log, JobsParts { config: startup.jobs, world, herd, view, metrics });
+    Ok(Running { worker, units, jobs })
 }
 
 async fn forward_group(mut events: mpsc::Receiver<GroupEvent>, inbox: mpsc::Sender<Input>) {

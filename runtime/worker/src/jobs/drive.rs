@@ -19,7 +19,7 @@ use super::start::World;
 use super::work;
 use super::writer::Writer;
 use crate::metrics::{WorkerMetrics, now_ms};
-use crate::webhooks::{EventKind, Outbox, OutboxEvent, Webhook};
+use crate::webhooks::{EventFields, EventKind, Outbox, OutboxEvent, Webhook};
 
 /// What reaches the loop.
 pub(super) enum Input {
@@ -314,33 +314,27 @@ impl Drive {
 
 /// A notice as webhooks get it. Its name is the same whoever tells it.
 fn outbox_event(job: &Arc<str>, notice: &StoredNotice) -> OutboxEvent {
-    let mut event = OutboxEvent {
-        seq: notice.seq,
-        id: format!("{job}-{}-{}", notice.at_ms, notice.seq),
-        at_ms: notice.at_ms,
-        job: Arc::clone(job),
-        kind: EventKind::StateChanged,
-        previous_state: None,
-        new_state: None,
-        phase: notice.phase.clone(),
-        error: notice.error.clone(),
-        message: None,
-    };
-    match &notice.what {
+    let mut fields =
+        EventFields { phase: notice.phase.clone(), error: notice.error.clone(), ..EventFields::default() };
+    let kind = match &notice.what {
         StoredKind::StateChanged { from, to, .. } => {
-            event.previous_state = from.map(|state| state.name().to_owned());
-            event.new_state = Some(to.name().to_owned());
+            fields.previous_state = from.map(|state| state.name().to_owned());
+            fields.new_state = Some(to.name().to_owned());
+            EventKind::StateChanged
         }
         StoredKind::Warning { message } => {
-            (event.kind, event.message) = (EventKind::Warning, Some(message.clone()));
+            fields.message = Some(message.clone());
+            EventKind::Warning
         }
         StoredKind::Failing { .. } => {
-            (event.kind, event.message) = (EventKind::Failing, Some("the job has been failing for a while".to_owned()));
+            fields.message = Some("the job has been failing for a while".to_owned());
+            EventKind::Failing
         }
         StoredKind::Flapping { failures, within_ms } => {
-            event.kind = EventKind::Flapping;
-            event.message = Some(format!("{failures} failures within {} s", within_ms / 1_000));
+            fields.message = Some(format!("{failures} failures within {} s", within_ms / 1_000));
+            EventKind::Flapping
         }
-    }
-    event
+    };
+    let id = format!("{job}-{}-{}", notice.at_ms, notice.seq);
+    OutboxEvent { seq: notice.seq, id, at_ms: notice.at_ms, job: Arc::clone(job), kind, fields }
 }

@@ -22,7 +22,6 @@ const AT_ONCE: usize = 4;
 const MINUTE_MS: i64 = 60_000;
 
 /// What was seen last, by connector.
-#[derive(Default)]
 pub(super) struct Watch {
     seen: Arc<Mutex<BTreeMap<Arc<str>, Seen>>>,
     looks: Arc<tokio::sync::Semaphore>,

@@ -1,0 +1,68 @@
+//! Pausing and resuming one job.
+
+use std::time::{Duration, Instant};
+
+use integration_tests::testbed::{Servers, Topics};
+use serde_json::json;
+
+use crate::support::{Load, Shop, act, actions, wait_state, worker};
+
+/// How long nothing may move.
+const WATCHED: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_lets_nothing_through_under_load_and_leaves_other_jobs_alone() {
+    let worker = worker("pause").await;
+    let api = worker.api();
+    let (paused, other) = (Shop::new("pause", 100).await, Shop::new("other", 100).await);
+    paused.start_streaming(api).await;
+    other.start_streaming(api).await;
+    let (load, other_load) = (Load::start(&paused, 101).await, Load::start(&other, 101).await);
+    let answer = act(api, &paused.name, "pause").await;
+    assert!(answer["warning"].as_str().is_some_and(|warning| warning.contains("paused")), "{answer}");
+    let job = wait_state(api, &paused.name, "paused").await;
+    assert_eq!(actions(&job), ["resume", "stop"]);
+    assert_eq!(job["phases"]["STREAMING"], "paused");
+
+    let topics = Topics::new(&Servers::shared().kafka.bootstrap).unwrap();
+    let (end, count) = (topics.end(&paused.topic()).unwrap(), paused.count().await);
+    let others = other.count().await;
+    let began = Instant::now();
+    while began.elapsed() < WATCHED {
+        assert_eq!(topics.end(&paused.topic()).unwrap(), end, "the source wrote while it was paused");
+        assert_eq!(paused.count().await, count, "the sink wrote while it was paused");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(other.count().await > others, "the other job goes on");
+    // Its position, slot and membership are kept.
+    assert_eq!(paused.slots().await, 1);
+
+    act(api, &paused.name, "resume").await;
+    wait_state(api, &paused.name, "running").await;
+    let (written, other_written) = (load.stop().await, other_load.stop().await);
+    paused.wait_count(u64::try_from(written).unwrap()).await;
+    other.wait_count(u64::try_from(other_written).unwrap()).await;
+    paused.assert_equal().await;
+    other.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_job_is_paused_after_a_restart_of_the_worker_and_moves_nothing_meanwhile() {
+    let (mut worker, shop) = (worker("again").await, Shop::new("again", 10).await);
+    shop.start_streaming(worker.api()).await;
+    act(worker.api(), &shop.name, "pause").await;
+    wait_state(worker.api(), &shop.name, "paused").await;
+    shop.insert(11, 20).await;
+    worker.kill().unwrap();
+    worker.start_again().await.unwrap();
+    let job = wait_state(worker.api(), &shop.name, "paused").await;
+    assert_eq!(job["history"].as_array().unwrap().last().unwrap()["to"], "paused", "the history survives: {job}");
+    let began = Instant::now();
+    while began.elapsed() < WATCHED {
+        assert_eq!(shop.count().await, 10);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    act(worker.api(), &shop.name, "resume").await;
+    shop.wait_count(20).await;
+    assert_eq!(wait_state(worker.api(), &shop.name, "running").await["error"], json!(null));
+}

@@ -1,0 +1,80 @@
+//! The log behind jobs: a compacted topic beside the internal ones, or memory.
+//!
+//! A worker that takes the place of a JVM worker may have rights for that worker's topics and no others. It starts all the
+//! same: its jobs live in its memory then, and what they derive from their connectors is there after a restart, too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connect_config::DistributedConfig;
+use connect_config::worker::{InternalTopic, JobsConfig};
+use connect_kafka::admin::NewTopic;
+use connect_kafka::{Admin, ClientProps, ErrorKind, Producer, TopicLog};
+use connect_cluster::{RecoveryOf, RecoveryPolicy};
+
+use super::log::{KafkaLog, Log, MemoryLog, READ_WRITE_TIMEOUT};
+use super::start::StartError;
+use crate::jobs::Opening;
+
+/// The topic of jobs: like that of configurations, and named after it.
+fn topic(config: &DistributedConfig, jobs: &JobsConfig) -> NewTopic {
+    let mut configs: BTreeMap<String, String> = config.topic_settings(InternalTopic::Config);
+    configs.insert("cleanup.policy".to_owned(), "compact".to_owned());
+    NewTopic {
+        name: jobs.topic.clone().unwrap_or_else(|| format!("{}-jobs", config.storage.config_topic)),
+        partitions: 1,
+        replication_factor: config.storage.config_replication,
+        configs,
+    }
+}
+
+/// Opens the topic of jobs, which is created when it is missing.
+pub(super) async fn open(
+    admin: &Admin,
+    config: &DistributedConfig,
+    jobs: &JobsConfig,
+    consumer: ClientProps,
+    producer: Arc<Producer>,
+    opening: &Opening,
+) -> Result<Arc<dyn Log>, StartError> {
+    let topic = topic(config, jobs);
+    let name = topic.name.clone();
+    let opened = async {
+        admin.create_topics_if_missing(std::slice::from_ref(&topic)).await?;
+        TopicLog::open(&name, &consumer, producer, opening.sink(), READ_WRITE_TIMEOUT).await
+    };
+    match opened.await {
+        Ok(log) => Ok(Arc::new(KafkaLog(log))),
+        Err(error) if error.kind() == ErrorKind::Authorization => {
+            tracing::warn!(
+                topic = name,
+                %error,
+                "no right to the topic of jobs: what is only said of jobs is lost when this worker ends; grant Create, \
+                 Describe, Read and Write, or name another topic with job.storage.topic"
+            );
+            Ok(memory(opening))
+        }
+        Err(error) => Err(StartError::kafka(&format!("failed to open the topic of jobs '{name}'"), error)),
+    }
+}
+
+/// Jobs that live as long as the worker.
+pub(super) fn memory(opening: &Opening) -> Arc<dyn Log> {
+    Arc::new(MemoryLog::new(opening.sink()))
+}
+
+/// How failed connectors and tasks are tried again: as the worker says, unless the options of their job say otherwise.
+/// Herder and units ask at each failure.
+pub(super) fn recovery(jobs: &JobsConfig, opening: &Opening) -> RecoveryOf {
+    let (policy, engine) = (RecoveryPolicy::from(jobs), Arc::clone(&opening.engine));
+    Arc::new(move |connector: &str| {
+        let engine = engine.read();
+        let job = connect_cluster::jobs::members::job_of(connector, engine.log());
+        let entry = engine.log().entry(&job);
+        let Some(definition) = entry.and_then(|entry| entry.definition.as_ref()) else { return policy.clone() };
+        policy.with_options(&definition.options).unwrap_or_else(|problem| {
+            tracing::warn!(job = &*job, %problem, "options of recovery can't be used");
+            policy.clone()
+        })
+    })
+}
