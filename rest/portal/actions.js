@@ -39,8 +39,8 @@ export function pauseWarning(job) {
   if (!kept) return job.type === 'connector' ? null : `${always} How long that is, is not known at present.`;
   if (kept.exhausted_in_ms !== null) {
     const until = minute(Date.now() + kept.exhausted_in_ms);
-    const speed = kept.wal_bytes_per_second === null ? '' : `, at the present ${bytes(kept.wal_bytes_per_second)} a second,`;
-    return `${always} The source still keeps its log for about ${duration(kept.exhausted_in_ms)}${speed} that is until ${until}.`;
+    const speed = kept.wal_bytes_per_second === null ? '' : ` of ${bytes(kept.wal_bytes_per_second)}/s`;
+    return `${always} At the present rate${speed} the source keeps its log for about ${duration(kept.exhausted_in_ms)}: until ${until}.`;
   }
   if (kept.safe_wal_size === null) {
     return 'The source keeps its log without a limit (max_slot_wal_keep_size is not set): no events are lost, but its disk fills while the job is paused. Do not leave it paused.';

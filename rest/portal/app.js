@@ -45,7 +45,7 @@ function open() {
   if (!first) {
     scrollTo(0, 0);
     // Who does not see the page is told that it is another one.
-    ($('main').querySelector('[autofocus]') ?? $('main').querySelector('h1') ?? $('main')).focus();
+    ($('main').querySelector('#name') ?? $('main').querySelector('h1') ?? $('main')).focus();
   }
 }
 

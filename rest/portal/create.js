@@ -18,9 +18,9 @@ const FIELDS = [
   { id: 'name', end: 'job', label: 'Name', hint: 'What you will find the job by.', required: true, placeholder: 'shop' },
   { id: 'host', end: 'source', key: 'database.hostname', label: 'Host', required: true, placeholder: 'db.example.com', size: 'wide' },
   { id: 'port', end: 'source', key: 'database.port', label: 'Port', value: '5432', inputmode: 'numeric', size: 'small' },
-  { id: 'dbname', end: 'source', key: 'database.dbname', label: 'Database', required: true, placeholder: 'shop' },
-  { id: 'user', end: 'source', key: 'database.user', label: 'User', required: true, placeholder: 'replicator', hint: 'Needs the right to replicate (REPLICATION).' },
-  { id: 'password', end: 'source', key: 'database.password', label: 'Password', type: 'password', required: true },
+  { id: 'dbname', end: 'source', key: 'database.dbname', label: 'Database', required: true, placeholder: 'shop', size: 'small' },
+  { id: 'user', end: 'source', key: 'database.user', label: 'User', required: true, placeholder: 'replicator', size: 'small' },
+  { id: 'password', end: 'source', key: 'database.password', label: 'Password', type: 'password', required: true, size: 'small' },
   { id: 'tables', end: 'source', key: 'table.include.list', label: 'Tables to include', placeholder: 'public.orders, public.customers', hint: 'As schema.table, separated by commas; regular expressions may stand here, too. Empty: every table.', size: 'full', list: true },
   { id: 'slot', end: 'source', key: 'slot.name', label: 'Replication slot', hint: 'Made when it does not exist.', own: (name) => identifier(name) },
   { id: 'publication', end: 'source', key: 'publication.name', label: 'Publication', hint: 'Made for these tables when it does not exist.', own: (name) => identifier(name) },
@@ -52,7 +52,7 @@ function pairs(text) {
 function field({ id, label, hint, type = 'text', required, placeholder, value, inputmode, size }) {
   return h('div.field', { 'data-size': size, id: `f-${id}` },
     h('label', { for: id }, label, required && h('span.required', { 'aria-hidden': 'true' }, ' *')),
-    h('input', { id, name: id, type, value, placeholder, inputmode, required, autocomplete: type === 'password' ? 'new-password' : 'off', spellcheck: 'false', autocapitalize: 'off', 'aria-describedby': `${id}-hint ${id}-error`, autofocus: id === 'name' }),
+    h('input', { id, name: id, type, value, placeholder, inputmode, required, autocomplete: type === 'password' ? 'new-password' : 'off', spellcheck: 'false', autocapitalize: 'off', 'aria-describedby': `${id}-hint ${id}-error`,}),
     h('p.hint', { id: `${id}-hint` }, hint),
     h('p.problem', { id: `${id}-error` }));
 }
@@ -80,6 +80,11 @@ const check = (id, label, hint, checked) => h('label.check', null, h('input', { 
 function form() {
   return h('form', { id: 'create', novalidate: true },
     h('p.lead', null, 'A job copies tables of a Postgres database to MongoDB, and then keeps the copy up to date. Both ends are tried while you type; nothing is changed until you create the job.'),
+    h('aside.card.help', { 'aria-labelledby': 'help' }, h('h2', { id: 'help' }, 'Before you start'), h('ul', null,
+      h('li', null, 'Postgres needs ', h('code', null, 'wal_level = logical'), ' and a free replication slot.'),
+      h('li', null, 'Its user needs the right to replicate (', h('code', null, 'REPLICATION'), ') and to read the tables.'),
+      h('li', null, 'The user of MongoDB needs the right to write to the database.'),
+      h('li', null, 'Each table becomes a collection called like its topic, for example ', h('code', null, 'shop.public.orders'), '.'))),
     part('job'),
     part('source', advanced('source')),
     part('sink', advanced('sink')),

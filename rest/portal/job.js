@@ -54,12 +54,13 @@ function notes(entry, job) {
     entry.notices.filter((notice) => notice.message !== retention?.warning).map((notice) => h('p.note.warning', { 'data-key': `${notice.kind}${notice.at}` }, h('strong', null, `${ago(notice.at)}: `), notice.message)));
 }
 
-function tables(job) {
+function tables(entry, job) {
   if (!job.tables.length) return null;
   const value = overall(job);
   const rows = job.tables.reduce((sum, table) => sum + table.rows, 0);
   return card('tables', 'Snapshot',
     h('div.overall', null, bar(value, 'Snapshot as a whole', value >= 100 ? 'done' : job.state === 'failed' ? 'bad' : null), h('strong', { id: 'overall' }, percent(value)), h('span.dim', null, `${count(rows)} rows`)),
+    job.state === 'running' && job.phase === 'SNAPSHOT' && h('div.plots', null, plot(entry.samples, 'rows', 'Rows per second', rate)),
     h('div.scroll', null, h('table', null,
       h('caption.unseen', null, 'Tables of the snapshot'),
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Table'), h('th', { scope: 'col' }, 'Status'), h('th', { scope: 'col' }, 'Progress'), h('th.num', { scope: 'col' }, 'Rows'), h('th.num', { scope: 'col' }, 'Rows/s'))),
@@ -110,7 +111,7 @@ function retention(job) {
       fact('Slot', h('code', null, kept.slot)),
       fact('State', kept.wal_status ?? 'the slot does not exist'),
       budget === null && fact('Kept', bytes(kept.retained_bytes)),
-      fact('Limit', kept.safe_wal_size === null ? 'none set' : `${bytes(kept.safe_wal_size)} left`),
+      fact('Limit', kept.safe_wal_size !== null ? `${bytes(kept.safe_wal_size)} left` : kept.wal_status === null ? UNKNOWN : 'none set'),
       fact('Written', kept.wal_bytes_per_second === null ? UNKNOWN : `${bytes(kept.wal_bytes_per_second)}/s`),
       fact('Lasts for', kept.exhausted_in_ms === null ? UNKNOWN : `about ${duration(kept.exhausted_in_ms)}`)));
 }
@@ -232,7 +233,7 @@ export function jobPage(name) {
         notes(entry, job),
         steps(job),
         h('div.cards', { 'data-key': 'cards' },
-          h('div.wide', null, tables(job), streaming(entry, job), connectors(job)),
+          h('div.wide', null, tables(entry, job), streaming(entry, job), connectors(job)),
           h('div.narrow', null, checkpoint(job), retention(job), recovery(job), history(job), options(job))),
       ];
     },

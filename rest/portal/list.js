@@ -41,7 +41,7 @@ function progress({ job, summary }) {
   if (value === null) return h('span.dim', null, UNKNOWN);
   const live = value >= 100 && summary.state === 'running' && summary.phase === 'STREAMING';
   return h('div.progress', null,
-    bar(value, `Snapshot of ${summary.name}`, summary.state === 'failed' ? 'bad' : value >= 100 ? 'done' : null),
+    bar(value, `Snapshot of ${summary.name}`, value >= 100 ? 'done' : summary.state === 'failed' ? 'bad' : null),
     h('span.figure', null, live ? 'Live' : percent(value)));
 }
 
@@ -68,7 +68,7 @@ function row(entry) {
       ? h('div.trend', null, sparkline(samples, 'rate', `${unit} of ${name} in the last five minutes`), h('span.figure', null, rate(last.rate), h('small', null, ` ${unit}`)))
       : h('span.dim', null, UNKNOWN)),
     h('td.num', { 'data-label': 'Lag' }, running && (last.lag !== null || last.lagBytes !== null)
-      ? h('div.trend', null, sparkline(samples, last.lag !== null ? 'lag' : 'lagBytes', `Lag of ${name} in the last five minutes`), h('span.figure', null, lagOf(last)))
+      ? h('div.trend.short', null, sparkline(samples, last.lag !== null ? 'lag' : 'lagBytes', `Lag of ${name} in the last five minutes`), h('span.figure', null, lagOf(last)))
       : h('span.dim', null, UNKNOWN)),
     h('td.when', { 'data-label': 'Updated' }, ago(summary.updated_at)));
 }

@@ -1,23 +1,28 @@
 // Small plots. Lines are stretched to their place, so words are beside them and not in them.
 
 import { h } from './dom.js';
-import { STATES, signOf } from './words.js';
+import { duration, STATES, signOf } from './words.js';
 
 /** How far back plots look. */
 export const WINDOW_MS = 300_000;
+/** How far back they look at least, so that the first figures are no lines yet. */
+const LEAST_MS = 30_000;
+
+const windowOf = (samples, now) => Math.min(WINDOW_MS, Math.max(LEAST_MS, now - (samples[0]?.at ?? now)));
 
 const round = (value) => Math.round(value * 10) / 10;
 
 /** Points of a line through the samples in a box of 100 by `height`; pieces end where a figure is not known. */
 function pieces(samples, key, height, top, now) {
   const lines = [[]];
+  const span = windowOf(samples, now);
   for (const sample of samples) {
     const value = sample[key];
     if (value === null || value === undefined) {
       if (lines.at(-1).length) lines.push([]);
       continue;
     }
-    const x = 100 - ((now - sample.at) / WINDOW_MS) * 100;
+    const x = 100 - ((now - sample.at) / span) * 100;
     if (x < 0) continue;
     lines.at(-1).push([round(Math.min(100, x)), round(height - 1.5 - (Math.max(0, value) / top) * (height - 3))]);
   }
@@ -65,7 +70,7 @@ export function plot(samples, key, title, write) {
         [0.5, 20, 40, 59.5].map((y) => h('line.grid', { x1: 0, x2: 100, y1: y, y2: y })),
         drawn(samples, key, 60, top, now, 'plot')),
       oldest < 4000 && h('span.waiting', null, 'Collecting figures…')),
-    h('div.scale', { 'aria-hidden': 'true' }, h('span', null, '5 min ago'), h('span', null, 'now')));
+    h('div.scale', { 'aria-hidden': 'true' }, h('span', null, `${duration(Math.round(windowOf(samples, now) / 1000) * 1000)} ago`), h('span', null, 'now')));
 }
 
 /** A bar; without a figure it says only that something is under way. */

@@ -43,8 +43,10 @@ export const minute = (ms) => minuteClock.format(new Date(ms));
 
 export function ago(iso) {
   if (!iso) return UNKNOWN;
-  const ms = Date.now() - Date.parse(iso);
-  return ms < 2000 ? 'just now' : `${duration(ms)} ago`;
+  const seconds = Math.floor((Date.now() - Date.parse(iso)) / 1000);
+  if (seconds < 2) return 'just now';
+  const [size, unit] = [[86_400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']].find(([size]) => seconds >= size);
+  return `${Math.floor(seconds / size)} ${unit} ago`;
 }
 
 /** Names of states; those in which a job has ended say how. */

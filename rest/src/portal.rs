@@ -9,7 +9,6 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-
 /// Scripts, styles and pictures of our own, requests to ourselves, and nothing else from anywhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       manifest-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -71,9 +70,8 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 /// The page as it is at `/portal`, whose files are one step down, and at `/portal/`, whose files are beside it. Paths that
 /// are relative survive a proxy that serves the worker below some path.
 pub(crate) fn page(is_directory: bool) -> &'static File {
-    static PAGES: LazyLock<[File; 2]> = LazyLock::new(|| {
-        ["portal/", ""].map(|place| File::new("index.html", HTML, PAGE.replace(PLACE, place)))
-    });
+    static PAGES: LazyLock<[File; 2]> =
+        LazyLock::new(|| ["portal/", ""].map(|place| File::new("index.html", HTML, PAGE.replace(PLACE, place))));
     let [at, below] = &*PAGES;
     if is_directory { below } else { at }
 }

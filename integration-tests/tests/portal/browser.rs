@@ -45,9 +45,7 @@ impl Browser {
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={port}"));
         let mut driver = Process::start("chromedriver", command, Ask::Term).unwrap();
-        driver
-            .ready(START_LIMIT, || std::net::TcpStream::connect(("127.0.0.1", port)).ok())
-            .unwrap();
+        driver.ready(START_LIMIT, || std::net::TcpStream::connect(("127.0.0.1", port)).ok()).unwrap();
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless",
@@ -161,7 +159,9 @@ impl Browser {
     pub async fn tab_to(&self, css: &str) {
         for _ in 0..60 {
             if self.run(&format!("return document.activeElement.matches({})", json!(css))).await == json!(true) {
-                let ring = self.run("const s = getComputedStyle(document.activeElement); return s.outlineStyle + s.outlineWidth").await;
+                let ring = self
+                    .run("const s = getComputedStyle(document.activeElement); return s.outlineStyle + s.outlineWidth")
+                    .await;
                 assert_ne!(ring, json!("none0px"), "what has the focus shows it");
                 return;
             }
@@ -252,7 +252,8 @@ impl Browser {
     pub async fn close_after_trouble(self) {
         let requests = self.requests().await;
         assert!(!requests.is_empty(), "the browser does not tell its requests");
-        let outside: Vec<&String> = requests.iter().filter(|asked| !asked.starts_with(&format!("{}/", self.url))).collect();
+        let outside: Vec<&String> =
+            requests.iter().filter(|asked| !asked.starts_with(&format!("{}/", self.url))).collect();
         assert!(outside.is_empty(), "requests went elsewhere: {outside:?}");
         self.client.close().await.unwrap();
     }

@@ -120,7 +120,10 @@ async fn a_job_is_made_once_its_mistakes_are_mended_and_its_snapshot_is_watched(
     browser.sees("#judged-sink", &["this works"]).await;
     let preview = browser.run("return document.querySelector('#preview').textContent").await;
     let preview = preview.as_str().unwrap();
-    assert!(preview.contains("\"topics.regex\": \"webshop\\\\..*\"") && preview.contains("\"slot.name\": \"webshop\""), "{preview}");
+    assert!(
+        preview.contains("\"topics.regex\": \"webshop\\\\..*\"") && preview.contains("\"slot.name\": \"webshop\""),
+        "{preview}"
+    );
     assert!(!preview.contains("hunter2"), "the preview shows a secret: {preview}");
     browser.click("#submit").await;
     browser.sees("h1", &["webshop"]).await;
@@ -214,7 +217,9 @@ async fn secrets_are_hidden_wherever_they_are() {
     browser.sees("details[data-config=shop-source]", &["database.password", "••••••••", "db.example.com"]).await;
     browser.click("details[data-config=shop-sink] summary").await;
     browser.sees("details[data-config=shop-sink]", &["connection.uri", "••••••••"]).await;
-    browser.sees("section[data-key=options]", &["drop_destination_collections", "alerts.example.com", "••••••••"]).await;
+    browser
+        .sees("section[data-key=options]", &["drop_destination_collections", "alerts.example.com", "••••••••"])
+        .await;
     let page = browser.run("return document.documentElement.outerHTML").await;
     assert!(!page.as_str().unwrap().contains("hunter2"), "the page has a secret");
     // What was opened stays open while the figures move.
@@ -246,7 +251,9 @@ async fn everything_is_done_by_keyboard() {
     browser.sees("dialog", &["Pause orders?"]).await;
     // The focus stays within the dialog, however often it goes on.
     for _ in 0..6 {
-        let inside = browser.run("return document.activeElement === document.body || !!document.activeElement.closest('dialog')").await;
+        let inside = browser
+            .run("return document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+            .await;
         assert_eq!(inside, json!(true), "the focus left the dialog");
         browser.keys(&char::from(Key::Tab).to_string()).await;
     }

@@ -33,7 +33,8 @@ fn bind(text: &str) -> Result<NewJob, String> {
     }
     // What JSON it is comes first: the words of the second reading are about its shape.
     serde_json::from_str::<&RawValue>(text).map_err(|error| format!("The body is no JSON: {error}"))?;
-    let fields = object(text).ok_or_else(|| format!("The body is a JSON object with the fields {}", FIELDS.join(", ")))?;
+    let fields =
+        object(text).ok_or_else(|| format!("The body is a JSON object with the fields {}", FIELDS.join(", ")))?;
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         return Err(format!("Unknown field {unknown}: a job has the fields {}", FIELDS.join(", ")));
     }
@@ -102,7 +103,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         "validate" => "it is the name of an endpoint",
         "." | ".." => "it can't stand in a URL",
         name if name.contains(char::is_control) => "it has control characters",
-        name if name.contains(['/', '\\', '%']) => "it has a slash, a backslash or a percent sign, which a URL can't carry",
+        name if name.contains(['/', '\\', '%']) => {
+            "it has a slash, a backslash or a percent sign, which a URL can't carry"
+        }
         _ => return Ok(()),
     };
     Err(format!("A job can't be called {}: {why}", name.escape_debug()))

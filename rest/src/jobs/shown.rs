@@ -312,7 +312,8 @@ pub(crate) struct Judged {
 
 impl Judged {
     pub(crate) fn new(job: &NewJob, validation: Validation) -> Self {
-        let class = |config: &connect_config::Props| config.get("connector.class").cloned().flatten().unwrap_or_default();
+        let class =
+            |config: &connect_config::Props| config.get("connector.class").cloned().flatten().unwrap_or_default();
         let source_class = job.source.as_ref().map(|source| class(&source.config)).unwrap_or_default();
         // A list that is shorter than that of the validation gives no class, never less answers.
         let sink_classes = job.sinks.iter().map(|sink| class(&sink.config)).chain(std::iter::repeat(String::new()));

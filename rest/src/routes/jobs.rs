@@ -119,13 +119,7 @@ fn accepted(action: Action, Started { job, warning }: &Started) -> Response {
     }
 }
 
-async fn act(
-    app: &App,
-    name: &str,
-    action: Action,
-    cleanup: bool,
-    request: Incoming,
-) -> RestResult<Answer<Started>> {
+async fn act(app: &App, name: &str, action: Action, cleanup: bool, request: Incoming) -> RestResult<Answer<Started>> {
     if name == EVERY {
         let action = action.name();
         return Err(RestError::bad_request(format!(

@@ -182,7 +182,7 @@ pub(super) fn everybody() -> Vec<Actor> {
         actor("crm", Failed, Some(Phase::Streaming), 90.0)
             .tables(&DONE)
             .streaming()
-            .because("replication slot \"crm\" does not exist", Running)
+            .because("the replication slot does not exist", Running)
             .with(|crm| {
                 crm.view.error = Some(JobError {
                     code: "42704".into(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connect_cluster::{
-    ClusterView, Command, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop, PluginInfo, Reply, State,
-    Target, TaskId, TaskStatus,
+    ClusterView, Command, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop, PluginInfo, Reply,
+    State, Target, TaskId, TaskStatus,
 };
 use connect_config::{ConfigDef, ConfigKey, Importance, Props, Type, Validated};
 
@@ -44,7 +44,10 @@ pub(super) fn judge(config: &Props) -> Validated {
     let text = |key: &str| config.get(key).cloned().flatten().unwrap_or_default();
     let mut judged = definition(&text("connector.class")).validate(config);
     if text("database.hostname").contains("nowhere") {
-        judged.add_error("database.hostname", "The host can't be found: is its name right, and does this machine reach it?");
+        judged.add_error(
+            "database.hostname",
+            "The host can't be found: is its name right, and does this machine reach it?",
+        );
     } else if text("database.password") == "wrong" {
         judged.add_error("database.password", "Password authentication failed for this user");
     }
@@ -67,8 +70,7 @@ fn connectors(actor: &Actor) -> Vec<(Arc<str>, Arc<ConnectorView>)> {
             version: None,
         };
         let trace = actor.trace.clone().filter(|_| at == 0);
-        let tasks: Vec<_> =
-            connector.tasks.iter().map(|task| (task.id, status(task.state, trace.clone()))).collect();
+        let tasks: Vec<_> = connector.tasks.iter().map(|task| (task.id, status(task.state, trace.clone()))).collect();
         let id = |task: &(u32, TaskStatus)| TaskId { connector: Arc::clone(&name), task: task.0 };
         let info = ConnectorInfo {
             name: Arc::clone(&name),

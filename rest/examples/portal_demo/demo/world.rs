@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use connect_api::Phase;
 use connect_cluster::jobs::{
-    Action, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobView, Jobs, NewConnector, NewJob, Notice, PhaseState,
-    RecoveryView, Started, TableStatus, Transition, Validation,
+    Action, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobView, Jobs, NewConnector, NewJob, Notice,
+    PhaseState, RecoveryView, Started, TableStatus, Transition, Validation,
 };
 use connect_cluster::{HerdError, Hop};
 use connect_config::Props;
@@ -281,7 +281,8 @@ impl World {
             Action::Resume => self.change(actor, JobState::Running, "resumed by request", by),
             Action::Stop => {
                 actor.next = None;
-                let cause = if cleanup { "stopped by request, slot and publication dropped" } else { "stopped by request" };
+                let cause =
+                    if cleanup { "stopped by request, slot and publication dropped" } else { "stopped by request" };
                 self.change(actor, JobState::Stopped, cause, by);
                 if cleanup {
                     actor.afresh();
@@ -295,7 +296,8 @@ impl World {
             }
             Action::Complete => {
                 later(3.0, JobState::Completed, "CDC Completed");
-                actor.view.waiting_for = Some(format!("{}-sink has 12 records to write up to 0/1A3E5F8", actor.view.name));
+                actor.view.waiting_for =
+                    Some(format!("{}-sink has 12 records to write up to 0/1A3E5F8", actor.view.name));
                 actor.settle();
             }
             Action::Terminate => {
