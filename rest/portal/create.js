@@ -101,6 +101,7 @@ export function createPage() {
   let element;
   let asked = null;
   let waiting = null;
+  let checking = false;
   let submitted = false;
   let judged = null;
   let local = {};
@@ -108,7 +109,7 @@ export function createPage() {
   const input = (id) => element.querySelector(`#${id}`);
   const given = (one) => {
     const text = input(one.id).value.trim();
-    if (one.list) return text.split(/[\s,]*[\n,]+\s*|,/).map((word) => word.trim()).filter(Boolean).join(',');
+    if (one.list) return text.split(',').map((word) => word.trim()).filter(Boolean).join(',');
     return one.type === 'password' ? input(one.id).value : text || one.own?.(input('name').value.trim()) || '';
   };
 
@@ -163,7 +164,7 @@ export function createPage() {
     for (const end of ['source', 'sink']) {
       const incomplete = FIELDS.some((one) => one.end === end && one.required && !given(one));
       const wrong = element.querySelectorAll(`[data-end=${end}] [aria-invalid]`).length;
-      if (waiting) judgedAs(end, 'checking', 'Checking…');
+      if (checking) judgedAs(end, 'checking', 'Checking…');
       else if (wrong) judgedAs(end, 'wrong', wrong === 1 ? 'One thing is wrong' : `${wrong} things are wrong`);
       else if (incomplete || !judged) judgedAs(end, 'incomplete', 'Not complete yet');
       else judgedAs(end, 'good', 'Checked: this works');
@@ -182,7 +183,7 @@ export function createPage() {
     asked?.abort();
     const mine = new AbortController();
     asked = mine;
-    waiting ??= 1;
+    checking = true;
     showProblems();
     try {
       const answer = await request('POST', 'jobs/validate', { body: body(), signal: mine.signal });
@@ -194,7 +195,7 @@ export function createPage() {
       judged = null;
       refused(['This could not be checked.', error.message]);
     }
-    waiting = null;
+    checking = false;
     showProblems();
     return true;
   }
@@ -210,6 +211,7 @@ export function createPage() {
     asked?.abort();
     asked = null;
     waiting = setTimeout(judge, PAUSE_MS);
+    checking = true;
     showProblems();
   }
 

@@ -33,7 +33,7 @@ function failure(job) {
   const { error } = job;
   if (!error) return null;
   const where = [error.connector, error.task !== null && `task ${error.task}`].filter(Boolean).join(', ');
-  return h('section.failure', { 'data-key': 'error', role: 'alert' },
+  return h('section.failure', { 'data-key': 'error', role: 'alert', 'data-mild': job.state !== 'failed' },
     h('h2', null, job.state === 'failed' ? 'This job failed' : 'The last error'),
     h('p.message', null, plain(error.message)),
     error.remedy && h('div.remedy', null, h('h3', null, 'What to do'), h('p', null, plain(error.remedy))),

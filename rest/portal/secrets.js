@@ -3,8 +3,7 @@
 import { get } from './api.js';
 
 const HIDDEN = '••••••••';
-const NAMES = /pass(word|wd|phrase)?\b|password|secret|token|credential|jaas|api[._-]?key|private[._-]?key/i;
-const NOT_NAMES = /(^|\.)key\.converter|max\.tokens/i;
+const NAMES = /passw|passphrase|secret|token|credential|jaas|api[._-]?key|private[._-]?key/i;
 
 const known = new Map();
 
@@ -30,7 +29,7 @@ export function plain(text) {
     .replace(/((?:pass(?:word|wd)?|secret|token)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s&;,]+)/gi, `$1${HIDDEN}`);
 }
 
-const isSecret = (key, declared) => declared.has(key) || (NAMES.test(key) && !NOT_NAMES.test(key));
+const isSecret = (key, declared) => declared.has(key) || NAMES.test(key);
 
 /** Entries of a configuration with its secrets hidden. Without the declarations of its plugin nothing but names is shown. */
 export async function shownConfig(config) {

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -152,7 +153,10 @@ impl Browser {
 
     /// Sends keys to whatever has the focus.
     pub async fn keys(&self, keys: &str) {
-        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        let strokes = keys.chars().fold(KeyActions::new("keyboard".to_owned()), |strokes, value| {
+            strokes.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+        });
+        self.client.perform_actions(strokes).await.unwrap();
     }
 
     /// Presses Tab until what has the focus fits `css`; a reader would give up sooner than this does.

@@ -111,6 +111,12 @@ impl Actor {
 
     fn streaming(mut self) -> Self {
         self.view.streaming = Some(streaming(&self.view));
+        self.view.checkpoint = Some(Checkpoint {
+            lsn: Some("0/1A3E5F8".into()),
+            table: None,
+            last_commit_ms: Some(now_ms() - 2 * HOUR),
+            saved_ms: Some(now_ms() - 2 * HOUR),
+        });
         self
     }
 
@@ -266,7 +272,7 @@ pub(super) fn newcomer(job: NewJob) -> Actor {
     actor.view.reason = "created".into();
     actor.view.updated_ms = Some(now_ms());
     actor.view.history = vec![change(0, None, JobState::Created, "created", "portal")];
-    actor.view.checkpoint = None::<Checkpoint>;
+    actor.view.checkpoint = None;
     actor.configs = job.source.into_iter().chain(job.sinks).map(|connector| connector.config).collect();
     actor.view.options = job.options;
     actor
