@@ -211,9 +211,10 @@ export function jobPage(name) {
       const entry = store.jobs.get(name);
       const back = h('p.back', null, h('a', { href: '#/' }, '← All jobs'));
       if (!entry?.job) {
-        if (problem) return [back, h('h1', { tabindex: -1 }, name), h('div.empty', { role: 'alert' }, h('p', null, problem), h('button', { type: 'button', 'data-do': 'retry-load' }, 'Try again'))];
-        if (missing || (store.loaded && !entry)) return [back, h('h1', { tabindex: -1 }, name), h('p.empty', null, 'There is no such job. It may have been deleted.')];
-        return [back, h('h1', { tabindex: -1 }, name), h('p.empty', { role: 'status' }, 'Reading the job…')];
+        const bare = h('div.head', { 'data-key': 'head' }, h('div', null, h('h1', { tabindex: -1 }, name)));
+        if (problem) return [back, bare, h('div.empty', { role: 'alert' }, h('p', null, problem), h('button', { type: 'button', 'data-do': 'retry-load' }, 'Try again'))];
+        if (missing || (store.loaded && !entry)) return [back, bare, h('p.empty', null, 'There is no such job. It may have been deleted.')];
+        return [back, bare, h('p.empty', { role: 'status' }, 'Reading the job…')];
       }
       if (!entry.whole && !problem) load();
       const { job } = entry;

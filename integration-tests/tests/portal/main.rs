@@ -35,7 +35,7 @@ const REASON: &str = ".head .badge";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_shows_every_job_and_its_figures_move() {
-    let (demo, browser) = visit(1.0).await;
+    let (demo, browser) = visit(0.5).await;
     browser.sees("h1", &["Jobs"]).await;
     browser.sees("#link-text", &["Live"]).await;
     for (job, parts) in [
@@ -60,6 +60,7 @@ async fn the_list_shows_every_job_and_its_figures_move() {
     .await
     .unwrap();
     browser.find(&format!("{} svg.spark path", line("orders"))).await;
+    browser.resize(1280, 990).await;
     browser.picture("jobs-light").await;
     browser.fill("#search", "order").await;
     browser.gone(&line("crm")).await;
@@ -93,7 +94,7 @@ async fn all_jobs_are_paused_and_resumed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_made_once_its_mistakes_are_mended_and_its_snapshot_is_watched() {
-    let (demo, browser) = visit(4.0).await;
+    let (demo, browser) = visit(1.0).await;
     browser.click("nav a[data-page=new]").await;
     browser.fill("#name", "orders").await;
     browser.sees("#name-error", &["There is a job orders already"]).await;
@@ -129,7 +130,7 @@ async fn a_job_is_made_once_its_mistakes_are_mended_and_its_snapshot_is_watched(
     browser.sees("h1", &["webshop"]).await;
     assert_eq!(browser.hash().await, "#/jobs/webshop");
     browser.sees("[data-phase=SNAPSHOT]", &["Running"]).await;
-    browser.sees("tr[data-table='public.orders']", &["%", "of about"]).await;
+    browser.sees("tr[data-table='public.customers']", &["%", "of about"]).await;
     browser.sees("tr[data-table='public.customers']", &["Completed", "100 %"]).await;
     browser.sees("[data-phase=STREAMING]", &["Running"]).await;
     browser.sees("section[data-key=streaming]", &["Events per second", "Lag", "webshop-sink"]).await;
@@ -182,7 +183,7 @@ async fn a_failed_job_says_what_to_do_and_is_retried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_completed_terminated_and_deleted_after_a_question() {
-    let (demo, browser) = visit(1.0).await;
+    let (demo, browser) = visit(0.4).await;
     browser.go("#/jobs/telemetry").await;
     browser.press_button("main", "Complete CDC").await;
     browser.sees("dialog", &["can’t be resumed", "CDC Completed"]).await;
@@ -205,13 +206,18 @@ async fn jobs_are_completed_terminated_and_deleted_after_a_question() {
     browser.go("#/jobs/nobody").await;
     browser.sees("main", &["There is no such job"]).await;
     // Asking for a job that is not there is answered with 404, which the console calls an error.
-    browser.console_errors().await;
+    eventually_async("the console to mention the 404", LIMIT, async || {
+        let errors = browser.console_errors().await;
+        if errors.iter().any(|error| error.contains("404")) { Ok(()) } else { Err(format!("{errors:?}")) }
+    })
+    .await
+    .unwrap();
     leave(demo, browser).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_hidden_wherever_they_are() {
-    let (demo, browser) = visit(1.0).await;
+    let (demo, browser) = visit(0.3).await;
     browser.go("#/jobs/shop").await;
     browser.click("details[data-config=shop-source] summary").await;
     browser.sees("details[data-config=shop-source]", &["database.password", "••••••••", "db.example.com"]).await;
