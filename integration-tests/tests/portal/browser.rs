@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long a test waits for what is bound to come, on machines that are busy with others.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// How long the driver may take to be there.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -25,7 +25,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// A browser with one page of the portal open.
-pub struct Browser {
+pub(crate) struct Browser {
     client: Client,
     /// Where the driver takes what WebDriver has no command for.
     session: String,
@@ -38,7 +38,7 @@ pub struct Browser {
 
 impl Browser {
     /// Opens the portal of the worker at `url`.
-    pub async fn open(url: &str) -> Self {
+    pub(crate) async fn open(url: &str) -> Self {
         let alone = ALONE.lock().await;
         rustls::crypto::ring::default_provider().install_default().ok();
         packages::ensure(&[Program::Chromium]).unwrap();
@@ -93,25 +93,25 @@ impl Browser {
     }
 
     /// Asks the browser itself (Chrome DevTools Protocol).
-    pub async fn tell(&self, command: &str, parameters: Value) -> Value {
+    pub(crate) async fn tell(&self, command: &str, parameters: Value) -> Value {
         self.driver("goog/cdp/execute", json!({"cmd": command, "params": parameters})).await
     }
 
     /// Goes to a page, `#/jobs/x` for example.
-    pub async fn go(&self, hash: &str) {
+    pub(crate) async fn go(&self, hash: &str) {
         self.client.execute("location.hash = arguments[0]", vec![json!(hash)]).await.unwrap();
     }
 
-    pub async fn hash(&self) -> String {
+    pub(crate) async fn hash(&self) -> String {
         self.run("return location.hash").await.as_str().unwrap().to_owned()
     }
 
-    pub async fn run(&self, script: &str) -> Value {
+    pub(crate) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
     /// The first element of a CSS selector that can be seen.
-    pub async fn find(&self, css: &str) -> Element {
+    pub(crate) async fn find(&self, css: &str) -> Element {
         eventually_async(css, LIMIT, async || {
             for element in self.client.find_all(Locator::Css(css)).await.map_err(|error| error.to_string())? {
                 if element.is_displayed().await.unwrap_or(false) {
@@ -124,7 +124,7 @@ impl Browser {
         .unwrap()
     }
 
-    pub async fn click(&self, css: &str) {
+    pub(crate) async fn click(&self, css: &str) {
         eventually_async(&format!("a click on {css}"), LIMIT, async || {
             let element = self.client.find(Locator::Css(css)).await.map_err(|error| error.to_string())?;
             element.click().await.map_err(|error| error.to_string())
@@ -134,7 +134,7 @@ impl Browser {
     }
 
     /// The button of a label, wherever it stands within `css`.
-    pub async fn press_button(&self, css: &str, label: &str) {
+    pub(crate) async fn press_button(&self, css: &str, label: &str) {
         let path = format!("//*[{}]//button[normalize-space()='{label}']", within(css));
         eventually_async(&format!("the button {label}"), LIMIT, async || {
             let button = self.client.find(Locator::XPath(&path)).await.map_err(|error| error.to_string())?;
@@ -145,14 +145,14 @@ impl Browser {
     }
 
     /// Types into a field in place of what stands there.
-    pub async fn fill(&self, css: &str, text: &str) {
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
         let field = self.find(css).await;
         field.send_keys(&format!("{}a{}", char::from(Key::Control), char::from(Key::Null))).await.unwrap();
         field.send_keys(&format!("{}{text}", char::from(Key::Delete))).await.unwrap();
     }
 
     /// Sends keys to whatever has the focus.
-    pub async fn keys(&self, keys: &str) {
+    pub(crate) async fn keys(&self, keys: &str) {
         let strokes = keys.chars().fold(KeyActions::new("keyboard".to_owned()), |strokes, value| {
             strokes.then(KeyAction::Down { value }).then(KeyAction::Up { value })
         });
@@ -160,7 +160,7 @@ impl Browser {
     }
 
     /// Presses Tab until what has the focus fits `css`; a reader would give up sooner than this does.
-    pub async fn tab_to(&self, css: &str) {
+    pub(crate) async fn tab_to(&self, css: &str) {
         for _ in 0..60 {
             if self.run(&format!("return document.activeElement.matches({})", json!(css))).await == json!(true) {
                 let ring = self
@@ -175,13 +175,13 @@ impl Browser {
     }
 
     /// The text of an element, `None` where there is none.
-    pub async fn text(&self, css: &str) -> Option<String> {
+    pub(crate) async fn text(&self, css: &str) -> Option<String> {
         let script = "const e = document.querySelector(arguments[0]); return e && e.innerText";
         self.client.execute(script, vec![json!(css)]).await.unwrap().as_str().map(str::to_owned)
     }
 
     /// Waits until the text of an element has all of `parts` in it.
-    pub async fn sees(&self, css: &str, parts: &[&str]) -> String {
+    pub(crate) async fn sees(&self, css: &str, parts: &[&str]) -> String {
         eventually_async(&format!("{parts:?} in {css}"), LIMIT, async || {
             let text = self.text(css).await.ok_or("there is no such element")?;
             if parts.iter().all(|part| text.contains(part)) { Ok(text) } else { Err(text) }
@@ -191,7 +191,7 @@ impl Browser {
     }
 
     /// Waits until nothing fits `css`.
-    pub async fn gone(&self, css: &str) {
+    pub(crate) async fn gone(&self, css: &str) {
         eventually_async(&format!("the end of {css}"), LIMIT, async || match self.text(css).await {
             None => Ok(()),
             Some(text) => Err(text),
@@ -201,19 +201,19 @@ impl Browser {
     }
 
     /// Lets the page think that its reader likes light or dark.
-    pub async fn prefer(&self, scheme: &str) {
+    pub(crate) async fn prefer(&self, scheme: &str) {
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.tell("Emulation.setEmulatedMedia", features).await;
     }
 
     /// Makes the window of the page so large.
-    pub async fn resize(&self, width: u32, height: u32) {
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.tell("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     /// Keeps a picture for the documentation, when `UPDATE_SCREENSHOTS=1` asks for it.
-    pub async fn picture(&self, name: &str) {
+    pub(crate) async fn picture(&self, name: &str) {
         if std::env::var_os("UPDATE_SCREENSHOTS").is_none_or(|value| value != "1") {
             return;
         }
@@ -229,13 +229,13 @@ impl Browser {
     }
 
     /// Errors of the console since this was last asked.
-    pub async fn console_errors(&self) -> Vec<String> {
+    pub(crate) async fn console_errors(&self) -> Vec<String> {
         let errors = self.log("browser").await.into_iter().filter(|entry| entry["level"] == "SEVERE");
         errors.map(|entry| entry["message"].to_string()).collect()
     }
 
     /// Every URL that the page asked for since this was last asked.
-    pub async fn requests(&self) -> Vec<String> {
+    pub(crate) async fn requests(&self) -> Vec<String> {
         let entries = self.log("performance").await.into_iter();
         let messages = entries.filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok());
         messages
@@ -246,14 +246,14 @@ impl Browser {
     }
 
     /// Ends the visit: nothing went wrong in the page, and it asked nobody but its worker.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let errors = self.console_errors().await;
         assert!(errors.is_empty(), "the console has errors: {errors:#?}");
         self.close_after_trouble().await;
     }
 
     /// The same for a page whose worker went away, which the browser does not like.
-    pub async fn close_after_trouble(self) {
+    pub(crate) async fn close_after_trouble(self) {
         let requests = self.requests().await;
         assert!(!requests.is_empty(), "the browser does not tell its requests");
         let outside: Vec<&String> =
