@@ -17,7 +17,7 @@ use crate::error::{RestError, RestResult};
 const MAX_NUMBER: usize = 1000;
 
 /// The fields of an object as they stand in the body, each once: the last of a name counts.
-type Fields = IndexMap<String, Box<RawValue>>;
+pub(crate) type Fields = IndexMap<String, Box<RawValue>>;
 
 /// Body of `POST /connectors`.
 pub(crate) struct CreateConnector {
@@ -111,7 +111,8 @@ impl<'de> Deserialize<'de> for StringMap {
     }
 }
 
-fn scalar(raw: &RawValue) -> Result<Option<String>, String> {
+/// The text of a scalar, `None` for null.
+pub(crate) fn scalar(raw: &RawValue) -> Result<Option<String>, String> {
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'"') => serde_json::from_str(text).map(Some).map_err(|error| error.to_string()),
@@ -125,7 +126,7 @@ fn scalar(raw: &RawValue) -> Result<Option<String>, String> {
 }
 
 /// The text of a body: UTF-8, or what its first bytes show it to be (RFC 4627, 3).
-fn decoded(body: &[u8]) -> Option<Cow<'_, str>> {
+pub(crate) fn text(body: &[u8]) -> Option<Cow<'_, str>> {
     let wide = |body: &[u8], big: bool| {
         let unit = |pair: &[u8]| match *pair {
             [a, b] if big => Some(u16::from_be_bytes([a, b])),
@@ -164,7 +165,7 @@ pub(crate) fn null_body() -> RestError {
 
 /// Binds a body, or answers 500.
 pub(crate) fn bind_or_null<T: DeserializeOwned>(body: &[u8]) -> RestResult<Option<T>> {
-    let text = decoded(body).ok_or_else(|| unbound("it is not Unicode"))?;
+    let text = text(body).ok_or_else(|| unbound("it is not Unicode"))?;
     serde_json::from_str(&text).map_err(|error| unbound(error.to_string()))
 }
 

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::jobs::stream::Endless;
 use crate::limits::{GRACE, HANDSHAKE_TIME, HEAD_TIME, IDLE_GRACE, READ_BUFFER, WRITE_TIME};
 use crate::progress::{Activity, Progress};
 
@@ -97,7 +98,12 @@ where
             let (router, answering) = (router.clone(), activity.answering());
             async move {
                 let response = router.oneshot(request.map(Body::new)).await;
-                let response = response.map(|response| response.map(|body| answering.until(body)));
+                let response = response.map(|response| {
+                    if response.extensions().get::<Endless>().is_some() {
+                        answering.never_ends();
+                    }
+                    response.map(|body| answering.until(body))
+                });
                 response as Result<_, Infallible>
             }
         })

@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use connect_cluster::Hop;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,13 @@ use serde::de::DeserializeOwned;
 use crate::body::{bind_or_null, null_body};
 use crate::error::{RestError, RestResult};
 use crate::negotiate::is_json;
+
+/// Says who asks, for the history of a job. It travels with a request that is passed on.
+pub(crate) const BY: HeaderName = HeaderName::from_static("x-tidegate-by");
+/// Who asks when nobody is named.
+const BY_API: &str = "api";
+/// Longest name of who asks, in characters.
+const MAX_BY: usize = 32;
 
 const NO_LEADER: &str =
     "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway.";
@@ -26,6 +33,8 @@ pub(crate) struct Incoming {
     /// Query parameters other than `forward`, still encoded.
     pub(crate) query: Vec<String>,
     pub(crate) authorization: Option<HeaderValue>,
+    /// See [`Incoming::by`].
+    by: Option<HeaderValue>,
     pub(crate) hop: Hop,
     pub(crate) body: axum::body::Bytes,
     /// What the client calls the body.
@@ -59,6 +68,7 @@ impl Incoming {
             path: uri.path().to_owned(),
             query,
             authorization: headers.get(AUTHORIZATION).cloned(),
+            by: headers.get(BY).cloned(),
             hop,
             body,
             media: match headers.contains_key(CONTENT_TYPE) {
@@ -67,6 +77,19 @@ impl Incoming {
                 true => Media::Other,
             },
         }
+    }
+
+    /// Who asks: what `X-Tidegate-By` says where that is a plain word, else the API itself.
+    pub(crate) fn by(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let named = self.by.as_ref().and_then(|by| by.to_str().ok());
+        let named = named.filter(|by| (1..=MAX_BY).contains(&by.len()) && by.chars().all(plain));
+        named.unwrap_or(BY_API).to_owned()
+    }
+
+    /// Whether the body is said to be JSON, or there is none.
+    pub(crate) fn is_json(&self) -> bool {
+        self.media == Media::Json || (self.media == Media::Missing && self.body.is_empty())
     }
 
     /// Binds the body; 415 when it is not said to be JSON, 500 when it is null or does not bind.
@@ -118,6 +141,9 @@ impl Forwarder {
         if let Some(authorization) = &request.authorization {
             outgoing = outgoing.header(AUTHORIZATION, authorization);
         }
+        if let Some(by) = &request.by {
+            outgoing = outgoing.header(BY, by);
+        }
         if !request.body.is_empty() {
             outgoing = outgoing.header(CONTENT_TYPE, "application/json").body(request.body.to_vec());
         }
@@ -154,6 +180,18 @@ mod tests {
         assert_eq!((request.hop, request.path.as_str()), (Hop::MayForward, "/a%20b"));
         assert_eq!(request.query, ["x=1", "y=%20"]);
         assert_eq!(incoming("/a?forward=false").hop, Hop::Last);
+    }
+
+    #[test]
+    fn who_asks_is_a_plain_word_or_the_api() {
+        let by = |text: &str| {
+            let headers = HeaderMap::from_iter([(BY, text.parse().unwrap())]);
+            Incoming::new(Method::PUT, &"/a".parse().unwrap(), &headers, axum::body::Bytes::new()).by()
+        };
+        assert_eq!((incoming("/a").by().as_str(), by("portal").as_str()), ("api", "portal"));
+        for strange in ["", "a b", "<b>", "é", &"x".repeat(MAX_BY + 1)] {
+            assert_eq!(by(strange), "api", "{strange}");
+        }
     }
 
     #[tokio::test]

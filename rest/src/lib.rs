@@ -5,6 +5,19 @@
 //! herder's last published snapshot, which never waits, or ask the herder to do a command, which another worker may have
 //! to do: then [`forward`] passes the request on.
 //!
+//! Beside Connect's endpoints there are those of jobs, which the JVM worker does not have, and a page for people at
+//! `/portal` that uses them:
+//!
+//! | method and path | answer |
+//! |---|---|
+//! | `GET /jobs`, `GET /jobs/{job}` | the list; one job with its progress, checkpoint, error, history |
+//! | `POST /jobs` | 201 and the job, `Location` |
+//! | `POST /jobs/validate` | what that would say, without doing it |
+//! | `PUT /jobs/{job}/start`, `pause`, `resume`, `stop`, `retry`, `restart`, `complete`, `terminate` | 202 and the job |
+//! | `PUT /jobs/-/pause`, `resume` | 202 and the jobs that it changed |
+//! | `DELETE /jobs/{job}` | 204 |
+//! | `GET /jobs/{job}/events`, `GET /jobs/-/events` | server-sent events |
+//!
 //! Where it differs from the JVM worker on purpose:
 //!
 //! - Reads of a connector answer from the last snapshot while a rebalance is under way; the JVM answers 500. Lists wait
@@ -18,6 +31,8 @@
 //!   hash maps. Where the order shows in messages (errors of a validation) it is the JVM's.
 //! - Null for `errors.deadletterqueue.topic.name` or for a setting of the MongoDB sink is validated like any other value;
 //!   the JVM fails with a null pointer.
+//! - 401 for `/portal`, `/jobs` and requests of the portal carries `WWW-Authenticate`, without which no browser would ask
+//!   its user for a password.
 
 mod auth;
 mod body;
@@ -27,6 +42,7 @@ mod error;
 mod forward;
 mod guard;
 mod headers;
+mod jobs;
 mod json;
 mod limits;
 pub mod loggers;
@@ -34,6 +50,7 @@ mod media;
 mod model;
 mod negotiate;
 mod peers;
+mod portal;
 mod progress;
 mod routes;
 mod scrape;

@@ -73,6 +73,15 @@ pub(crate) async fn json_only(takes: Takes, request: Request, next: Next) -> Res
     response
 }
 
+/// The same for answers that are streams of events, and JSON where something is wrong.
+pub(crate) async fn events_only(request: Request, next: Next) -> Response {
+    let Ok(ranges) = accepted(request.headers()) else { return malformed("Accept").into_response() };
+    if !ranges.iter().any(|range| range.fits("text", "event-stream")) {
+        return RestError::plain(StatusCode::NOT_ACCEPTABLE).into_response();
+    }
+    next.run(request).await
+}
+
 /// The answer to `OPTIONS`: the methods as text for those who take text first, else nothing but the headers.
 pub(crate) fn options(headers: &HeaderMap, allow: &'static str) -> Response {
     let Ok(ranges) = accepted(headers) else { return malformed("Accept").into_response() };

@@ -19,26 +19,36 @@ pub(crate) struct Activity {
     answering: Arc<AtomicUsize>,
     /// Bytes of an answer wait to be sent.
     sending: Arc<AtomicBool>,
+    /// The answer has no end of its own, so that nobody waits for it.
+    endless: Arc<AtomicBool>,
 }
 
 impl Activity {
-    /// True while a request is under way or its answer is being sent.
+    /// True while a request is under way or its answer is being sent, unless that would go on for ever.
     pub(crate) fn is_busy(&self) -> bool {
-        self.answering.load(Ordering::Relaxed) > 0 || self.sending.load(Ordering::Relaxed)
+        let at_work = self.answering.load(Ordering::Relaxed) > 0 || self.sending.load(Ordering::Relaxed);
+        at_work && !self.endless.load(Ordering::Relaxed)
     }
 
     /// A request has come.
     pub(crate) fn answering(&self) -> Answering {
         self.answering.fetch_add(1, Ordering::Relaxed);
-        Answering(Arc::clone(&self.answering))
+        self.endless.store(false, Ordering::Relaxed);
+        Answering(self.clone())
     }
 }
 
 /// A request under way, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Answering(Arc<AtomicUsize>);
+pub(crate) struct Answering(Activity);
 
 impl Answering {
+    /// Says that its answer has no end of its own. A connection answers one request at a time, so that this is about all
+    /// that is under way.
+    pub(crate) fn never_ends(&self) {
+        self.0.endless.store(true, Ordering::Relaxed);
+    }
+
     /// The body of the answer: the request is under way until that is gone, too.
     pub(crate) fn until(self, body: Body) -> Answer {
         Answer { body, _answering: self }
@@ -47,7 +57,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

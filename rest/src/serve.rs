@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use connect_cluster::Herd;
+use connect_cluster::jobs::Jobs;
 use connect_config::worker::{Listener, Scheme};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -112,12 +113,13 @@ impl RestServer {
     }
 }
 
-/// Serves open listeners until `cancel` is cancelled. `peers` sends requests on to other workers, see
+/// Serves open listeners until `cancel` is cancelled. Without `jobs` there are no paths for them, nor the portal. `peers` sends requests on to other workers, see
 /// [`crate::peer_client`].
 pub fn serve(
     listeners: Listeners,
     settings: &RestSettings,
     herd: Arc<dyn Herd>,
+    jobs: Option<Arc<dyn Jobs>>,
     loggers: Arc<dyn Loggers>,
     peers: reqwest::Client,
     cancel: &CancellationToken,
@@ -129,11 +131,14 @@ pub fn serve(
         metrics: settings.metrics.clone(),
         topic_tracking: settings.topic_tracking,
         topic_tracking_reset: settings.topic_tracking_reset,
+        jobs,
+        stop: cancel.clone(),
     };
     let main = match settings.admin_listeners {
         AdminListeners::Main => routes::main().merge(routes::admin()),
         AdminListeners::Disabled | AdminListeners::Own(_) => routes::main(),
     };
+    let main = if app.jobs.is_some() { main.merge(routes::jobs()) } else { main };
     let addresses = |open: &[Open]| open.iter().map(|open| open.address).collect();
     let mut server = RestServer {
         addresses: addresses(&listeners.main),

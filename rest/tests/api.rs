@@ -123,7 +123,7 @@ impl Api {
         let levels = Arc::new(LogLevels::new("INFO", || 1, |_| {}));
         let listeners = Listeners::bind(&settings).await.unwrap();
         let peers = peer_client(None).unwrap();
-        let server = serve(listeners, &settings, herd.clone(), levels, peers, &cancel);
+        let server = serve(listeners, &settings, herd.clone(), None, levels, peers, &cancel);
         let url = format!("http://{}", server.addresses()[0]);
         Self { url, herd, client: reqwest::Client::new(), cancel, server }
     }

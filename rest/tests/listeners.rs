@@ -129,7 +129,7 @@ impl Worker {
         let herd = Arc::new(Follower::default());
         let levels = Arc::new(LogLevels::new("INFO", || 1, |_| {}));
         let cancel = CancellationToken::new();
-        let server = serve(listeners, &settings, herd.clone(), levels, peers, &cancel);
+        let server = serve(listeners, &settings, herd.clone(), None, levels, peers, &cancel);
         Self { herd, server, cancel, scheme }
     }
 

@@ -17,6 +17,8 @@ pub enum Program {
     Postgres,
     /// `python3` with the modules `venv` and `ensurepip`.
     PythonVenv,
+    /// `chromedriver` and the browser that it drives.
+    Chromium,
 }
 
 impl Program {
@@ -26,6 +28,7 @@ impl Program {
             Self::Maven => "Maven",
             Self::Postgres => "PostgreSQL",
             Self::PythonVenv => "Python with venv",
+            Self::Chromium => "Chromium with its driver",
         }
     }
 
@@ -35,6 +38,7 @@ impl Program {
             Self::Maven => &["maven"],
             Self::Postgres => &["postgresql"],
             Self::PythonVenv => &["python3", "python3-venv"],
+            Self::Chromium => &["chromium", "chromium-driver"],
         }
     }
 
@@ -44,6 +48,7 @@ impl Program {
             Self::Maven => &["maven"],
             Self::Postgres => &["postgresql-server"],
             Self::PythonVenv => &["python3", "python3-pip"],
+            Self::Chromium => &["chromium", "chromedriver"],
         }
     }
 
@@ -53,8 +58,14 @@ impl Program {
             Self::Maven => find("mvn").is_some(),
             Self::Postgres => super::postgres::binaries().is_some(),
             Self::PythonVenv => runs("python3", &["-c", "import venv, ensurepip"]),
+            Self::Chromium => runs("chromedriver", &["--version"]) && browser().is_some(),
         }
     }
+}
+
+/// The browser, whichever name it goes by.
+pub fn browser() -> Option<PathBuf> {
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(find)
 }
 
 /// Installs what is missing of `programs`, or says what to install.

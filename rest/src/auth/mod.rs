@@ -5,7 +5,7 @@
 
 mod login;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use connect_tls::{JaasModule, parse_login_file};
 
 use crate::error::RestError;
+use crate::forward::BY;
 use crate::settings::SettingsError;
 use login::Login;
 
@@ -21,6 +22,9 @@ use login::Login;
 const CLASS: &str = "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension";
 /// The entry of the login configuration that counts.
 const ENTRY: &str = "KafkaConnect";
+
+/// Asks a browser to ask its user.
+const CHALLENGE: &str = "Basic realm=\"Tidegate\", charset=\"UTF-8\"";
 
 /// Java's decoder takes Base64 with padding and without, and does not look at bits that are left over.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -84,8 +88,19 @@ impl BasicAuth {
         }
         tracing::debug!(%method, path, "a request failed authentication");
         let text = (CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        Err(Box::new((StatusCode::UNAUTHORIZED, [text], "User cannot access the resource.").into_response()))
+        let mut refusal = (StatusCode::UNAUTHORIZED, [text], "User cannot access the resource.").into_response();
+        if is_browsed(path, headers) {
+            refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        }
+        Err(Box::new(refusal))
     }
+}
+
+/// What browsers ask for, which ask their users for a password only when told to. Connect's own endpoints don't tell them,
+/// as on the JVM, unless it is the portal that asks.
+fn is_browsed(path: &str, headers: &HeaderMap) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    matches!(first, "portal" | "jobs") || headers.contains_key(BY)
 }
 
 /// Requests of other workers, which prove by a signature of the body who they are.

@@ -135,13 +135,13 @@ fn connector_answer(base: &Base, name: &str, answer: Answer) -> RestResult {
     match answer {
         Answer::Here(Reply::Created(info)) => {
             let body = Json(ConnectorInfo::from(&info));
-            Ok((StatusCode::CREATED, [(LOCATION, location(base, name)?)], body).into_response())
+            Ok((StatusCode::CREATED, [(LOCATION, location(base, "connectors", name)?)], body).into_response())
         }
         Answer::Here(Reply::Updated(info)) => Ok(Json(ConnectorInfo::from(&info)).into_response()),
         Answer::Here(_) => Err(RestError::internal("the herder gave no connector back")),
         Answer::Elsewhere(mut response) => {
             if response.headers().contains_key(LOCATION) {
-                response.headers_mut().insert(LOCATION, location(base, name)?);
+                response.headers_mut().insert(LOCATION, location(base, "connectors", name)?);
             }
             Ok(response)
         }
@@ -149,7 +149,7 @@ fn connector_answer(base: &Base, name: &str, answer: Answer) -> RestResult {
 }
 
 /// Protocol and host that the client asked.
-struct Base(String);
+pub(super) struct Base(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Base {
     type Rejection = std::convert::Infallible;
@@ -162,9 +162,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Base {
     }
 }
 
-/// The absolute URL of a connector under the host that the client asked.
-fn location(Base(base): &Base, name: &str) -> RestResult<HeaderValue> {
-    let mut url = format!("{base}/connectors/");
+/// The absolute URL of a connector or job under the host that the client asked.
+pub(super) fn location(Base(base): &Base, kind: &str, name: &str) -> RestResult<HeaderValue> {
+    let mut url = format!("{base}/{kind}/");
     for (at, piece) in name.split('%').enumerate() {
         let escape = piece.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
         url.push_str(match (at, escape) {

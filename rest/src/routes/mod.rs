@@ -2,10 +2,12 @@
 
 mod connectors;
 mod internal;
+mod jobs;
 mod loggers;
 mod metrics;
 mod offsets;
 mod plugins;
+mod portal;
 mod root;
 mod state;
 mod tasks;
@@ -22,13 +24,15 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
+use connect_cluster::jobs::Jobs;
 use connect_cluster::{ClusterView, Command, ConnectorView, Herd, HerdError, Reply};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{RestError, RestResult, Unmatched};
 use crate::forward::{Forwarder, Incoming};
 use crate::guard;
 use crate::loggers::Loggers;
-use crate::negotiate::{self, Takes, json_only};
+use crate::negotiate::{self, Takes, events_only, json_only};
 use crate::scrape::MetricsEndpoint;
 
 /// How long a read waits for a worker that starts (`ConnectorsResource.DEFAULT_REST_REQUEST_TIMEOUT_MS`).
@@ -40,11 +44,15 @@ const LOADING_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) herd: Arc<dyn Herd>,
+    /// `None` where the worker has no jobs: then neither have paths.
+    pub(crate) jobs: Option<Arc<dyn Jobs>>,
     pub(crate) loggers: Arc<dyn Loggers>,
     pub(crate) forwarder: Forwarder,
     pub(crate) metrics: Option<MetricsEndpoint>,
     pub(crate) topic_tracking: bool,
     pub(crate) topic_tracking_reset: bool,
+    /// Cancelled when the server stops: answers that would go on end then.
+    pub(crate) stop: CancellationToken,
 }
 
 impl App {
@@ -83,7 +91,13 @@ impl App {
 
     /// Asks the herder, or has another worker asked.
     pub(crate) async fn ask(&self, command: Command, request: Incoming) -> RestResult<Answer> {
-        match self.herd.ask(command, request.hop).await {
+        let asked = self.herd.ask(command, request.hop).await;
+        self.settle(asked, request).await
+    }
+
+    /// What came of a request here, or, where another worker is the one to do it, there.
+    pub(crate) async fn settle<T>(&self, asked: Result<T, HerdError>, request: Incoming) -> RestResult<Answer<T>> {
+        match asked {
             Ok(reply) => Ok(Answer::Here(reply)),
             Err(HerdError::Elsewhere { url }) => {
                 self.forwarder.forward(request, url.as_deref()).await.map(Answer::Elsewhere)
@@ -105,9 +119,9 @@ impl App {
 }
 
 /// Where a command was done.
-pub(crate) enum Answer {
-    /// By this worker's herder.
-    Here(Reply),
+pub(crate) enum Answer<T = Reply> {
+    /// By this worker.
+    Here(T),
     /// By another worker, whose answer this is.
     Elsewhere(Response),
 }
@@ -124,6 +138,11 @@ pub(crate) fn main() -> Table {
         .with(plugins::routes)
         .with(internal::routes)
         .with(metrics::routes)
+}
+
+/// Jobs and the page that shows them, on top of [`main`].
+pub(crate) fn jobs() -> Table {
+    Table::default().with(jobs::routes).with(portal::routes)
 }
 
 /// `/admin`, on listeners of its own.
@@ -178,6 +197,16 @@ impl Table {
 fn taking(takes: Takes, methods: MethodRouter<App>) -> MethodRouter<App> {
     let methods = methods.route_layer(from_fn(guard::admit));
     methods.route_layer(from_fn(move |request: Request, next: Next| json_only(takes, request, next)))
+}
+
+/// Methods that answer with events as they come.
+fn events_of(methods: MethodRouter<App>) -> MethodRouter<App> {
+    methods.route_layer(from_fn(guard::admit)).route_layer(from_fn(events_only))
+}
+
+/// Methods whose answers are of one type, whatever a browser says it likes best.
+fn files(methods: MethodRouter<App>) -> MethodRouter<App> {
+    methods.route_layer(from_fn(guard::admit))
 }
 
 /// Answers that no endpoint gave carry neither a media type nor, for a method that is not allowed, the allowed ones.
