@@ -8,7 +8,7 @@
 pub mod view;
 
 pub use view::{
-    Action, Checkpoint, ConnectorSummary, JobError, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobTask, JobView,
-    Jobs, NewConnector, NewJob, Notice, PhaseState, RateView, RecoveryView, RetentionView, SinkLag, Started, StreamingView,
-    TableStatus, TableView, Transition, Validation,
+    Action, Checkpoint, ConnectorSummary, JobError, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobTask,
+    JobView, Jobs, NewConnector, NewJob, Notice, PhaseState, RateView, RecoveryView, RetentionView, SinkLag, Started,
+    StreamingView, TableStatus, TableView, Transition, Validation,
 };
