@@ -26,6 +26,7 @@ use crate::wire::{Frame, Wire, identifier, literal};
 
 /// How often it is looked how far the stream is, and the server is asked the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// The transaction that is being read.
 struct Transaction {
     begin: Begin,

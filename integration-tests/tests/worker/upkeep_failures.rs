@@ -25,7 +25,7 @@ async fn a_slot_that_was_dropped_meanwhile_loses_the_position() {
     let task = start(&props, None).await;
     task.streams().await;
     client.batch_execute("insert into t values (2)").await.unwrap();
-    task.until("both rows", |seen| seen.records() == 2).await;
+    task.until("both rows", |seen| seen.records() == 2 && seen.stored()).await;
     let offset = task.stop().await;
     assert!(offset.is_some());
     client.query("select pg_drop_replication_slot($1)", &[&name]).await.unwrap();
@@ -77,7 +77,7 @@ async fn removed_wal_loses_the_position_and_a_restart_makes_a_new_slot() {
     let task = start(&props, None).await;
     task.streams().await;
     client.batch_execute("insert into t values (1)").await.unwrap();
-    task.until("the row", |seen| seen.records() == 1).await;
+    task.until("the row", |seen| seen.records() == 1 && seen.stored()).await;
     let offset = task.stop().await;
     let full = retention().await;
     assert!(full.safe_wal_size > Some(0), "{full:?}");

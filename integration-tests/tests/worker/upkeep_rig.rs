@@ -48,6 +48,11 @@ impl Seen {
         self.progress.lock().unwrap().last().cloned().unwrap_or_default()
     }
 
+    /// A position was stored.
+    pub(crate) fn stored(&self) -> bool {
+        self.offset.lock().unwrap().is_some()
+    }
+
     pub(crate) fn resolved(&self) -> u64 {
         self.last().stream.and_then(|stream| stream.resolved).unwrap_or(0)
     }
@@ -108,7 +113,7 @@ pub(crate) async fn start_slow(props: &Props, offset: Option<OffsetMap>, work: D
                 }
                 Err(error) => {
                     let again = task.poll().await.unwrap_err();
-                    assert_eq!(again.trace(), error.trace(), "whoever polls again hears the same");
+                    assert_eq!(again.to_java_text(), error.to_java_text(), "whoever polls again hears the same");
                     *inner.failure.lock().unwrap() = Some(error);
                     break;
                 }
