@@ -42,6 +42,7 @@ async fn source(file: &Path, stored: Option<u64>, more: &[(&str, &str)]) -> Box<
         progress: Arc::new(|_| {}),
         metrics: Default::default(),
         transactions: None,
+        recovers: true,
     };
     FileStreamSourceConnector.start_task(props(file, more), context).await.unwrap()
 }

@@ -13,7 +13,8 @@ use mongodb::{Client, ClientSession};
 
 use crate::batch::{Batch, runs};
 use crate::doc::Writer;
-use crate::failure::{ConcernError, Failure, WriteError, driver_error, read_reply, retryable, retryable_code};
+use crate::failure::{ConcernError, Failure, WriteError, driver_error, read_reply, retryable};
+use crate::kinds::retryable_code;
 use crate::settings::SinkConfig;
 use crate::statement::Kind;
 
@@ -123,7 +124,7 @@ impl BulkClient {
             for index in &run {
                 let op = &mut batch.ops[*index];
                 if let Some(error) = op.deferred.take() {
-                    return Err(Failure::Whole { error, transient: false });
+                    return Err(Failure::Whole(error));
                 }
                 if op.bytes.len() > MAX_STATEMENT {
                     return Err(too_large(op.bytes.len()));
@@ -206,7 +207,7 @@ impl BulkClient {
         w.put_bool(at, ordered);
         if let Some(concern) = self.write_concern.as_ref().filter(|concern| !concern.is_empty()) {
             let at = w.literal("writeConcern");
-            w.put_document_at(at, concern).map_err(|error| Failure::Whole { error, transient: false })?;
+            w.put_document_at(at, concern).map_err(|error| Failure::Whole(error))?;
         }
         if retryable_write {
             self.txn_number += 1;
@@ -222,9 +223,8 @@ impl BulkClient {
         }
         w.close(array);
         w.close(open);
-        RawDocumentBuf::from_bytes(w.into_bytes()).map_err(|error| Failure::Whole {
-            error: Error::connect(format!("a {command} command could not be encoded: {error}")),
-            transient: false,
+        RawDocumentBuf::from_bytes(w.into_bytes()).map_err(|error| {
+            Failure::Whole(Error::connect(format!("a {command} command could not be encoded: {error}")))
         })
     }
 
@@ -237,13 +237,8 @@ impl BulkClient {
 }
 
 fn too_large(size: usize) -> Failure {
-    Failure::Whole {
-        error: Error::data(format!(
-            "Payload document size is larger than maximum of 16793600. The statement has {size} bytes."
-        ))
-        .class("org.bson.BsonMaximumSizeExceededException"),
-        transient: false,
-    }
+    let message = format!("Payload document size is larger than maximum of 16793600. The statement has {size} bytes.");
+    Failure::Whole(Error::data(message).class("org.bson.BsonMaximumSizeExceededException"))
 }
 
 /// Reads one command's reply within a time.

@@ -6,6 +6,7 @@ use connect_config::validate::ConfigEntry;
 use connect_config::{ConfigDef, ConfigError, Props, Validated};
 
 use crate::classes::Refused;
+use crate::destinations;
 use crate::live;
 use crate::settings::{ExtraConfig, SinkConfig};
 use crate::task::MongoSinkTask;
@@ -58,6 +59,10 @@ impl SinkConnector for MongoSinkConnector {
     ) -> Result<bool> {
         // Offsets are Kafka's alone: any may be set.
         Ok(true)
+    }
+
+    async fn drop_destinations(&self, props: &Props, topics: &[String]) -> Result<Vec<String>> {
+        destinations::drop_all(props, topics).await
     }
 }
 

@@ -4,21 +4,7 @@ use bson::{Bson, Document};
 use connect_api::{Error, ErrorKind};
 
 use crate::doc::render;
-
-/// Codes after which the same write may succeed on another attempt (the driver specifications' retryable writes).
-const RETRYABLE_CODES: [i32; 12] = [6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435];
-const ALSO_RETRYABLE: i32 = 13436;
-/// Codes that mean the node is on its way down or not yet up.
-const RECOVERING_CODES: [i32; 5] = [91, 189, 11600, 11602, 13436];
-/// Codes that mean the node is not the primary.
-const NOT_PRIMARY_CODES: [i32; 3] = [10107, 13435, 10058];
-/// Codes that pass by themselves without being the driver's to retry: write conflict, time-outs.
-const TRANSIENT_CODES: [i32; 3] = [50, 112, 202];
-
-/// True for codes of retryable writes.
-pub fn retryable_code(code: i32) -> bool {
-    RETRYABLE_CODES.contains(&code) || code == ALSO_RETRYABLE
-}
+use crate::kinds::{self, kind_of, retryable_code};
 
 /// An error of a single statement.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +36,11 @@ pub struct ConcernError {
 }
 
 impl ConcernError {
+    /// What can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        kind_of(self.code, |label| self.labels.iter().any(|own| own == label))
+    }
+
     /// For the dead letter queue (`WriteConcernException`).
     pub fn rejection(&self) -> Error {
         let details = render::json(&self.details);
@@ -71,21 +62,17 @@ pub fn skipped() -> Error {
 pub enum Failure {
     /// The server answered for single statements, or for the write concern.
     Bulk { errors: Vec<WriteError>, concern: Option<Box<ConcernError>> },
-    /// The command or the connection failed, or a statement could not be encoded. `transient` errors pass by
-    /// themselves.
-    Whole { error: Error, transient: bool },
+    /// The command or the connection failed, or a statement could not be encoded.
+    Whole(Error),
 }
 
 impl Failure {
     /// True when giving the batch again later may succeed without anyone's help.
     pub fn transient(&self) -> bool {
         match self {
-            Self::Whole { transient, .. } => *transient,
+            Self::Whole(error) => error.kind().retriable(),
             Self::Bulk { errors, concern } => {
-                errors.is_empty()
-                    && concern
-                        .as_ref()
-                        .is_some_and(|concern| retryable_code(concern.code) || TRANSIENT_CODES.contains(&concern.code))
+                errors.is_empty() && concern.as_ref().is_some_and(|concern| concern.kind().retriable())
             }
         }
     }
@@ -93,7 +80,7 @@ impl Failure {
     /// The error as the JVM's driver throws it.
     pub fn into_error(self, server: &str) -> Error {
         match self {
-            Self::Whole { error, .. } => error,
+            Self::Whole(error) => error,
             Self::Bulk { errors, concern } => bulk_error(&errors, concern.as_deref(), server),
         }
     }
@@ -126,7 +113,13 @@ fn bulk_error(errors: &[WriteError], concern: Option<&ConcernError>, server: &st
             concern.labels.join(", ")
         ));
     }
-    Error::data(message).class("com.mongodb.MongoBulkWriteException")
+    // The first of them decides what can be done.
+    let kind = match (errors.first(), concern) {
+        (Some(error), _) => kind_of(error.code, |_| false),
+        (None, Some(concern)) => concern.kind(),
+        (None, None) => ErrorKind::Data,
+    };
+    kinds::advised(Error::new(kind, message).class("com.mongodb.MongoBulkWriteException"))
 }
 
 /// What a reply says of single statements.
@@ -183,14 +176,9 @@ pub fn retryable(error: &mongodb::error::Error) -> bool {
 /// An error of the driver under its JVM name.
 pub fn driver_error(error: mongodb::error::Error, server: &str) -> Failure {
     use mongodb::error::ErrorKind as Kind;
-    let (class, transient) = match &*error.kind {
+    let (class, message) = match &*error.kind {
         Kind::Command(command) => {
             let code = command.code;
-            let class = match code {
-                code if NOT_PRIMARY_CODES.contains(&code) => "com.mongodb.MongoNotPrimaryException",
-                code if RECOVERING_CODES.contains(&code) => "com.mongodb.MongoNodeIsRecoveringException",
-                _ => "com.mongodb.MongoCommandException",
-            };
             let full = error
                 .server_response()
                 .and_then(|raw| Document::try_from(raw).ok())
@@ -201,24 +189,10 @@ pub fn driver_error(error: mongodb::error::Error, server: &str) -> Failure {
                 "Command failed with error {code}{name}: '{}' on server {server}. The full response is {full}",
                 command.message
             );
-            let transient = retryable_code(code) || TRANSIENT_CODES.contains(&code);
-            return whole(class, message, transient, error);
+            (kinds::command_class(code), message)
         }
-        Kind::Io(_) => ("com.mongodb.MongoSocketReadException", true),
-        Kind::ConnectionPoolCleared { .. } => ("com.mongodb.MongoConnectionPoolClearedException", true),
-        Kind::ServerSelection { .. } | Kind::DnsResolve { .. } => ("com.mongodb.MongoTimeoutException", true),
-        Kind::Authentication { .. } => ("com.mongodb.MongoSecurityException", false),
-        _ => ("com.mongodb.MongoException", false),
+        other => (kinds::driver_class(other), error.kind.to_string()),
     };
-    let message = error.kind.to_string();
-    whole(class, message, transient, error)
-}
-
-fn whole(class: &'static str, message: String, transient: bool, source: mongodb::error::Error) -> Failure {
-    let kind = match &*source.kind {
-        mongodb::error::ErrorKind::Authentication { .. } => ErrorKind::Auth,
-        _ => ErrorKind::Data,
-    };
-    tracing::debug!(error = %source, class, "the server or the connection failed");
-    Failure::Whole { error: Error::new(kind, message).class(class), transient }
+    tracing::debug!(error = %error, class, "the server or the connection failed");
+    Failure::Whole(kinds::advised(Error::new(kinds::of_driver(&error), message).class(class)))
 }

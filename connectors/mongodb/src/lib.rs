@@ -12,9 +12,11 @@ pub mod client;
 pub mod connector;
 #[cfg(test)]
 mod connector_tests;
+pub mod destinations;
 pub mod doc;
 pub mod failure;
 pub mod ids;
+pub mod kinds;
 pub mod live;
 pub mod metrics;
 pub mod model;

@@ -204,7 +204,7 @@ impl MongoSinkTask {
                 }
                 Ok(())
             }
-            Failure::Whole { error, .. } => match plan.tolerance {
+            Failure::Whole(error) => match plan.tolerance {
                 Tolerance::None => Err(as_data_error(error)),
                 Tolerance::Data => Err(Error::data("non Data Error, fail the connector.").caused_by(error)),
                 Tolerance::All => {

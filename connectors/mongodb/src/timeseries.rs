@@ -1,10 +1,11 @@
 //! Time series collections: made when they are missing (`TimeseriesValidation`).
 
 use bson::{Bson, Document, doc};
-use connect_api::Error;
+use connect_api::{Error, ErrorKind};
 use mongodb::Client;
 use mongodb::error::ErrorKind as DriverErrorKind;
 
+use crate::kinds;
 use crate::namespace::Namespace;
 use crate::topic::Timeseries;
 
@@ -77,12 +78,19 @@ fn code(error: &mongodb::error::Error) -> Option<i32> {
 fn refused(namespace: &Namespace, error: &mongodb::error::Error) -> Error {
     let name = namespace.full_name();
     let why = &error.kind;
-    Error::config(if code(error) == Some(UNAUTHORIZED) {
+    let refused = Error::config(if code(error) == Some(UNAUTHORIZED) {
         format!(
             "Failed to create collection for: `{name}`. Unauthorized, user does not have the correct permissions to \
              check for and create the collection. {why}"
         )
     } else {
         format!("Failed to create collection for: `{name}`. {why}")
-    })
+    });
+    match kinds::of_driver(error) {
+        ErrorKind::Data => refused,
+        // To the task it is a wrong configuration, as on the JVM; whether it passes is told by the cause.
+        kind => {
+            refused.caused_by(kinds::advised(Error::new(kind, format!("failed to look for collection {name}: {why}"))))
+        }
+    }
 }

@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         progress: Arc::new(|_| {}),
         metrics: connect_api::Metrics::default(),
         transactions: None,
+        recovers: false,
     };
     let mut task = connector.start_task(props, context).await?;
     let mut begun: Option<Instant> = None;

@@ -26,7 +26,7 @@ impl std::fmt::Display for TableName {
 pub struct Listed {
     pub oid: u32,
     pub name: TableName,
-    /// Rows as the planner estimates them.
+    /// Rows as the planner estimates them; `None` for a table that was never counted.
     pub rows: Option<u64>,
 }
 
@@ -71,12 +71,14 @@ fn id_list(oids: impl IntoIterator<Item = u32>) -> String {
 
 /// All permanent tables, in order of their names.
 pub async fn tables(sql: &mut Wire) -> Result<Vec<Listed>, PgError> {
+    // A table that was never counted has -1 rows; before Postgres 14 it had none, as an empty one has.
+    let counted = if sql.server_version >= 140_000 { "c.reltuples >= 0" } else { "c.reltuples > 0" };
     let rows = sql
-        .query(
-            "SELECT c.oid, n.nspname, c.relname, c.reltuples::bigint \
+        .query(&format!(
+            "SELECT c.oid, n.nspname, c.relname, CASE WHEN {counted} THEN c.reltuples::bigint ELSE -1 END \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'",
-        )
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"
+        ))
         .await?;
     let mut tables: Vec<Listed> = rows
         .iter()

@@ -156,13 +156,16 @@ connect_config::config! {
         /// With `snapshot.mode=configuration_based`: whether a lost position leads to a snapshot.
         "snapshot.mode.configuration.based.snapshot.on.data.error" => snapshot_mode_configuration_based_snapshot_on_data_error: bool = "false"
             { importance(Medium), group("Connector"), order(17), width(Width::Medium), display("Snapshot mode property based snapshot on data error") },
-        /// Wait before reconnecting after a failure that may pass, in milliseconds.
+        /// Wait before reconnecting after a failure that may pass, in milliseconds. Not for the three attempts that are made
+        /// at once when `errors.max.retries` is not given.
         "retriable.restart.connector.wait.ms" => retriable_restart_connector_wait_ms: i64 = "10000"
             { importance(Low), group("Connector"), order(18), width(Width::Medium), display("Retriable restart wait (ms)") },
         /// Rows that the reference fetches at a time in other queries; has no meaning here.
         "query.fetch.size" => query_fetch_size: i32 = "0"
             { importance(Medium), group("Connector"), order(19), width(Width::Medium), display("Query fetch size") },
-        /// Reconnections in a row before the task fails; -1 is no limit, 0 none.
+        /// Reconnections in a row before the task fails; -1 is no limit, 0 none. When this is not given, the task connects
+        /// again three times at once, and then fails for the worker to start it again (`job.recovery.*`); with recovery
+        /// switched off it connects again without limit.
         "errors.max.retries" => errors_max_retries: i32 = "-1"
             { importance(Low), group("Connector"), order(20), width(Width::Medium), display("The maximum number of retries") },
         /// How windows of incremental snapshots are marked: `INSERT_INSERT` or `INSERT_DELETE`.

@@ -1,13 +1,15 @@
 //! The connector as the worker sees it.
 
 use async_trait::async_trait;
-use connect_api::{ConfigDef, Error, ExactlyOnce, Props, Result, SourceConnector, SourceContext, SourceTask};
+use connect_api::{
+    CleanUp, ConfigDef, Error, ExactlyOnce, Props, Result, Retention, SourceConnector, SourceContext, SourceTask,
+};
 use connect_config::Validated;
 
 use crate::config::PostgresConfig;
 use crate::settings::Settings;
 use crate::task::PostgresTask;
-use crate::validate;
+use crate::{upkeep, validate};
 
 /// `io.debezium.connector.postgresql.PostgresConnector`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,5 +46,20 @@ impl SourceConnector for PostgresConnector {
     /// one `COPY` share their place in the log).
     fn exactly_once(&self, _props: &Props) -> ExactlyOnce {
         ExactlyOnce::Supported
+    }
+    async fn retention(&self, props: &Props) -> Result<Option<Retention>> {
+        upkeep::retention(&Settings::parse(props)?).await
+    }
+
+    async fn log_end(&self, props: &Props) -> Result<Option<u64>> {
+        upkeep::log_end(&Settings::parse(props)?).await
+    }
+
+    async fn clean_up(&self, props: &Props, what: CleanUp) -> Result<()> {
+        upkeep::clean_up(&Settings::parse(props)?, what).await
+    }
+
+    async fn topics(&self, props: &Props) -> Result<Option<Vec<String>>> {
+        upkeep::topics(&Settings::parse(props)?).await.map(Some)
     }
 }

@@ -64,6 +64,9 @@ pub enum PgError {
         #[source]
         source: io::Error,
     },
+    /// The host's name has no address; the words are those of the JVM's driver.
+    #[error("The connection attempt failed.")]
+    Lookup(#[source] io::Error),
     /// No answer within the time given.
     #[error("{0}")]
     Timeout(String),
@@ -93,7 +96,8 @@ impl PgError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Db(error) => kind_of(&error.sqlstate),
-            Self::Io { .. } => ErrorKind::Unavailable,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::TimedOut => ErrorKind::Timeout,
+            Self::Io { .. } | Self::Lookup(_) => ErrorKind::Unavailable,
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Protocol(_) => ErrorKind::Bug,
             Self::Setup(_) => ErrorKind::Config,
@@ -104,6 +108,9 @@ impl PgError {
         match self {
             Self::Db(error) => remedy_of(&error.sqlstate),
             Self::Io { .. } => "check that the server is up and that database.hostname and database.port are right",
+            Self::Lookup(_) => {
+                "the name in database.hostname has no address: check it, and that the name service answers"
+            }
             Self::Timeout(_) => "check the server's load, locks, and the network between",
             Self::Protocol(_) => {
                 "check that database.hostname and database.port belong to a Postgres server; if so, report this"
@@ -129,21 +136,32 @@ impl PgError {
     }
 }
 
+/// A refusal for want of a permission gets `grant` as its remedy, any other error its own.
+pub fn forbidden(error: PgError, what: &str, grant: impl FnOnce() -> String) -> Error {
+    let refused = error.kind() == ErrorKind::Forbidden;
+    let error = error.failed_to(what);
+    if refused { error.hint(grant()) } else { error }
+}
+
+/// The SQLSTATE of an error that came from the server.
+pub fn sqlstate_of(error: &Error) -> Option<&str> {
+    std::error::Error::source(error)?.downcast_ref::<PgError>()?.sqlstate()
+}
+
+/// What can be done about an error, by its SQLSTATE.
 fn kind_of(sqlstate: &str) -> ErrorKind {
     match sqlstate {
         "28000" | "28P01" => ErrorKind::Auth,
-        "3D000" | "42P01" | "42704" | "42703" | "3F000" => ErrorKind::NotFound,
+        "3D000" | "42P01" | "42704" | "42703" | "3F000" | "57P04" => ErrorKind::NotFound,
         "42501" => ErrorKind::Forbidden,
-        "55006" | "55P03" | "40001" | "40P01" => ErrorKind::Conflict,
-        "55000" => ErrorKind::PositionLost,
+        // In use, locked, serialization, deadlock, too many connections or slots: it passes when others let go.
+        "55006" | "55P03" | "40001" | "40P01" | "53300" | "53400" => ErrorKind::Conflict,
+        // A prerequisite is missing: wal_level. A slot that was invalidated has this state too; the stream tells them apart.
+        "55000" => ErrorKind::Config,
         "57014" => ErrorKind::Timeout,
-        code if code.starts_with("08")
-            || code.starts_with("57P")
-            || code.starts_with("53")
-            || code.starts_with("58") =>
-        {
-            ErrorKind::Unavailable
-        }
+        // A server that only reads: the other one of a pair that has changed roles, or is about to.
+        "25006" => ErrorKind::Unavailable,
+        code if ["08", "57P", "53", "58"].iter().any(|class| code.starts_with(class)) => ErrorKind::Unavailable,
         code if code.starts_with("22") => ErrorKind::Data,
         code if code.starts_with("42") => ErrorKind::Config,
         _ => ErrorKind::Bug,
@@ -152,9 +170,10 @@ fn kind_of(sqlstate: &str) -> ErrorKind {
 
 fn remedy_of(sqlstate: &str) -> &'static str {
     match sqlstate {
+        "25006" => "the server is a standby: wait for its promotion, or let database.hostname name the primary",
         "28P01" => "check database.user and database.password",
         "28000" => "check that the role exists and that pg_hba.conf admits it from this host, for replication too",
-        "3D000" => "check database.dbname",
+        "3D000" | "57P04" => "check database.dbname",
         "42501" => {
             "grant what is missing: REPLICATION and LOGIN to the role, SELECT on the tables, CREATE on the database and ownership of the tables for a publication"
         }
@@ -163,8 +182,11 @@ fn remedy_of(sqlstate: &str) -> &'static str {
         "55006" => "give each connector its own slot.name, or stop what uses this slot",
         "55000" => "set wal_level=logical and restart the server, or read its log for why the slot can't be used",
         "57014" => "raise database.query.timeout.ms or statement_timeout, or look for locks",
+        "57P01" | "57P02" | "57P03" => "the server stops, starts or ended the session: wait until it is up",
+        "57P05" => "raise idle_session_timeout for this role",
         "53300" => "raise max_connections or max_wal_senders, or stop what is not needed",
         "53400" => "raise max_replication_slots, or drop slots that nobody reads",
+        code if code.starts_with("08") => "check the network between here and the server",
         _ => "",
     }
 }
@@ -185,10 +207,64 @@ mod tests {
     }
 
     #[test]
-    fn outages_are_retriable_and_permissions_are_not() {
-        for (code, retriable) in [("57P01", true), ("53300", true), ("42501", false), ("3D000", false), ("55006", true)]
-        {
-            assert_eq!(kind_of(code).retriable(), retriable, "{code}");
+    fn what_can_be_done_follows_the_state() {
+        use ErrorKind::{Auth, Bug, Config, Conflict, Data, Forbidden, NotFound, Timeout, Unavailable};
+        for (code, kind) in [
+            ("28P01", Auth),
+            ("28000", Auth),
+            ("3D000", NotFound),
+            ("42P01", NotFound),
+            ("42704", NotFound),
+            ("57P04", NotFound),
+            ("42501", Forbidden),
+            ("55006", Conflict),
+            ("40P01", Conflict),
+            ("53300", Conflict),
+            ("53400", Conflict),
+            ("57014", Timeout),
+            ("08006", Unavailable),
+            ("25006", Unavailable),
+            ("53100", Unavailable),
+            ("57P01", Unavailable),
+            ("57P02", Unavailable),
+            ("57P03", Unavailable),
+            ("58030", Unavailable),
+            ("55000", Config),
+            ("42601", Config),
+            ("22P02", Data),
+            ("XX000", Bug),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+            let retriable = matches!(kind, Conflict | Timeout | Unavailable);
+            assert_eq!(kind.retriable(), retriable, "{code}");
         }
+    }
+
+    #[test]
+    fn broken_connections_pass_and_say_what_to_check() {
+        let refused = PgError::io("Connection to db:5432 refused.", io::ErrorKind::ConnectionRefused.into());
+        let late = PgError::io("The connection attempt failed.", io::ErrorKind::TimedOut.into());
+        let unknown = PgError::Lookup(io::Error::other("Name or service not known"));
+        for (error, kind, remedy) in [
+            (refused, ErrorKind::Unavailable, "database.port"),
+            (late, ErrorKind::Timeout, "database.port"),
+            (unknown, ErrorKind::Unavailable, "database.hostname has no address"),
+        ] {
+            let error = error.failed_to("connect to db:5432");
+            assert_eq!(error.kind(), kind);
+            assert!(error.remedy().is_some_and(|text| text.contains(remedy)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_names_its_grant() {
+        let refused = |sqlstate: &str| {
+            PgError::Db(DbError { sqlstate: sqlstate.to_owned(), message: "no".to_owned(), ..DbError::default() })
+        };
+        let error = forbidden(refused("42501"), "read t", || "GRANT SELECT ON t TO u".to_owned());
+        assert_eq!((error.kind(), error.remedy()), (ErrorKind::Forbidden, Some("GRANT SELECT ON t TO u")));
+        assert_eq!(sqlstate_of(&error), Some("42501"));
+        let error = forbidden(refused("28P01"), "read t", || unreachable!("nothing is to be granted"));
+        assert_eq!(error.remedy(), Some("check database.user and database.password"));
     }
 }

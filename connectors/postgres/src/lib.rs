@@ -8,6 +8,7 @@
 //! Invariants: a position is confirmed to the server only when the worker said that its offset is stored; a transaction
 //! is replayed from its begin and what is stored already is filtered out; every queue is bounded.
 
+pub mod beside;
 pub mod catalog;
 pub mod config;
 pub mod connector;
@@ -18,10 +19,13 @@ pub mod error;
 pub mod event;
 pub mod filters;
 pub mod heartbeat;
+pub mod lost;
 pub mod metrics;
 pub mod numbers;
 pub mod offset;
+pub mod outlet;
 pub mod pgoutput;
+pub mod progress;
 pub mod session;
 pub mod settings;
 pub mod slot;
@@ -33,6 +37,7 @@ pub mod times;
 mod timescaledb;
 pub mod tls;
 pub mod types;
+pub mod upkeep;
 pub mod validate;
 pub mod visible;
 pub mod wire;

@@ -141,11 +141,14 @@ impl PostgresMetrics {
     }
 
     /// Events were read up to this place, the last of them of a transaction that was committed at `commit_us`.
-    pub fn streamed(&self, lsn: u64, commit_us: i64) {
+    /// Gives how old the last one is, in milliseconds.
+    pub fn streamed(&self, lsn: u64, commit_us: i64) -> i64 {
         let now = now_us();
+        let behind_ms = (now - commit_us).max(0) / 1_000;
         self.lsn.store(lsn, Ordering::Relaxed);
         self.last_event_us.store(now, Ordering::Relaxed);
-        self.behind_ms.store((now - commit_us).max(0) / 1_000, Ordering::Relaxed);
+        self.behind_ms.store(behind_ms, Ordering::Relaxed);
+        behind_ms
     }
 
     /// A transaction came to its end.

@@ -7,15 +7,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Checkpoint, Error, ErrorKind, OffsetMap, Phase, Progress, Record, Result, SourceBatch};
-use tokio::sync::{mpsc, watch};
+use connect_api::{Error, Phase, Progress, Result};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{forbidden, sqlstate_of};
 use crate::event::Events;
+use crate::lost::Lost;
 use crate::metrics::PostgresMetrics;
 use crate::offset::Position;
-use crate::settings::{Settings, SnapshotMode};
-use crate::slot::{self, Created, SlotState, lsn_text};
+use crate::outlet::Outlet;
+use crate::progress::Taken;
+use crate::settings::{Retries, Settings, SnapshotMode};
+use crate::slot::{self, Created, SlotState};
 use crate::snapshot;
 use crate::stream::Stream;
 use crate::visible::Visible;
@@ -24,96 +29,12 @@ use crate::wire::{Purpose, Wire};
 /// Reports how far the task is.
 pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// Collects records into batches and hands them over.
-pub struct Outlet {
-    sender: mpsc::Sender<Result<SourceBatch>>,
-    partition: Arc<OffsetMap>,
-    records: Vec<Record>,
-    /// The newest place in the batch that a position belongs to: records before it, the position, what to confirm.
-    mark: Option<(usize, Position, u64)>,
-    max: usize,
-    /// Bytes read for the records in the batch, and how many are enough.
-    bytes: usize,
-    max_bytes: usize,
-}
-
-/// A batch is handed over when it holds rows of this size, whatever their number.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-impl Outlet {
-    /// An empty one.
-    pub fn new(sender: mpsc::Sender<Result<SourceBatch>>, partition: OffsetMap, settings: &Settings) -> Self {
-        let max = settings.batch_size;
-        let limit = settings.queue_bytes.map_or(BATCH_BYTES_MAX, |bytes| bytes / settings.queue_batches);
-        Self {
-            sender,
-            partition: Arc::new(partition),
-            records: Vec::with_capacity(max),
-            mark: None,
-            max,
-            bytes: 0,
-            max_bytes: limit.min(BATCH_BYTES_MAX),
-        }
-    }
-
-    /// Counts what was read for the next records.
-    pub fn count_bytes(&mut self, bytes: usize) {
-        self.bytes += bytes;
-    }
-
-    /// Where records are put.
-    pub fn records(&mut self) -> &mut Vec<Record> {
-        &mut self.records
-    }
-
-    /// Says that everything put in so far is complete up to a position; `confirm` is 0 for nothing to confirm.
-    pub fn mark(&mut self, position: Position, confirm: u64) {
-        self.mark = Some((self.records.len(), position, confirm));
-    }
-
-    /// True when there are records in it.
-    pub fn has_records(&self) -> bool {
-        !self.records.is_empty()
-    }
-
-    /// True when there is anything to hand over.
-    pub fn has_content(&self) -> bool {
-        self.has_records() || self.mark.is_some()
-    }
-
-    /// True when no more should be put in.
-    pub fn is_full(&self) -> bool {
-        self.records.len() >= self.max || (self.bytes >= self.max_bytes && self.has_records())
-    }
-
-    /// Waits for room at the other side. Cancel-safe.
-    pub async fn room(&self) -> Result<mpsc::OwnedPermit<Result<SourceBatch>>, Closed> {
-        self.sender.clone().reserve_owned().await.map_err(|_| Closed)
-    }
-
-    /// Hands the batch over.
-    pub fn send(&mut self, permit: mpsc::OwnedPermit<Result<SourceBatch>>) {
-        self.bytes = 0;
-        let records = std::mem::replace(&mut self.records, Vec::with_capacity(self.max));
-        let checkpoints = self.mark.take().map(|(after, position, tag)| Checkpoint {
-            after,
-            partition: Arc::clone(&self.partition),
-            offset: position.to_offset(),
-            tag,
-        });
-        permit.send(Ok(SourceBatch { records, checkpoints: checkpoints.into_iter().collect() }));
-    }
-
-    /// Waits for room and hands the batch over, unless the task is to stop.
-    pub async fn flush(&mut self, cancel: &CancellationToken) -> Result<(), Closed> {
-        let permit = tokio::select! {
-            () = cancel.cancelled() => return Err(Closed),
-            permit = self.room() => permit?,
-        };
-        self.send(permit);
-        Ok(())
-    }
-}
+/// The waits before connecting again, when the worker tries again once they are used up.
+const SHORT_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(900)];
+/// A stream that went well for so long ends a row of failures, whether anything changed meanwhile or not.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// How long a look at the slot may take that is to explain why the stream ended.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The task is to stop, or is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +66,10 @@ pub struct Session {
     pub outlet: Outlet,
     /// What is delivered, or handed over to be.
     pub position: Option<Position>,
+    /// Where the slot stood when this run first had it: without a position, nothing before that is wanted.
+    pub slot_from: Option<u64>,
+    /// Since when the stream of this connection goes.
+    pub streaming: Option<Instant>,
     /// A snapshot was begun in this run, and rows of it may have been handed over.
     pub snapshot_begun: bool,
     /// A snapshot of this run is done: another attempt of it does not take a second one.
@@ -156,6 +81,12 @@ pub struct Session {
     pub cancel: CancellationToken,
     pub report: Report,
     pub metrics: Arc<PostgresMetrics>,
+    /// The batches that the worker is done with.
+    pub taken: Taken,
+    /// The connector's name, for remedies.
+    pub connector: Arc<str>,
+    /// The worker starts the task again when it fails.
+    pub recovers: bool,
 }
 
 impl Session {
@@ -170,17 +101,17 @@ impl Session {
                 Ok(()) | Err(End::Closed) => break,
                 Err(End::Failed(error)) => error,
             };
-            failures = if self.position == before { failures + 1 } else { 1 };
-            let more = self.settings.retries.is_none_or(|retries| failures <= retries);
-            if !(error.kind().retriable() && more) {
+            let went_well = self.streaming.take().is_some_and(|since| since.elapsed() >= HEALTHY);
+            failures = if went_well || self.position != before { 1 } else { failures + 1 };
+            let wait = wait_before(self.settings.retries, self.settings.retry_wait, self.recovers, failures);
+            let Some(wait) = wait.filter(|_| error.kind().retriable()) else {
                 self.metrics.erroneous();
                 tracing::error!(source = %self.settings.prefix, error = %error, "the reader failed");
-                if self.outlet.sender.send(Err(error)).await.is_err() {
+                if self.outlet.fail(used_up(error, self.settings.retries)).await.is_err() {
                     tracing::debug!("nobody listens any more: the task was stopped meanwhile");
                 }
                 break;
-            }
-            let wait = self.settings.retry_wait;
+            };
             tracing::warn!(source = %self.settings.prefix, error = %error, failures, ?wait, "the connection failed; trying again");
             tokio::select! {
                 () = self.cancel.cancelled() => break,
@@ -205,12 +136,22 @@ impl Session {
             }
         }
         let wants_snapshot = self.wants_snapshot(slot_state.as_ref())?;
+        if wants_snapshot && slot_state.as_ref().is_some_and(SlotState::is_lost) {
+            // The server gave it up: nothing can be read from it, and a new snapshot has to have a slot of its own.
+            slot::drop_slot(&mut sql, &settings.slot).await.map_err(|e| e.failed_to("drop the invalidated slot"))?;
+            tracing::warn!(slot = %settings.slot, "the slot was invalidated by the server: making it anew");
+            slot_state = None;
+        }
         let mut replication = None;
         let mut created = None;
         if settings.streams() {
             let mut wire = self.replication().await?;
-            if slot_state.is_none() {
-                created = Some(slot::create(&mut wire, &settings).await?);
+            if let Some(state) = &slot_state {
+                self.slot_from = self.slot_from.or(state.confirmed_lsn);
+            } else {
+                let made = slot::create(&mut wire, &settings).await?;
+                self.slot_from = Some(made.lsn);
+                created = Some(made);
             }
             replication = Some(wire);
         }
@@ -222,7 +163,9 @@ impl Session {
             self.metrics.snapshot_skipped();
         }
         let Some(replication) = replication else {
-            (self.report)(Progress { phase: Phase::Snapshot, ..Progress::default() });
+            if !self.snapshot_done {
+                (self.report)(Progress { phase: Phase::Snapshot, ..Progress::default() });
+            }
             sql.close(false).await;
             // The snapshot was all that is wanted: the task stays, without anything to do.
             self.cancel.cancelled().await;
@@ -232,14 +175,51 @@ impl Session {
         let mut position = self.position.unwrap_or_default();
         let streamed = Stream::new(self, sql, replication, &mut position).run().await;
         self.position = Some(position).filter(|position| *position != Position::default());
-        streamed
+        match streamed {
+            Err(End::Failed(error)) => Err(End::Failed(self.explained(error).await)),
+            other => other,
+        }
     }
 
     async fn replication(&self) -> Result<Wire, Error> {
         let server = &self.settings.server;
+        let what = format!("open a replication session with {}", server.address());
         Wire::connect(server, Purpose::Replication)
             .await
-            .map_err(|e| e.failed_to(&format!("open a replication session with {}", server.address())))
+            .map_err(|e| forbidden(e, &what, || slot::may_replicate(&self.settings)))
+    }
+
+    /// Up to where everything is delivered, or was never wanted.
+    fn delivered(&self) -> Option<u64> {
+        self.position.map(|position| position.furthest()).or(self.slot_from)
+    }
+
+    /// The server has one SQLSTATE for a slot that was invalidated and for a setting that is missing, and one for removed WAL
+    /// and for any other file. The slot itself tells which it was.
+    async fn explained(&self, error: Error) -> Error {
+        let state = sqlstate_of(&error);
+        if !matches!(state, Some("55000" | "58P01" | "42704")) {
+            return error;
+        }
+        let removed = state == Some("58P01");
+        let at = self.delivered().unwrap_or(0);
+        let look = async {
+            let mut sql = Wire::connect(&self.settings.server, Purpose::Sql).await.ok()?;
+            let slot = slot::state(&mut sql, &self.settings.slot).await.ok()?;
+            sql.close(false).await;
+            Some(slot)
+        };
+        let lost = match tokio::time::timeout(LOOK_TIMEOUT, look).await {
+            Ok(Some(slot)) => Lost::of(slot.as_ref(), at).filter(|lost| !matches!(lost, Lost::Ahead(_))),
+            _ => None,
+        };
+        match lost.or(Some(Lost::Invalidated).filter(|_| removed)) {
+            Some(lost) => {
+                tracing::debug!(%error, "the stream ended because the slot is lost");
+                lost.error(at, &self.settings.slot, &self.connector)
+            }
+            None => error,
+        }
     }
 
     async fn take_snapshot(&mut self, sql: &mut Wire, created: Option<&Created>) -> Result<(), End> {
@@ -265,61 +245,86 @@ impl Session {
     }
 
     /// Whether rows are read first. A stored position that can't be continued from is an error, unless the mode is
-    /// to start afresh then.
+    /// to start afresh then. What was snapshotted in this run is looked at as well: a slot that was dropped since must not
+    /// be replaced by one that leaves a gap.
     fn wants_snapshot(&self, slot: Option<&SlotState>) -> Result<bool, Error> {
         let settings = &self.settings;
-        if self.snapshot_done {
-            return Ok(false);
-        }
         let unfinished = self.position.is_none_or(|position| position.in_unfinished_snapshot());
-        let wanted = match settings.snapshot_mode {
-            SnapshotMode::Always => true,
-            SnapshotMode::ConfigurationBased => settings.configured.0,
-            SnapshotMode::NoData => false,
-            SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded => unfinished,
-        };
-        let Some(position) = self.position.filter(|_| !wanted && settings.streams()) else { return Ok(wanted) };
-        let Some(lost) = lost(&position, slot, settings).filter(|_| settings.check_position) else {
-            return Ok(false);
-        };
+        let wanted = !self.snapshot_done
+            && match settings.snapshot_mode {
+                SnapshotMode::Always => true,
+                SnapshotMode::ConfigurationBased => settings.configured.0,
+                SnapshotMode::NoData => false,
+                SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded => unfinished,
+            };
+        if wanted || !settings.streams() || !settings.check_position {
+            return Ok(wanted);
+        }
+        let Some(at) = self.delivered() else { return Ok(false) };
+        let Some(lost) = Lost::of(slot, at) else { return Ok(false) };
         let afresh = match settings.snapshot_mode {
             SnapshotMode::WhenNeeded => true,
             SnapshotMode::ConfigurationBased => settings.configured.2,
             _ => false,
         };
+        let error = lost.error(at, &settings.slot, &self.connector);
         if afresh {
-            tracing::warn!(source = %settings.prefix, reason = %lost.message(), "the stored position is lost: taking a snapshot");
+            let reason = error.root().message();
+            tracing::warn!(source = %settings.prefix, reason, "the stored position is lost: taking a snapshot");
             return Ok(true);
         }
-        Err(lost)
+        Err(error)
     }
 }
 
-/// Why the stream can't be continued at a position.
-fn lost(position: &Position, slot: Option<&SlotState>, settings: &Settings) -> Option<Error> {
-    let at = lsn_text(position.furthest());
-    let reason = match slot {
-        None => format!("replication slot \"{}\" does not exist any more", settings.slot),
-        Some(SlotState { restart_lsn: None, .. }) => {
-            format!("the server keeps no log for replication slot \"{}\" any more", settings.slot)
+/// How long to wait before connecting again after so many failures in a row; `None` to give up.
+fn wait_before(retries: Retries, wait: Duration, recovers: bool, failures: u32) -> Option<Duration> {
+    match retries {
+        Retries::AtMost(most) => (failures <= most).then_some(wait),
+        Retries::Endless => Some(wait),
+        Retries::Unset if !recovers => Some(wait),
+        Retries::Unset => {
+            let index = usize::try_from(failures).unwrap_or(usize::MAX).saturating_sub(1);
+            SHORT_WAITS.get(index).copied()
         }
-        Some(SlotState { confirmed_lsn: Some(confirmed), .. }) if *confirmed > position.furthest() => {
-            format!("replication slot \"{}\" stands at {}, which is later", settings.slot, lsn_text(*confirmed))
-        }
-        Some(_) => return None,
-    };
-    Some(
-        Error::new(
-            ErrorKind::PositionLost,
-            format!(
-                "The connector is trying to read change stream starting at {at}, but this is no longer available on the \
-                 server: {reason}. Reconfigure the connector to use a snapshot mode when needed."
-            ),
-        )
-        .class("io.debezium.DebeziumException")
-        .hint(
-            "set snapshot.mode=when_needed to take a new snapshot, or delete the connector's offsets; changes made \
-             meanwhile are not in the stream any more",
-        ),
-    )
+    }
+}
+
+/// With a number of retries of the user's own, the task fails when they are used up, as in the reference; the worker would
+/// poll again after an error that may pass.
+fn used_up(error: Error, retries: Retries) -> Error {
+    if error.kind().retriable() && matches!(retries, Retries::AtMost(_)) {
+        return Error::connect("An exception occurred in the change event producer. This connector will be stopped.")
+            .caused_by(error);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_the_worker_starts_again_gives_up_soon() {
+        let wait = Duration::from_secs(10);
+        let waits = |retries, recovers| [1, 2, 3, 4].map(|failures| wait_before(retries, wait, recovers, failures));
+        let short = waits(Retries::Unset, true);
+        assert!(short[..3].iter().all(|wait| wait.is_some_and(|wait| wait < Duration::from_secs(1))), "{short:?}");
+        assert_eq!(short[3], None);
+        assert_eq!(waits(Retries::Unset, false), [Some(wait); 4]);
+        assert_eq!(waits(Retries::Endless, true), [Some(wait); 4]);
+        assert_eq!(waits(Retries::AtMost(2), true), [Some(wait), Some(wait), None, None]);
+        assert_eq!(waits(Retries::AtMost(0), false), [None; 4]);
+    }
+
+    #[test]
+    fn retries_of_the_users_own_that_are_used_up_fail_the_task() {
+        let broken = || Error::new(ErrorKind::Unavailable, "failed to connect");
+        let error = used_up(broken(), Retries::AtMost(0));
+        assert!(!error.kind().retriable());
+        assert_eq!(error.root().kind(), ErrorKind::Unavailable, "what can be done about it stays known");
+        assert!(used_up(broken(), Retries::Unset).kind().retriable());
+    }
 }

@@ -85,6 +85,15 @@ mode! {
     RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
 }
 
+/// `errors.max.retries`: how often in a row a broken connection is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// The user said nothing.
+    Unset,
+    Endless,
+    AtMost(u32),
+}
+
 /// TLS settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
@@ -198,8 +207,7 @@ pub struct Settings {
     /// Bytes read ahead, at most, when that is limited.
     pub queue_bytes: Option<usize>,
     pub retry_wait: Duration,
-    /// `None` is without limit.
-    pub retries: Option<u32>,
+    pub retries: Retries,
     pub heartbeat_interval: Option<Duration>,
     pub heartbeat_topic: Arc<str>,
     pub heartbeat_query: Option<String>,
@@ -348,7 +356,10 @@ impl Settings {
             queue_batches: (queue_size / batch_size).clamp(1, 64),
             queue_bytes: usize::try_from(config.max_queue_size_in_bytes).ok().filter(|&bytes| bytes > 0),
             retry_wait: positive_ms(config.retriable_restart_connector_wait_ms),
-            retries: u32::try_from(config.errors_max_retries).ok(),
+            retries: match raw("errors.max.retries") {
+                None => Retries::Unset,
+                Some(_) => u32::try_from(config.errors_max_retries).map_or(Retries::Endless, Retries::AtMost),
+            },
             heartbeat_interval: Some(positive_ms(config.heartbeat_interval_ms.into())).filter(|d| !d.is_zero()),
             heartbeat_topic: format!("{heartbeat_prefix}.{prefix}").into(),
             heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),

@@ -3,7 +3,7 @@
 use connect_api::{Error, ErrorKind};
 
 use crate::catalog::{self, Listed};
-use crate::error::PgError;
+use crate::error::{PgError, forbidden};
 use crate::settings::{PublicationMode, Settings};
 use crate::wire::{Wire, identifier, literal};
 
@@ -16,6 +16,15 @@ pub struct SlotState {
     /// The oldest place that the server keeps for it; `None` when it keeps nothing any more.
     pub restart_lsn: Option<u64>,
     pub confirmed_lsn: Option<u64>,
+    /// The server says that it can't be used any more.
+    pub lost: bool,
+}
+
+impl SlotState {
+    /// True when nothing can be read from it any more.
+    pub fn is_lost(&self) -> bool {
+        self.lost || self.restart_lsn.is_none()
+    }
 }
 
 /// A slot that was made just now, with the snapshot that belongs to it.
@@ -37,11 +46,26 @@ pub fn lsn_text(lsn: u64) -> String {
     format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff)
 }
 
+/// Where the server's log ends that a stream can be sent of.
+pub const WRITTEN: &str =
+    "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
+
+/// An expression over `pg_replication_slots` that is true for a slot that can't be used any more.
+pub fn lost_expression(server_version: u32) -> &'static str {
+    match server_version {
+        170_000.. => "coalesce(wal_status = 'lost' OR conflicting OR invalidation_reason IS NOT NULL, false)",
+        160_000.. => "coalesce(wal_status = 'lost' OR conflicting, false)",
+        130_000.. => "coalesce(wal_status = 'lost', false)",
+        _ => "false",
+    }
+}
+
 /// The slot of a name, if there is one.
 pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgError> {
+    let lost = lost_expression(sql.server_version);
     let rows = sql
         .query(&format!(
-            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn \
+            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn, {lost} \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
             literal(name)
         ))
@@ -54,6 +78,7 @@ pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgEr
             active: text(2).as_deref() == Some("t"),
             restart_lsn: text(3).as_deref().and_then(parse_lsn),
             confirmed_lsn: text(4).as_deref().and_then(parse_lsn),
+            lost: text(5).as_deref() == Some("t"),
         }
     }))
 }
@@ -88,7 +113,7 @@ pub async fn create(replication: &mut Wire, settings: &Settings) -> Result<Creat
     let rows = replication
         .query(&format!("CREATE_REPLICATION_SLOT {name} LOGICAL pgoutput {options}"))
         .await
-        .map_err(|e| e.failed_to(&format!("create replication slot {name}")))?;
+        .map_err(|e| forbidden(e, &format!("create replication slot {name}"), || may_replicate(settings)))?;
     let text = |at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
     let lsn =
         parse_lsn(&text(1)).ok_or_else(|| Error::connect("the server made a slot without saying where it stands"))?;
@@ -152,9 +177,26 @@ pub async fn ensure_publication(sql: &mut Wire, settings: &Settings) -> Result<(
             }
         }
     };
-    sql.query(&statement).await.map_err(|e| e.failed_to(&format!("create or alter publication {quoted}")))?;
+    let what = format!("create or alter publication {quoted}");
+    sql.query(&statement).await.map_err(|e| forbidden(e, &what, || may_publish(settings)))?;
     tracing::info!(publication = %name, "publication is in place");
     Ok(())
+}
+
+/// How to let the role open the stream.
+pub fn may_replicate(settings: &Settings) -> String {
+    let role = identifier(&settings.server.user);
+    format!("ALTER ROLE {role} REPLICATION; on hosted servers grant their own role for it, such as rds_replication")
+}
+
+/// How to let the role make the publication.
+fn may_publish(settings: &Settings) -> String {
+    let (role, database) = (identifier(&settings.server.user), identifier(&settings.server.database));
+    let name = identifier(&settings.publication);
+    format!(
+        "GRANT CREATE ON DATABASE {database} TO {role} and make it an owner of the tables, or create the publication {name} \
+         as their owner and set publication.autocreate.mode=disabled"
+    )
 }
 
 /// The list of tables of a filtered publication. A partitioned table and its partitions may both be in it.

@@ -5,15 +5,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_api::{Error, Phase, Progress, TableProgress, Value};
+use connect_api::{Error, ErrorKind, Phase, Progress, TableProgress, Value};
+use tokio::time::MissedTickBehavior;
 
-use crate::catalog::{self, Listed, TableMeta};
+use crate::catalog::{self, Listed, TableMeta, TableName};
 use crate::copy;
-use crate::error::{DbError, PgError};
+use crate::error::{DbError, PgError, forbidden};
 use crate::event::{Marker, Source, now_us};
 use crate::offset::{Position, SnapshotMark};
 use crate::session::{End, Session};
-use crate::settings::{Isolation, RowCountOrder};
+use crate::settings::{Isolation, RowCountOrder, Settings};
 use crate::slot::{self, Created, parse_lsn};
 use crate::table::Table;
 use crate::types::Types;
@@ -49,7 +50,7 @@ pub async fn run(
 ) -> Result<(Option<Position>, (Visible, u64)), End> {
     begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
     let (lsn, tx_id, visible) = place(sql, created).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
-    let tables = tables(session, sql).await?;
+    let tables = tables(&session.settings, sql).await?;
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let metas = catalog::describe(sql, &oids).await.map_err(|e| e.failed_to("read the columns"))?;
     let wanted = metas.iter().flat_map(|meta| &meta.columns).map(|column| column.type_oid);
@@ -76,6 +77,7 @@ pub async fn run(
         position: Some(slot::lsn_text(lsn)),
         stream: None,
     };
+    (session.report)(progress.clone());
     let mut snapshot = Snapshot { session, position, held: None, progress, reported: Instant::now() };
     for (index, listed) in tables.iter().enumerate() {
         let Some(meta) = metas.iter().find(|meta| meta.oid == listed.oid) else { continue };
@@ -117,8 +119,7 @@ async fn place(sql: &mut Wire, created: Option<&Created>) -> Result<(u64, i64, V
 }
 
 /// The tables to read, in order.
-async fn tables(session: &Session, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
-    let settings = &session.settings;
+pub async fn tables(settings: &Settings, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
     let mut tables = slot::captured(sql, settings).await?;
     tables.sort_by_key(|table| settings.filters.table_place(&table.name.schema, &table.name.table));
     if let Some(include) = &settings.snapshot_include {
@@ -144,15 +145,34 @@ impl Snapshot<'_> {
             Some((_, statement)) => format!("({statement}) AS overridden"),
             None => format!("{}.{}", identifier(&meta.name.schema), identifier(&meta.name.table)),
         };
-        let failed = |e: PgError| e.failed_to(&format!("snapshot table {name}"));
-        sql.start_copy(&format!("COPY (SELECT {columns} FROM {from}) TO STDOUT")).await.map_err(failed)?;
-        let mut cells = Vec::new();
+        let connector = Arc::clone(&self.session.connector);
+        let failed = |e: PgError| failure(e, &meta.name, &settings.server.user, &connector);
+        let mut ticks = tokio::time::interval(REPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let statement = format!("COPY (SELECT {columns} FROM {from}) TO STDOUT");
         let mut rows = 0_u64;
+        {
+            // A lock on the table may keep it waiting.
+            let mut starting = std::pin::pin!(sql.start_copy(&statement));
+            loop {
+                tokio::select! {
+                    biased;
+                    () = self.session.cancel.cancelled() => return Err(End::Closed),
+                    started = &mut starting => break started.map_err(failed)?,
+                    _ = ticks.tick() => self.report(index, rows, false),
+                }
+            }
+        }
+        let mut cells = Vec::new();
         loop {
-            let frame = tokio::select! {
-                biased;
-                () = self.session.cancel.cancelled() => return Err(End::Closed),
-                frame = sql.read_frame() => frame.map_err(failed)?,
+            let Some(frame) = sql.buffered_frame().map_err(failed)? else {
+                tokio::select! {
+                    biased;
+                    () = self.session.cancel.cancelled() => return Err(End::Closed),
+                    filled = sql.fill() => filled.map_err(failed)?,
+                    _ = ticks.tick() => self.report(index, rows, false),
+                }
+                continue;
             };
             match frame.tag {
                 b'd' => {
@@ -222,23 +242,75 @@ impl Snapshot<'_> {
 
     /// Releases the last row, with the position that says that the snapshot is complete.
     async fn finish(mut self) -> Result<Option<Position>, End> {
-        let Some(held) = self.held.take() else { return Ok(None) };
-        self.emit(held, Marker::Last);
-        self.position.snapshot = Some(SnapshotMark { completed: true });
-        self.session.outlet.mark(self.position, 0);
-        self.session.outlet.flush(&self.session.cancel).await?;
+        let last = self.held.take();
+        let some = last.is_some();
+        if let Some(held) = last {
+            self.emit(held, Marker::Last);
+            self.position.snapshot = Some(SnapshotMark { completed: true });
+            self.session.outlet.mark(self.position, 0);
+            self.session.outlet.flush(&self.session.cancel).await?;
+        }
         (self.session.report)(self.progress);
-        Ok(Some(self.position))
+        Ok(some.then_some(self.position))
     }
 
+    /// Notes how far a table is, and tells it when that was not told for a while.
     fn report(&mut self, index: usize, rows: u64, done: bool) {
         if let Some(table) = self.progress.tables.get_mut(index) {
             (table.rows, table.begun, table.done) = (rows, true, done);
             self.session.metrics.rows(&table.table, rows, done);
         }
-        if done || self.reported.elapsed() >= REPORT_EVERY {
+        if self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();
             (self.session.report)(self.progress.clone());
         }
+    }
+}
+
+/// Why a table can't be read, and what to do.
+fn failure(error: PgError, table: &TableName, role: &str, connector: &str) -> Error {
+    let what = format!("snapshot table {table}");
+    if error.sqlstate() == Some("42P01") {
+        return Error::new(
+            ErrorKind::NotFound,
+            format!("failed to {what}: it was dropped after the snapshot began ({error})"),
+        )
+        .class("org.apache.kafka.connect.errors.ConnectException")
+        .hint(format!(
+            "take it out of table.include.list or create it again, then PUT /jobs/{connector}/retry: the snapshot begins anew \
+             with the tables that are there"
+        ))
+        .caused_by(error);
+    }
+    let (schema, name, role) = (identifier(&table.schema), identifier(&table.table), identifier(role));
+    forbidden(error, &what, || {
+        format!(
+            "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema}.{name} TO {role}; then PUT \
+             /jobs/{connector}/retry"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(sqlstate: &str) -> Error {
+        let error = PgError::Db(DbError { sqlstate: sqlstate.to_owned(), ..DbError::default() });
+        let table = TableName { schema: "public".to_owned(), table: "orders".to_owned() };
+        failure(error, &table, "ann", "shop")
+    }
+
+    #[test]
+    fn a_table_that_is_gone_or_closed_is_named_with_the_remedy() {
+        let gone = refused("42P01");
+        assert_eq!(gone.kind(), ErrorKind::NotFound);
+        assert!(gone.message().starts_with("failed to snapshot table public.orders: it was dropped"), "{gone}");
+        assert!(gone.remedy().is_some_and(|text| text.contains("PUT /jobs/shop/retry")));
+        let closed = refused("42501");
+        assert_eq!(closed.kind(), ErrorKind::Forbidden);
+        let grants = "GRANT USAGE ON SCHEMA \"public\" TO \"ann\"; GRANT SELECT ON \"public\".\"orders\" TO \"ann\";";
+        assert!(closed.remedy().is_some_and(|text| text.starts_with(grants)), "{:?}", closed.remedy());
+        assert!(refused("57P01").kind().retriable());
     }
 }

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_api::{Error, ErrorKind, Phase, Progress};
+use connect_api::{Error, ErrorKind, Phase, Progress, StreamProgress};
 use tokio::time::MissedTickBehavior;
 
+use crate::beside::Beside;
 use crate::catalog;
 use crate::error::{DbError, PgError};
 use crate::event::{Marker, Source};
@@ -17,10 +18,14 @@ use crate::heartbeat;
 use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
 use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
+use crate::progress::{Follower, Handed};
 use crate::session::{End, Session};
 use crate::slot::{self, lsn_text};
 use crate::table::Table;
-use crate::wire::{Frame, Purpose, Wire, identifier, literal};
+use crate::wire::{Frame, Wire, identifier, literal};
+
+/// How often it is looked how far the stream is, and the server is asked the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The transaction that is being read.
 struct Transaction {
@@ -36,7 +41,7 @@ struct Transaction {
 /// A running stream.
 pub struct Stream<'a> {
     session: &'a mut Session,
-    sql: Option<Wire>,
+    sql: Beside,
     wire: Wire,
     position: &'a mut Position,
     resume: Resume,
@@ -53,6 +58,11 @@ pub struct Stream<'a> {
     answer: bool,
     /// The place and the commit's time of the last event since metrics were told of one.
     seen: Option<(u64, i64)>,
+    follower: Follower,
+    /// The server was asked how far it is, and the answer is to be told at once.
+    pinged: bool,
+    /// There is something new to tell.
+    news: bool,
 }
 
 fn malformed(error: Malformed) -> Error {
@@ -63,9 +73,10 @@ impl<'a> Stream<'a> {
     /// A stream from a position on, over sessions that are open.
     pub fn new(session: &'a mut Session, sql: Wire, wire: Wire, position: &'a mut Position) -> Self {
         let resume = Resume::from(position);
+        let follower = Follower::new(session.taken.clone());
         Self {
             session,
-            sql: Some(sql),
+            sql: Beside::new(sql),
             wire,
             position,
             resume,
@@ -77,6 +88,9 @@ impl<'a> Stream<'a> {
             received: 0,
             answer: false,
             seen: None,
+            follower,
+            pinged: false,
+            news: false,
         }
     }
 
@@ -117,13 +131,38 @@ impl<'a> Stream<'a> {
         }
         tracing::info!(source = %settings.prefix, slot = %settings.slot, from = %lsn_text(from), "streaming");
         self.session.metrics.connected(true);
+        self.session.streaming = Some(tokio::time::Instant::now());
         self.report();
         Ok(())
     }
 
-    fn report(&self) {
+    /// What left the reader, and what did not.
+    fn handed(&self) -> Handed {
+        let outlet = &self.session.outlet;
+        Handed { batches: outlet.sent(), waiting: outlet.has_records(), read: self.resolved }
+    }
+
+    fn report(&mut self) {
+        self.news = false;
         let position = Some(lsn_text(self.received.max(self.position.furthest())));
-        (self.session.report)(Progress { phase: Phase::Streaming, position, ..Progress::default() });
+        let handed = self.handed();
+        let stream: StreamProgress = self.follower.progress(handed);
+        (self.session.report)(Progress {
+            phase: Phase::Streaming,
+            position,
+            stream: Some(stream),
+            ..Progress::default()
+        });
+    }
+
+    /// Tells how far the stream is, and asks the server the same: for the place up to which it has nothing more to send, and
+    /// for the end of its log, which a stream that is behind does not know.
+    async fn look(&mut self) -> Result<(), End> {
+        self.report();
+        self.tell_server(true).await?;
+        self.pinged = true;
+        self.sql.ask_end(&self.session.settings.server).await;
+        Ok(())
     }
 
     async fn serve(&mut self) -> Result<(), End> {
@@ -133,6 +172,8 @@ impl<'a> Stream<'a> {
         let mut heartbeat = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.tick().await;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while let Some(frame) = self.wire.buffered_frame().map_err(|e| e.failed_to("read the stream"))? {
                 self.frame(frame).await?;
@@ -141,7 +182,11 @@ impl<'a> Stream<'a> {
                 }
             }
             if let Some((lsn, commit_us)) = self.seen.take() {
-                self.session.metrics.streamed(lsn, commit_us);
+                let behind_ms = self.session.metrics.streamed(lsn, commit_us);
+                self.follower.behind(behind_ms);
+            }
+            if self.news && !self.pinged && !self.sql.is_asked() {
+                self.report();
             }
             if std::mem::take(&mut self.answer) {
                 self.confirm().await?;
@@ -149,10 +194,15 @@ impl<'a> Stream<'a> {
             let session = &mut *self.session;
             let full = session.outlet.is_full();
             let content = session.outlet.has_content();
+            let asked = self.sql.is_asked();
             tokio::select! {
                 biased;
                 () = session.cancel.cancelled() => return Err(End::Closed),
-                permit = session.outlet.room(), if content => session.outlet.send(permit?),
+                _ = look.tick() => self.look().await?,
+                permit = session.outlet.room(), if content => {
+                    session.outlet.send(permit?);
+                    self.follower.handed(session.outlet.sent(), self.resolved);
+                }
                 changed = session.confirmed.changed() => {
                     if changed.is_err() {
                         return Err(End::Closed);
@@ -162,7 +212,10 @@ impl<'a> Stream<'a> {
                 _ = status.tick() => {
                     self.confirm().await?;
                     self.mark_idle();
-                    self.report();
+                }
+                end = self.sql.end(), if asked => {
+                    self.news = true;
+                    self.follower.ends_at(end.unwrap_or(0));
                 }
                 _ = heartbeat.tick(), if beat.is_some() => self.beat().await?,
                 filled = self.wire.fill(), if !full => filled.map_err(|e| e.failed_to("read the stream"))?,
@@ -176,7 +229,7 @@ impl<'a> Stream<'a> {
         }
         let settings = Arc::clone(&self.session.settings);
         self.wire.close(true).await;
-        if let Some(mut sql) = self.sql {
+        if let Some(mut sql) = self.sql.into_session().await {
             if settings.slot_drop_on_stop
                 && let Err(error) = slot::drop_slot(&mut sql, &settings.slot).await
             {
@@ -188,6 +241,11 @@ impl<'a> Stream<'a> {
 
     /// Tells the server what is stored.
     async fn confirm(&mut self) -> Result<(), End> {
+        self.tell_server(false).await
+    }
+
+    /// Tells the server what is stored, and asks it to say how far it is.
+    async fn tell_server(&mut self, ask: bool) -> Result<(), End> {
         let stored = *self.session.confirmed.borrow_and_update();
         let stored = if self.session.settings.flush_lsn { stored } else { 0 };
         let mut message = [0; 34];
@@ -197,6 +255,7 @@ impl<'a> Stream<'a> {
         message[17..25].copy_from_slice(&stored.to_be_bytes());
         let clock = crate::event::now_us() - POSTGRES_EPOCH_US;
         message[25..33].copy_from_slice(&clock.to_be_bytes());
+        message[33] = u8::from(ask);
         self.wire.send_copy_data(&message).await.map_err(|e| e.failed_to("confirm the position"))?;
         Ok(())
     }
@@ -227,7 +286,7 @@ impl<'a> Stream<'a> {
     async fn beat(&mut self) -> Result<(), End> {
         let settings = Arc::clone(&self.session.settings);
         if let Some(query) = &settings.heartbeat_query
-            && let Err(error) = self.sql().await?.query(query).await
+            && let Err(error) = self.sql.session(&settings.server).await?.query(query).await
         {
             tracing::warn!(source = %settings.prefix, %error, "heartbeat.action.query failed");
         }
@@ -237,17 +296,6 @@ impl<'a> Stream<'a> {
             self.mark();
         }
         Ok(())
-    }
-
-    /// The SQL session, opened again when it was lost.
-    async fn sql(&mut self) -> Result<&mut Wire, Error> {
-        let wire = match self.sql.take() {
-            Some(wire) => wire,
-            None => Wire::connect(&self.session.settings.server, Purpose::Sql)
-                .await
-                .map_err(|e| e.failed_to("open a session for the catalogue"))?,
-        };
-        Ok(self.sql.insert(wire))
     }
 
     async fn frame(&mut self, frame: Frame) -> Result<(), End> {
@@ -264,6 +312,7 @@ impl<'a> Stream<'a> {
                     if self.transaction.is_none() {
                         self.resolved = self.resolved.max(wal_end);
                     }
+                    self.news |= std::mem::take(&mut self.pinged);
                     self.answer |= reply;
                     Ok(())
                 }
@@ -296,7 +345,11 @@ impl<'a> Stream<'a> {
         if self.unmarked {
             self.mark();
         }
-        if let Some(transaction) = self.transaction.take().filter(|transaction| !transaction.skipped) {
+        let transaction = self.transaction.take();
+        if let Some(transaction) = &transaction {
+            self.follower.committed(commit.end_lsn, transaction.begin.commit_us);
+        }
+        if let Some(transaction) = transaction.filter(|transaction| !transaction.skipped) {
             self.position.committed(commit.end_lsn);
             self.session.metrics.committed(transaction.begin.xid);
         }
@@ -311,7 +364,7 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         let read = async {
-            let sql = self.sql().await?;
+            let sql = self.sql.session(&settings.server).await?;
             let failed =
                 |e: PgError| e.failed_to(&format!("read the columns of {}.{}", relation.schema, relation.table));
             let metas = catalog::describe(sql, &[relation.oid]).await.map_err(failed)?;
@@ -322,7 +375,7 @@ impl<'a> Stream<'a> {
             Ok(read) => read,
             Err(error) => {
                 // The session may be what failed: the next attempt opens another one.
-                self.sql = None;
+                self.sql.lose();
                 return Err(error.into());
             }
         };

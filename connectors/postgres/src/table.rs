@@ -289,7 +289,7 @@ fn key_columns(name: &TableName, own: &[String], settings: &Settings) -> Vec<Str
 }
 
 /// The topic of a table: what Kafka does not allow becomes an underscore.
-fn topic_name(name: &TableName, settings: &Settings) -> String {
+pub fn topic_name(name: &TableName, settings: &Settings) -> String {
     let delimiter = &settings.topic_delimiter;
     let topic = if settings.topic_per_schema {
         format!("{}{delimiter}{}{delimiter}{}", settings.prefix, name.schema, name.table)

@@ -13,7 +13,9 @@ use tracing::Instrument as _;
 use crate::event::Events;
 use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
-use crate::session::{Outlet, Session};
+use crate::outlet::Outlet;
+use crate::progress::Taken;
+use crate::session::Session;
 use crate::settings::{Settings, later_keys};
 use crate::slot::lsn_text;
 
@@ -26,7 +28,11 @@ pub struct PostgresTask {
     confirmed: watch::Sender<u64>,
     cancel: CancellationToken,
     reader: JoinHandle<()>,
-    failed: bool,
+    /// Batches given to the worker, and those of them that it is done with.
+    returned: u64,
+    taken: Taken,
+    /// What ended the reader.
+    failure: Option<Error>,
 }
 
 impl PostgresTask {
@@ -48,22 +54,28 @@ impl PostgresTask {
         let (confirmed, confirmations) = watch::channel(0);
         let metrics = PostgresMetrics::new(&settings, sender.downgrade());
         context.metrics.register("debezium.postgres", "connector-metrics", Arc::clone(&metrics) as _);
+        let taken = Taken::default();
         let session = Session {
             metrics,
             events: Events::new(&settings, context.task),
             outlet: Outlet::new(sender, partition, &settings),
             settings,
             position,
+            slot_from: None,
+            streaming: None,
             snapshot_begun: false,
             snapshot_done: false,
             snapshotted: None,
             confirmed: confirmations,
             cancel: cancel.clone(),
             report: context.progress,
+            taken: taken.clone(),
+            connector: context.connector,
+            recovers: context.recovers,
         };
         // In the task's context, so that its log lines are the task's.
         let reader = tokio::spawn(session.run().in_current_span());
-        Ok(Self { batches, confirmed, cancel, reader, failed: false })
+        Ok(Self { batches, confirmed, cancel, reader, returned: 0, taken, failure: None })
     }
 }
 
@@ -74,14 +86,23 @@ fn is_pgoutput(name: &str) -> bool {
 #[async_trait]
 impl SourceTask for PostgresTask {
     async fn poll(&mut self) -> Result<SourceBatch> {
+        // The worker asks for more: it has sent what it was given before.
+        self.taken.set(self.returned);
         match self.batches.recv().await {
+            Some(Ok(batch)) => {
+                self.returned += 1;
+                Ok(batch)
+            }
             Some(Err(error)) => {
-                self.failed = true;
+                self.failure = Some(error.duplicate());
                 Err(error)
             }
-            Some(batch) => batch,
             None if self.cancel.is_cancelled() => Ok(SourceBatch::default()),
-            None => Err(Error::connect("the reader of the database ended unexpectedly").hint("restart the task")),
+            None => Err(match &self.failure {
+                // The reader is gone: a worker that polls again hears the same again.
+                Some(error) => error.duplicate(),
+                None => Error::connect("the reader of the database ended unexpectedly").hint("restart the task"),
+            }),
         }
     }
 

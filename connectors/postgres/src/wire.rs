@@ -76,7 +76,9 @@ impl Wire {
     }
 
     async fn attempt(server: &Server, purpose: Purpose, mode: SslMode) -> Result<Self, PgError> {
-        let tcp = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(|e| {
+        let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
+        let addresses: Vec<_> = found.map_err(PgError::Lookup)?.collect();
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|e| {
             let message = if e.kind() == std::io::ErrorKind::ConnectionRefused {
                 format!(
                     "Connection to {} refused. Check that the hostname and port are correct and that the postmaster \
@@ -114,10 +116,11 @@ impl Wire {
         let name = ServerName::try_from(server.host.clone())
             .map_err(|_| PgError::Setup(format!("{} can't be the name of a TLS server", server.host)))?;
         let config = tls::client_config(&server.tls)?;
-        let stream = tokio_rustls::TlsConnector::from(config)
-            .connect(name, tcp)
-            .await
-            .map_err(|e| PgError::io(format!("SSL error: {e}"), e))?;
+        let stream = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.map_err(|e| match e.kind() {
+            // What TLS itself refuses, such as a certificate, it refuses again.
+            std::io::ErrorKind::InvalidData => PgError::Setup(format!("SSL error: {e}")),
+            _ => PgError::io(format!("SSL error: {e}"), e),
+        })?;
         Self::start(server, purpose, Box::new(stream)).await
     }
 
@@ -279,6 +282,11 @@ impl Wire {
     pub async fn send_query(&mut self, sql: &str) -> Result<(), PgError> {
         frontend::query(sql, &mut self.output).map_err(|e| PgError::Setup(e.to_string()))?;
         self.flush().await
+    }
+
+    /// The row in a frame, when there is one in it.
+    pub fn row(frame: &Frame) -> Result<Option<Row>, PgError> {
+        if frame.tag == b'D' { data_row(&frame.body).map(Some) } else { Ok(None) }
     }
 
     /// Runs statements and returns all rows.

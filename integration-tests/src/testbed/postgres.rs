@@ -28,11 +28,13 @@ pub const PASSWORD: &str = "tide-and-gate";
 pub struct PostgresOptions<'a> {
     pub wal_level: &'a str,
     pub certificates: Option<&'a Certificates>,
+    /// More settings (`name=value`); a later one wins over those that all servers have.
+    pub settings: &'a [&'a str],
 }
 
 impl Default for PostgresOptions<'_> {
     fn default() -> Self {
-        Self { wal_level: "logical", certificates: None }
+        Self { wal_level: "logical", certificates: None, settings: &[] }
     }
 }
 
@@ -234,7 +236,7 @@ fn start_once(name: &str, binaries: &Path, data: &Path, options: PostgresOptions
         "full_page_writes=off".to_owned(),
         "max_wal_size=4GB".to_owned(),
     ];
-    for setting in settings {
+    for setting in settings.iter().map(String::as_str).chain(options.settings.iter().copied()) {
         server.arg("-c").arg(setting);
     }
     let mut process = Process::start(name, server, Ask::Int)?;

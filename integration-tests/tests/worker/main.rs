@@ -21,3 +21,6 @@ mod sink_group;
 mod support;
 mod testbed;
 mod topic_creation;
+mod upkeep;
+mod upkeep_failures;
+mod upkeep_rig;

@@ -173,7 +173,7 @@ async fn a_source_that_cannot_work_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_wal_level_fails_the_task_alone() {
     let mut witness = Witness::start().await;
-    let options = PostgresOptions { wal_level: "replica", certificates: None };
+    let options = PostgresOptions { wal_level: "replica", ..PostgresOptions::default() };
     let replica = Postgres::start(&unique("replica"), options).unwrap();
     let name = unique("replica");
     let client = replica.address.connect().await.unwrap();

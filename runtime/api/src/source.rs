@@ -56,6 +56,9 @@ pub struct SourceContext {
     /// Where the task says how its transactions end, when the user left that to the connector
     /// (`transaction.boundary=connector`) and the worker delivers exactly once.
     pub transactions: Option<TransactionContext>,
+    /// True when the worker starts the task again after a failure that may pass: the task then gives up early, so that the
+    /// worker knows of it. False: nobody else tries again.
+    pub recovers: bool,
 }
 
 /// Whether a connector can deliver exactly once (`ExactlyOnceSupport`).

@@ -164,6 +164,7 @@ impl Making {
                 Boundary::Connector(context) if transactional.is_some() => Some(context.clone()),
                 _ => None,
             },
+            recovers: false,
         };
         let started = tokio::select! {
             started = source.start_task(self.config.clone(), context) => started?,

@@ -23,7 +23,7 @@ pub mod view;
 
 pub use engine::{Engine, JobsEffect, JobsEvent, Outcome, Work};
 pub use view::{
-    Action, Checkpoint, ConnectorSummary, JobError, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobTask, JobView,
-    Jobs, NewConnector, NewJob, Notice, PhaseState, RateView, RecoveryView, RetentionView, SinkLag, Started, StreamingView,
-    TableStatus, TableView, Transition, Validation,
+    Action, Checkpoint, ConnectorSummary, JobError, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobTask,
+    JobView, Jobs, NewConnector, NewJob, Notice, PhaseState, RateView, RecoveryView, RetentionView, SinkLag, Started,
+    StreamingView, TableStatus, TableView, Transition, Validation,
 };
