@@ -157,7 +157,8 @@ async fn serve(
     let cancel = CancellationToken::new();
     let herd = Arc::clone(&running.worker) as Arc<dyn Herd>;
     let Rest { settings, listeners, peers, advertised_url, worker_id } = rest;
-    let server = connect_rest::serve(listeners, &settings, Arc::clone(&herd), None, loggers, peers, &cancel);
+    let jobs = Arc::clone(&running.jobs.api) as Arc<dyn connect_cluster::jobs::Jobs>;
+    let server = connect_rest::serve(listeners, &settings, Arc::clone(&herd), Some(jobs), loggers, peers, &cancel);
     let elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(worker = worker_id, url = advertised_url, elapsed_ms, "worker started");
     let outcome = tokio::select! {

@@ -153,6 +153,7 @@ impl Making {
         };
         let reporter = self.reporter(&settings, None);
         let metrics = Arc::clone(&self.metrics);
+        let recovers = (self.shared.recovery)(&name).enabled;
         let context = SourceContext {
             connector: Arc::clone(&name),
             task,
@@ -164,7 +165,7 @@ impl Making {
                 Boundary::Connector(context) if transactional.is_some() => Some(context.clone()),
                 _ => None,
             },
-            recovers: false,
+            recovers,
         };
         let started = tokio::select! {
             started = source.start_task(self.config.clone(), context) => started?,

@@ -124,7 +124,8 @@ fn trim<T>(list: &mut Vec<T>) {
 fn why(entry: &Entry, from: Option<JobState>, derived: &Derived) -> (String, String) {
     let to = derived.state;
     // A command that came after the last transition is what led here.
-    let order = entry.order.as_ref().filter(|order| order.at_ms >= entry.recorded.updated_ms);
+    let last = entry.recorded.history.last().map_or(0, |last| last.at_ms);
+    let order = entry.order.as_ref().filter(|order| order.at_ms >= last);
     let asked = |actions: &[Action]| order.filter(|order| actions.contains(&order.action));
     let recovers = entry.recorded.trouble_since_ms.is_some();
     let by_hand = match to {

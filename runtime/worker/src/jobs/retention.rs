@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_api::{PluginKind, Retention};
-use connect_cluster::ClusterView;
+use connect_cluster::{ClusterView, ConnectorView, State};
 use connect_cluster::jobs::record::RetentionReport;
 use connect_config::Props;
 use parking_lot::Mutex;
@@ -51,9 +51,7 @@ impl Watch {
             .connectors
             .iter()
             .filter(|(_, connector)| connector.info.kind == "source")
-            .filter(|(_, connector)| {
-                connector.status.as_ref().is_some_and(|status| status.connector.worker_id == world.worker_id)
-            })
+            .filter(|(_, connector)| owner(connector).is_some_and(|owner| owner == world.worker_id))
             .map(|(name, connector)| (name, &connector.info.config))
             .collect();
         let mut seen = self.seen.lock();
@@ -89,6 +87,13 @@ impl Watch {
             });
         }
     }
+}
+
+/// The worker that reports about a source: that of its first task, or of the connector while there is no task.
+fn owner(connector: &ConnectorView) -> Option<&str> {
+    let status = connector.status.as_ref()?;
+    let task = status.tasks.iter().find(|(task, of)| *task == 0 && of.state != State::Unassigned);
+    Some(task.map_or(&status.connector, |(_, task)| task).worker_id.as_str())
 }
 
 impl Seen {

@@ -61,7 +61,7 @@ pub(crate) struct JobsParts {
 }
 
 /// The jobs before their topic is read.
-pub struct Opening {
+pub(crate) struct Opening {
     inbox: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     pub(crate) engine: Arc<RwLock<Engine>>,
