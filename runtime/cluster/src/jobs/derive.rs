@@ -49,7 +49,10 @@ pub fn derive(entry: &Entry, members: &Members, log: &JobsLog, now_ms: i64) -> D
     let recorded = entry.recorded.state;
     let started = entry.definition.as_ref().is_none_or(|definition| definition.started);
     if members.connectors.is_empty() {
-        return Derived::of(recorded.unwrap_or(JobState::Created), entry.recorded.reason.clone());
+        return match recorded {
+            Some(state) => Derived::of(state, entry.recorded.reason.clone()),
+            None => Derived::of(JobState::Created, "not started yet"),
+        };
     }
     let wants = |target: Target| members.connectors.iter().any(|connector| connector.target == target);
     let all_stopped = !wants(Target::Started) && !wants(Target::Paused);

@@ -23,6 +23,8 @@ use crate::herder::RequestId;
 
 /// How long a job may be without any connector while it is made.
 const MAKING_MS: i64 = 300_000;
+/// How long its connectors may be unseen after they were made.
+const SEEN_MS: i64 = 10_000;
 /// How many records of one key may be on their way.
 const OWN_MAX: usize = 64;
 
@@ -349,10 +351,12 @@ impl Engine {
         self.write_down(job, &entry, &members, out);
     }
 
-    /// A job is written down before its connectors are made.
+    /// A job is written down before its connectors are made, and both come to a worker by different ways.
     fn is_being_made(&self, entry: &Entry) -> bool {
-        let young = |definition: &Definition| self.now_ms - definition.created_ms < MAKING_MS;
-        entry.definition.as_ref().is_some_and(|definition| definition.pipeline && !definition.made && young(definition))
+        let Some(definition) = entry.definition.as_ref().filter(|definition| definition.pipeline) else { return false };
+        let deleted = entry.order.as_ref().is_some_and(|order| order.action == Action::Delete);
+        let limit = if definition.made { SEEN_MS } else { MAKING_MS };
+        !deleted && self.now_ms - definition.created_ms < limit
     }
 
     fn write_down(&mut self, job: &Arc<str>, entry: &Entry, members: &Members, out: &mut Vec<JobsEffect>) {
@@ -360,8 +364,12 @@ impl Engine {
             return;
         }
         let Some(derived) = self.shown.get(job) else { return };
+        // What a server keeps matters to a job that is to go on, not to one that has not begun or has ended.
+        let matters = matches!(derived.state, JobState::Running | JobState::Starting | JobState::Paused | JobState::Failed);
+        let streamed = entry.recorded.phase.as_deref() == Some(Phase::Streaming.name());
         let retention = members
             .source()
+            .filter(|_| matters && streamed)
             .and_then(|source| self.log.task(&source.info.name, 0))
             .and_then(|report| report.retention.as_ref());
         let waits_for = self.waits_for(job);

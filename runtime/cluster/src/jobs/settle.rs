@@ -2,6 +2,7 @@
 
 use super::derive::Derived;
 use super::log::Entry;
+use super::plan::{Step, plan};
 use super::view::{Action, JobState};
 
 /// How long a job that ran may be without a worker, or start anew, before that is shown: a rebalance is over by then.
@@ -22,6 +23,11 @@ pub struct Passing {
 pub fn settle(mut derived: Derived, entry: &Entry, passing: &mut Option<Passing>, now_ms: i64) -> Derived {
     let recorded = entry.recorded.state;
     if let Some(order) = entry.under_way() {
+        let step = plan(order.action, order.cleanup).get(order.step);
+        if let (Some(Step::Target(..) | Step::DropDestinations), Some(state)) = (step, recorded) {
+            // Its connectors are being told, one after the other: half of that is no state.
+            return Derived { state, cause: entry.recorded.reason.clone(), passing: false, ..derived };
+        }
         match order.action {
             // Stopping is a part of these; the job is what it was until they end.
             Action::Complete | Action::Terminate if derived.state != JobState::Failed => {
@@ -106,20 +112,34 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_completed_runs_until_it_is() {
-        let mut entry = entry(JobState::Running);
-        entry.order = Some(Order {
+    fn half_of_a_command_is_no_state() {
+        let mut entry = entry(JobState::Created);
+        entry.order = Some(order(Action::Start, 1));
+        let mut passing = None;
+        assert_eq!(settle(derived(JobState::Stopped, false), &entry, &mut passing, 0).state, JobState::Created);
+        entry.order = Some(order(Action::Start, 2));
+        assert_eq!(settle(derived(JobState::Starting, true), &entry, &mut passing, 0).state, JobState::Starting);
+    }
+
+    fn order(action: Action, step: usize) -> Order {
+        Order {
             id: "1".into(),
-            action: Action::Complete,
+            action,
             cleanup: false,
             at_ms: 0,
             by: "api".into(),
-            step: 3,
+            step,
             log_end: None,
             ends: Vec::new(),
             done_ms: None,
             trouble: None,
-        });
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_completed_runs_until_it_is() {
+        let mut entry = entry(JobState::Running);
+        entry.order = Some(order(Action::Complete, 3));
         let mut passing = None;
         assert_eq!(settle(derived(JobState::Stopped, false), &entry, &mut passing, 0).state, JobState::Running);
         let failed = settle(derived(JobState::Failed, false), &entry, &mut passing, 0);

@@ -71,7 +71,7 @@ impl Engine {
             tables: reports.iter().flat_map(|report| tables(report, shown.state)).collect(),
             streaming: self.streaming(&members, report, phase, shown.state),
             checkpoint: report.and_then(checkpoint),
-            retention: report.and_then(|report| report.retention.as_ref()).map(retention_view),
+            retention: report.and_then(|report| report.retention.as_ref()).and_then(|of| retention_view(of, shown.state)),
             recovery: self.recovery(shown, &members),
             error: shown.error.clone(),
             options: options.unwrap_or_default(),
@@ -93,7 +93,7 @@ impl Engine {
         }
         let stream = report.and_then(|report| report.stream.clone()).unwrap_or_default();
         // What a task said last is no rate of one that rests.
-        let live = |rate: Option<f64>| if state == JobState::Running { rate } else { rate.map(|_| 0.0) };
+        let live = |rate: Option<f64>| if state == JobState::Running { rate.map(tenths) } else { rate.map(|_| 0.0) };
         let sinks = members.sinks().map(|sink| {
             let lags = self.log.tasks_of(&sink.info.name).map(|(_, report)| report.lag_records);
             // One that is not known makes the sum unknown.
@@ -235,16 +235,21 @@ fn checkpoint(report: &TaskReport) -> Option<Checkpoint> {
     })
 }
 
-fn retention_view(retention: &RetentionReport) -> RetentionView {
-    RetentionView {
+fn retention_view(retention: &RetentionReport, state: JobState) -> Option<RetentionView> {
+    let goes_on = matches!(state, JobState::Running | JobState::Starting | JobState::Paused | JobState::Failed);
+    if retention.wal_status.is_none() && !goes_on {
+        // There is no slot, and there need be none.
+        return None;
+    }
+    Some(RetentionView {
         slot: retention.slot.clone(),
         wal_status: retention.wal_status.clone(),
         retained_bytes: retention.retained_bytes,
         safe_wal_size: retention.safe_wal_size,
         wal_bytes_per_second: retention.bytes_per_second.map(tenths),
         exhausted_in_ms: exhausted_in_ms(retention),
-        warning: warning(retention),
-    }
+        warning: warning(retention).filter(|_| goes_on),
+    })
 }
 
 fn connector_summary(connector: &Arc<ConnectorView>) -> ConnectorSummary {

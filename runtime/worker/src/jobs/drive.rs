@@ -161,6 +161,8 @@ impl Drive {
         };
         let outcome = match outcome {
             Ok(()) => {
+                // The connectors that were made meanwhile belong to it.
+                self.look();
                 self.step(JobsEvent::Define { job, definition });
                 Ok(())
             }

@@ -81,11 +81,7 @@ impl Reporter {
                 worker_id: self.worker_id.clone(),
                 ..memory.report(&id, now_ms, run, view, retention.get(&id.connector), before.as_deref())
             };
-            let fresh = memory.told.as_ref().is_some_and(|told| {
-                let same = TaskReport { at_ms: told.at_ms, ..report.clone() };
-                *told == same && (!report.live || now_ms - told.at_ms < REFRESH_MS)
-            });
-            if !fresh {
+            if !memory.is_known(&report, now_ms) {
                 memory.told = Some(report.clone());
                 reports.push((id, report));
             }
@@ -107,6 +103,19 @@ impl Reporter {
 }
 
 impl Memory {
+    /// Whether a report says nothing that was not said. What a server keeps for a task that rests changes all the time: now
+    /// and then is enough.
+    fn is_known(&self, report: &TaskReport, now_ms: i64) -> bool {
+        let Some(told) = &self.told else { return false };
+        let recent = now_ms - told.at_ms < REFRESH_MS;
+        if report.live {
+            return recent && *told == TaskReport { at_ms: told.at_ms, ..report.clone() };
+        }
+        let rest = TaskReport { at_ms: told.at_ms, retention: told.retention.clone(), ..report.clone() };
+        let lost = |report: &TaskReport| report.retention.as_ref().map(|retention| retention.wal_status.clone());
+        *told == rest && lost(told) == lost(report) && (recent || told.retention == report.retention)
+    }
+
     fn report(
         &mut self,
         id: &TaskId,
