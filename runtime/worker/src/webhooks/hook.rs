@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use connect_config::{ConfigError, JobsConfig, Secret};
+use connect_config::worker::JobsConfig;
+use connect_config::{ConfigError, Secret};
 use reqwest::Url;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,7 @@
 //! How webhooks are named, and what is said about those that can't be.
 
-use connect_config::{JobsConfig, Props};
+use connect_config::Props;
+use connect_config::worker::JobsConfig;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

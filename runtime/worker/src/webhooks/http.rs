@@ -181,7 +181,7 @@ impl fmt::Display for RefusedName {
 impl StdError for RefusedName {}
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 fn refused_name(error: &reqwest::Error) -> Option<&RefusedName> {

@@ -73,11 +73,12 @@ impl Line {
         }
     }
 
-    /// The webhook is named (again), maybe with another secret.
-    pub(super) fn rename(&mut self, hook: &Webhook) {
+    /// The webhook is named (again). With another secret or user it may be to the receiver's liking at once.
+    pub(super) fn rename(&mut self, hook: &Webhook, now: Instant) {
         self.left = false;
         if *self.hook != *hook {
             self.hook = Arc::new(hook.clone());
+            (self.failures, self.refused, self.due) = (0, 0, now);
         }
     }
 

@@ -140,7 +140,7 @@ impl Lines {
                 continue;
             }
             let line = self.lines.entry(id.clone()).or_insert_with(|| Line::new(hook, now.instant));
-            line.rename(hook);
+            line.rename(hook, now.instant);
             line.got = line.got.max(got.get(&id.hook).copied());
             let wanted = events.iter().filter(|event| hook.wants(event.kind) && !line.has_got(event));
             let wanted = wanted.map(|event| Waiting::new(event, window, now)).collect();
@@ -257,9 +257,13 @@ impl Lines {
                 let hook = Arc::clone(&line.hook);
                 Outcome::Retry(Retry { job: Arc::clone(&id.job), event, hook, why, wait, failures })
             }
+            // It was taken from the picture while it was under way.
             _ => {
+                let gone = self.leading && !line.has_got(&event);
+                let gone =
+                    gone.then(|| lost(id, event, &line.host, &format!("{why}, and it is not to be tried again")));
                 self.remove_if_over(id);
-                Outcome::Moot
+                gone.map_or(Outcome::Moot, Outcome::Settled)
             }
         }
     }

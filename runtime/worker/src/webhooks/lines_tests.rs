@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::backoff::Answer;
+use super::backoff::{Answer, LONGEST};
 use super::hook::Webhook;
 use super::line::Clocks;
 use super::lines::{AT_A_TIME, AT_A_TIME_PER_HOST, LineId, Lines, Outcome, Pace, Settled, Step};
@@ -172,6 +172,103 @@ impl World {
         }
         self.work();
     }
+}
+
+/// Posts what one line has until nothing is left, in time that costs nothing. Gives back what was posted when, and what was
+/// given up when.
+fn simulate(
+    pace: Pace,
+    count: u64,
+    jitter: f64,
+    answer: impl Fn(u64, usize) -> Answer,
+) -> (Vec<(u64, Duration)>, Vec<(u64, Duration)>) {
+    const TAKES: Duration = Duration::from_millis(100);
+    let began = Clocks { instant: Instant::now(), wall_ms: now_ms() };
+    let mut events = events("orders", 1..=count);
+    events.iter_mut().for_each(|event| event.at_ms = began.wall_ms);
+    let mut lines = Lines::new(pace);
+    assert!(lines.offer("orders", &[hook("https://a.example.com/")], &BTreeMap::new(), &events, began).is_empty());
+    lines.lead(true);
+    let (mut posts, mut given_up) = (Vec::new(), Vec::new());
+    let mut now = began.instant;
+    loop {
+        let settled = match lines.next(now) {
+            Step::Post { line, event, .. } => {
+                let before = posts.iter().filter(|(seq, _)| *seq == event.seq).count();
+                posts.push((event.seq, now - began.instant));
+                now += TAKES;
+                match lines.answered(&line, answer(event.seq, before), now, jitter) {
+                    Outcome::Settled(settled) => settled,
+                    _ => continue,
+                }
+            }
+            Step::GiveUp(settled) => settled,
+            Step::Wait(Some(until)) => {
+                assert!(until > now, "it waits for the future");
+                now = until;
+                continue;
+            }
+            Step::Wait(None) => return (posts, given_up),
+        };
+        if settled.given_up.is_some() {
+            given_up.push((settled.event.seq, now - began.instant));
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_is_down_is_asked_less_and_less_and_for_a_day() {
+    let day = Duration::from_secs(86_400);
+    for jitter in [0.0, 0.5, 1.0] {
+        let pace = Pace { retry_initial: Duration::from_secs(1), window: day };
+        let (posts, given_up) = simulate(pace, 3, jitter, |_, _| failed());
+        let waits = posts.windows(2).map(|pair| pair[1].1 - pair[0].1).collect::<Vec<_>>();
+        let full = |failures: u32| Duration::from_secs(1 << failures).min(LONGEST);
+        for (failures, wait) in (0..).zip(&waits) {
+            let full = full(failures.min(20));
+            assert!(*wait >= full / 2 && *wait <= full + Duration::from_millis(200), "{failures}: {wait:?}");
+        }
+        assert!(posts.len() < 2 * 288 + 20, "{}", posts.len());
+        // The last post is as late as the window allows, and then all that are as old are given up without another one.
+        let last = posts.last().unwrap().1;
+        assert!(last > day - LONGEST - Duration::from_secs(1) && last < day, "{last:?}");
+        assert_eq!(given_up.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(given_up.iter().all(|(_, at)| *at <= day && *at + LONGEST >= day), "{given_up:?}");
+    }
+}
+
+#[test]
+fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
+    let asked = Duration::from_secs(600);
+    let pace = Pace { retry_initial: Duration::from_secs(1), window: Duration::from_secs(86_400) };
+    let (posts, given_up) = simulate(pace, 2, 1.0, |seq, before| {
+        let wait = Some(asked).filter(|_| seq == 1 && before == 0);
+        if wait.is_some() { Answer::Failed { why: "it answered 429".to_owned(), wait } } else { Answer::Taken }
+    });
+    assert_eq!(posts.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 1, 2]);
+    assert!(posts[1].1 - posts[0].1 >= asked, "{posts:?}");
+    assert!(posts[2].1 - posts[1].1 < Duration::from_secs(1), "after success nobody waits: {posts:?}");
+    assert!(given_up.is_empty());
+}
+
+#[test]
+fn a_receiver_that_asks_for_no_wait_is_not_stormed() {
+    let pace = Pace { retry_initial: Duration::from_secs(1), window: Duration::from_secs(3_600) };
+    let (posts, _) =
+        simulate(pace, 1, 1.0, |_, _| Answer::Failed { why: "it answered 429".to_owned(), wait: Some(Duration::ZERO) });
+    assert!(posts.len() < 40, "{}", posts.len());
+}
+
+#[test]
+fn settings_without_sense_do_no_harm() {
+    // The longest that a configuration can say.
+    let longest = Duration::from_millis(i64::MAX.unsigned_abs());
+    let pace = Pace { retry_initial: longest, window: longest };
+    let (posts, given_up) = simulate(pace, 2, 0.0, |_, before| if before < 3 { failed() } else { Answer::Taken });
+    assert_eq!((posts.len(), given_up.len()), (8, 0));
+    let pace = Pace { retry_initial: Duration::from_millis(1), window: Duration::from_millis(1) };
+    let (posts, given_up) = simulate(pace, 2, 0.0, |_, _| failed());
+    assert_eq!((posts.len(), given_up.len()), (1, 2));
 }
 
 proptest! {

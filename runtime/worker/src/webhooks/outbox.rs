@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connect_config::JobsConfig;
+use connect_config::worker::JobsConfig;
 use parking_lot::Mutex;
 use rand::Rng;
 use tokio::sync::Notify;
