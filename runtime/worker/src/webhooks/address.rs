@@ -54,12 +54,12 @@ fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
 
 /// The IPv4 address inside one of IPv6: mapped, translated, NAT64 and 6to4.
 fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let (high, low) = match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => (high, low),
-        _ => return None,
+    let ([0, 0, 0, 0, 0, 0xffff, high, low]
+    | [0, 0, 0, 0, 0xffff, 0, high, low]
+    | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
+    | [0x2002, high, low, ..]) = address.segments()
+    else {
+        return None;
     };
     let [a, b] = high.to_be_bytes();
     let [c, d] = low.to_be_bytes();

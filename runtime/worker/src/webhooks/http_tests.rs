@@ -123,7 +123,7 @@ async fn credentials_of_a_url_are_sent_and_not_shown() {
     let outbox = Outbox::start(settings(), told.callback());
     outbox.lead(true);
     let hook = Webhook { secret: Some(Secret::new("s3cret")), ..hook };
-    outbox.offer("orders", &[hook.clone()], &nothing(), &events("orders", 1..=1));
+    outbox.offer("orders", std::slice::from_ref(&hook), &nothing(), &events("orders", 1..=1));
     until("it was posted twice", || receiver.received().len() >= 2).await;
     tracing::info!(?hook, ?outbox, "shown");
     outbox.stop().await;
