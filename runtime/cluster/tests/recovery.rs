@@ -184,10 +184,7 @@ fn a_stop_while_it_waits_ends_the_row() {
 #[test]
 fn a_unit_that_is_taken_away_while_it_waits_is_not_tried_again_here() {
     let mut world = waiting();
-    world.rig.step(Event::Prepare);
-    let offset = world.rig.offset();
-    let effects = world.rig.joined("w", offset, &[]);
-    assert_eq!(written(&effects), [(State::Unassigned, None)]);
+    world.rig.step(Event::Lost);
     assert_eq!(world.row(), None);
     assert_eq!(started(&world.wait(3_600_000)), None);
 }
