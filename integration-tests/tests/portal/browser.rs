@@ -217,6 +217,7 @@ impl Browser {
         if std::env::var_os("UPDATE_SCREENSHOTS").is_none_or(|value| value != "1") {
             return;
         }
+        self.tell("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
         let taken = self.tell("Page.captureScreenshot", json!({"format": "png"})).await;
         let bytes = base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/screenshots");
