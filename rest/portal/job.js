@@ -199,6 +199,8 @@ export function jobPage(name) {
         perform(entry.job, what, (value) => {
           busy = value;
           changed();
+          // The button that was pressed may be gone, and the focus with it: the next Tab begins at the actions again.
+          if (value === null) setTimeout(() => document.activeElement === document.body && document.querySelector('main h1')?.focus(), 100);
         });
       } else if (what === 'copy') trying(() => navigator.clipboard.writeText(button.dataset.text));
     },

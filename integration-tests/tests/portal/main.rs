@@ -144,7 +144,6 @@ async fn a_pause_says_how_long_it_can_last_and_resuming_goes_on() {
     browser.sees(REASON, &["Running"]).await;
     browser.press_button("main", "Pause").await;
     browser.sees("dialog", &["Pause orders?", "You must resume the job", "6 h 46 min", "no events are lost"]).await;
-    browser.picture("pause-dialog").await;
     browser.press_button("dialog", "Cancel").await;
     browser.gone("dialog").await;
     assert_eq!(browser.text(REASON).await.as_deref(), Some("Running"));
