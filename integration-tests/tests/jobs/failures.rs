@@ -105,7 +105,7 @@ async fn the_budget_of_restarts_is_respected_and_a_retry_goes_on_from_the_checkp
 }
 
 /// A Postgres of its own, whose roles and slots a test may spoil.
-async fn own_postgres(name: &str, settings: &[(&str, &str)], rows: i64) -> (Postgres, Shop) {
+async fn own_postgres(name: &str, settings: &[&str], rows: i64) -> (Postgres, Shop) {
     let name = unique(name);
     let options = PostgresOptions { settings, ..PostgresOptions::default() };
     let postgres = Postgres::start(&name, options).unwrap();
@@ -240,7 +240,7 @@ fn text(value: &Value) -> String {
 /// Removed WAL: while paused the slot is lost; it is told at once, and again when the job is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn removed_wal_is_warned_of_while_paused_and_fails_the_job_when_it_is_resumed() {
-    let settings = [("max_slot_wal_keep_size", "32MB"), ("max_wal_size", "64MB"), ("wal_keep_size", "0")];
+    let settings = ["max_slot_wal_keep_size=32MB", "max_wal_size=64MB", "wal_keep_size=0"];
     let (postgres, shop) = own_postgres("wal", &settings, 10).await;
     let worker = worker("wal").await;
     let (api, name) = (worker.api(), shop.name.as_str());

@@ -62,8 +62,11 @@ impl Engine {
             if under_way.action == Action::Delete {
                 return Err(HerdError::conflict(format!("Job {job} is being deleted")));
             }
-        } else if is_there(order.action, order.cleanup, shown.state) && self.agrees(job, order.action) {
-            return Ok(Accepted::AlreadyThere);
+        } else if is_there(order.action, order.cleanup, shown.state) {
+            // A job that shows its old state because its tasks have not followed yet was told something else meanwhile: it is
+            // told again.
+            let agrees = self.agrees(job, order.action);
+            return Ok(if agrees { Accepted::AlreadyThere } else { Accepted::New });
         }
         let phase = self.phase(job);
         // A job that is to be started again is on its way there: asking for a pause right then is as good as later.
@@ -83,8 +86,7 @@ impl Engine {
         )))
     }
 
-    /// Whether every connector already wants what an action would ask of it: a job that still shows its old state, because its
-    /// tasks have not followed yet, may have been told something else meanwhile.
+    /// Whether every connector already wants what an action would ask of it.
     fn agrees(&self, job: &str, action: Action) -> bool {
         let target = match action {
             Action::Start | Action::Resume => Target::Started,
@@ -115,8 +117,11 @@ impl Engine {
         for (job, order) in orders {
             jobs.insert(job.clone(), order.id.clone());
             answer.push(job.clone());
-            self.busy.remove(&job);
-            self.log.apply(JobRecord::Order(job, Some(order)));
+            // The topic may have brought it before, and it may be further already.
+            if self.entry(&job).order.as_ref().is_none_or(|known| known.id != order.id) {
+                self.busy.remove(&job);
+                self.log.apply(JobRecord::Order(job, Some(order)));
+            }
         }
         self.wait_for(request, jobs, answer, action, out);
     }
@@ -124,13 +129,18 @@ impl Engine {
     fn wait_for(
         &mut self,
         request: RequestId,
-        jobs: BTreeMap<String, String>,
+        mut jobs: BTreeMap<String, String>,
         answer: Vec<String>,
         action: Action,
         out: &mut Vec<JobsEffect>,
     ) {
         let to_the_end = action == Action::Delete;
-        if !to_the_end && !is_quick(action) {
+        jobs.retain(|job, id| {
+            let entry = self.entry(job);
+            let order = entry.order.as_ref().filter(|order| order.id == *id);
+            !order.is_some_and(|order| order.done_ms.is_some() || !to_the_end && is_told(order))
+        });
+        if jobs.is_empty() || !to_the_end && !is_quick(action) {
             out.push(JobsEffect::Reply { request, outcome: Ok(answer) });
             return;
         }
@@ -435,6 +445,12 @@ impl Engine {
             out.push(JobsEffect::Reply { request: waiter.request, outcome: Err(HerdError::conflict(message)) });
         }
     }
+}
+
+/// Whether the connectors of a job were told already.
+fn is_told(order: &Order) -> bool {
+    let done = plan(order.action, order.cleanup).iter().take(order.step);
+    done.into_iter().any(|step| matches!(step, Step::Target(..) | Step::RestartFailed))
 }
 
 /// What a request comes to.

@@ -132,6 +132,33 @@ fn a_pause_is_answered_when_the_connectors_were_told() {
 }
 
 #[test]
+fn a_command_that_the_topic_brings_first_is_done_once() {
+    let mut stage = Stage::new();
+    let order = Order { id: "x".into(), ..stage_order() };
+    stage.step(JobsEvent::Act { request: 1, order: order.clone(), job: "job".into() });
+    let (key, value) = JobRecord::Order("job".into(), Some(order)).encode();
+    stage.step(JobsEvent::Record { key, value: value.map(String::into_bytes) });
+    assert_eq!(stage.done(Outcome::default()), target(&["src", "snk"], Target::Paused));
+    let token = stage.commits[0];
+    stage.step(JobsEvent::Committed { token, outcome: Ok(()) });
+    assert!(stage.work.is_empty(), "{:?}", stage.work);
+    assert_eq!(stage.replies, [(1, Ok(vec!["job".to_owned()]))]);
+}
+
+#[test]
+fn what_was_asked_can_be_taken_back_before_the_tasks_have_followed() {
+    let mut stage = Stage::new();
+    stage.act(1, Action::Pause, false);
+    stage.done(Outcome::default());
+    let pausing = |name, kind| connector(name, kind, Target::Paused, Some(State::Running), &[State::Running]);
+    stage.view(cluster([pausing("src", "source"), pausing("snk", "sink")]));
+    assert_eq!(stage.state(), JobState::Running, "nothing rests yet");
+    stage.act(2, Action::Resume, false);
+    assert_eq!(stage.done(Outcome::default()), target(&["src", "snk"], Target::Started));
+    assert_eq!(stage.replies.len(), 2);
+}
+
+#[test]
 fn what_the_state_does_not_allow_is_refused_with_what_it_allows() {
     let mut stage = Stage::new();
     stage.stream(1).act(1, Action::Terminate, false);
