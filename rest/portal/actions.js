@@ -131,6 +131,9 @@ export const ACTIONS = {
   },
 };
 
+/** What is offered: what the job's state allows, and to begin afresh, which the list of actions leaves to those who know it. */
+export const offered = (job) => ordered([...new Set([...job.actions, ...(['failed', 'stopped'].includes(job.state) ? ['restart'] : [])])]);
+
 /** In which order actions stand, the likeliest first. */
 const ORDER = ['start', 'resume', 'retry', 'pause', 'complete', 'stop', 'restart', 'terminate', 'delete'];
 export const ordered = (actions) => [...actions].sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));

@@ -2,7 +2,7 @@
 
 import { connectorPath, get } from './api.js';
 import { h } from './dom.js';
-import { ACTIONS, ordered, perform } from './actions.js';
+import { ACTIONS, offered, perform } from './actions.js';
 import { overall } from './list.js';
 import { badge, bar, plot } from './plots.js';
 import { plain, shownBody, shownConfig } from './secrets.js';
@@ -228,7 +228,7 @@ export function jobPage(name) {
             h('p.reason', { id: 'reason' }, sentence(plain(job.reason || MEANING[job.state] || '')),
               job.uptime_ms !== null && h('span.dim', null, ` · up ${duration(job.uptime_ms)}`),
               h('span.dim', { title: time(job.updated_at) }, ` · updated ${ago(job.updated_at)}`))),
-          h('div.actions', { role: 'group', 'aria-label': 'Actions' }, ordered(job.actions).map((action) => h(`button.${ACTIONS[action]?.tone ?? 'plain-button'}`, {
+          h('div.actions', { role: 'group', 'aria-label': 'Actions' }, offered(job).map((action) => h(`button.${ACTIONS[action]?.tone ?? 'plain-button'}`, {
             type: 'button', 'data-do': action, 'data-key': action, disabled: busy !== null, 'aria-busy': busy === action ? 'true' : null,
           }, ACTIONS[action]?.label(job) ?? action)))),
         problem && h('p.error', { role: 'alert' }, problem),

@@ -296,7 +296,7 @@ fn away(failures: usize) -> Vec<Result<SourceBatch>> {
     failed.chain([Ok(batch(&["a"], 1))]).collect()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_task_that_is_tried_again_from_outside_polls_a_few_times_and_fails_where_others_go_on() {
     let start = |failures, recovered| {
         let (broker, table) = (MemoryBroker::new(), OffsetTable::default());
@@ -311,10 +311,10 @@ async fn a_task_that_is_tried_again_from_outside_polls_a_few_times_and_fails_whe
     let rig = start(POLL_RETRIES as usize + 1, true);
     let error = rig.handle.await.expect("no panic").expect_err("it lasts too long");
     assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "away"));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 
-    let rig = start(20, false);
-    tokio::time::timeout(Duration::from_secs(600), async {
+    let rig = start(POLL_RETRIES as usize + 2, false);
+    tokio::time::timeout(Duration::from_secs(60), async {
         while rig.values().is_empty() {
             sleep(Duration::from_millis(100)).await;
         }
@@ -324,16 +324,16 @@ async fn a_task_that_is_tried_again_from_outside_polls_a_few_times_and_fails_whe
     rig.end().await.expect("a clean end");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_task_that_waits_to_poll_again_stops_at_once() {
     let (broker, table) = (MemoryBroker::new(), OffsetTable::default());
     let (log, patience) = (MemoryLog::new(table.clone()), Duration::from_millis(200));
     let rig = Rig::start_recovered(broker, log, table, away(1_000), ErrorPolicy::default(), patience, false);
-    // By now it waits for the longest time there is.
-    sleep(Duration::from_secs(60)).await;
+    // By now it waits for more than three seconds.
+    sleep(Duration::from_secs(4)).await;
     let asked = Instant::now();
     rig.end().await.expect("a clean end");
-    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
 /// A reader that is gone says why only once.
