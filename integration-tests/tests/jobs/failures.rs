@@ -137,8 +137,14 @@ async fn a_wrong_password_fails_at_once_says_so_and_is_cured_in_its_file() {
     wait_job(worker.api(), &shop.name, "streaming", |job| job["phase"] == "STREAMING").await;
 
     shop.client.batch_execute(&format!("alter role {role} password 'other'")).await.unwrap();
-    let cut = format!("select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = '{}'", shop.name);
-    shop.client.batch_execute(&cut).await.unwrap();
+    let cut = "select pg_terminate_backend(active_pid) from pg_replication_slots \
+               where slot_name = $1 and active_pid is not null";
+    eventually_async("the stream to be cut", LIMIT, async || {
+        let cut = shop.client.query(cut, &[&shop.name]).await.map_err(|error| error.to_string())?;
+        if cut.is_empty() { Err("nobody streams".to_owned()) } else { Ok(()) }
+    })
+    .await
+    .unwrap();
     let failed = wait_state(worker.api(), &shop.name, "failed").await;
     assert_eq!(failed["error"]["code"], "auth", "{failed}");
     assert!(failed["error"]["remedy"].as_str().unwrap().contains("password"), "{failed}");

@@ -50,6 +50,7 @@ async fn a_pause_lets_nothing_through_under_load_and_leaves_other_jobs_alone() {
 async fn a_paused_job_is_paused_after_a_restart_of_the_worker_and_moves_nothing_meanwhile() {
     let (mut worker, shop) = (worker("again").await, Shop::new("again", 10).await);
     shop.start_streaming(worker.api()).await;
+    shop.wait_count(10).await;
     act(worker.api(), &shop.name, "pause").await;
     wait_state(worker.api(), &shop.name, "paused").await;
     shop.insert(11, 20).await;

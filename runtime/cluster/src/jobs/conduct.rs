@@ -7,6 +7,7 @@ use super::actions::{allows, is_there, listed};
 use super::derive::Derived;
 use super::engine::{Busy, Committing, Engine, JobsEffect, Outcome, Waiter, Work};
 use super::keep::end;
+use super::log::JobsLog;
 use super::members::Members;
 use super::plan::{Step, Who, before_put, is_quick, plan};
 use super::record::{Definition, JobRecord, Order, SinkEnd};
@@ -129,18 +130,13 @@ impl Engine {
     fn wait_for(
         &mut self,
         request: RequestId,
-        mut jobs: BTreeMap<String, String>,
+        jobs: BTreeMap<String, String>,
         answer: Vec<String>,
         action: Action,
         out: &mut Vec<JobsEffect>,
     ) {
         let to_the_end = action == Action::Delete;
-        jobs.retain(|job, id| {
-            let entry = self.entry(job);
-            let order = entry.order.as_ref().filter(|order| order.id == *id);
-            !order.is_some_and(|order| order.done_ms.is_some() || !to_the_end && is_told(order))
-        });
-        if jobs.is_empty() || !to_the_end && !is_quick(action) {
+        if !to_the_end && !is_quick(action) {
             out.push(JobsEffect::Reply { request, outcome: Ok(answer) });
             return;
         }
@@ -358,14 +354,10 @@ impl Engine {
         if told && matches!(order.action, Action::Start | Action::Resume | Action::Retry | Action::Restart) {
             self.note_started(job, out);
         }
-        let (id, whole) = (order.id.clone(), order.step >= plan(order.action, order.cleanup).len());
-        if whole {
+        if order.step >= plan(order.action, order.cleanup).len() {
             self.finish(job, order, out);
         } else {
             self.put(JobRecord::Order(job.to_string(), Some(order)), out);
-        }
-        if told || whole {
-            self.answer_for(job, &id, whole, out);
         }
         self.look(job, out);
     }
@@ -398,14 +390,16 @@ impl Engine {
         }
     }
 
-    /// Answers those who waited for a command.
-    fn answer_for(&mut self, job: &str, order: &str, whole: bool, out: &mut Vec<JobsEffect>) {
+    /// Answers those whose commands are far enough, whichever leader carried them on.
+    pub(super) fn answer_the_told(&mut self, out: &mut Vec<JobsEffect>) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let log = self.log.clone();
         self.answer_where(out, |waiter| {
-            let waits = waiter.jobs.get(job).is_some_and(|id| id == order) && (whole || !waiter.to_the_end);
-            if waits {
-                waiter.jobs.remove(job);
-            }
-            waits
+            let to_the_end = waiter.to_the_end;
+            waiter.jobs.retain(|job, id| !is_far_enough(&log, job, id, to_the_end));
+            true
         });
     }
 
@@ -427,9 +421,8 @@ impl Engine {
 
     /// Whoever waited for long enough is told what is still missing; it goes on all the same.
     pub(super) fn answer_the_overdue(&mut self, out: &mut Vec<JobsEffect>) {
-        let leads = self.leads();
         let now = self.now_ms;
-        let overdue = |waiter: &Waiter| waiter.deadline_ms <= now || !leads;
+        let overdue = |waiter: &Waiter| waiter.deadline_ms <= now;
         let (late, waiting): (Vec<Waiter>, Vec<Waiter>) = self.waiters.drain(..).partition(overdue);
         self.waiters = waiting;
         for waiter in late {
@@ -445,6 +438,12 @@ impl Engine {
             out.push(JobsEffect::Reply { request: waiter.request, outcome: Err(HerdError::conflict(message)) });
         }
     }
+}
+
+/// Whether a command is done, or, where that is enough, its connectors were told.
+fn is_far_enough(log: &JobsLog, job: &str, id: &str, to_the_end: bool) -> bool {
+    let order = log.entry(job).and_then(|entry| entry.order.as_ref()).filter(|order| order.id == id);
+    order.is_some_and(|order| order.done_ms.is_some() || !to_the_end && is_told(order))
 }
 
 /// Whether the connectors of a job were told already.

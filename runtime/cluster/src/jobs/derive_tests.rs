@@ -40,6 +40,7 @@ fn report(log: &mut JobsLog, recovery: Recovery) {
 fn recovery(over: bool) -> Recovery {
     Recovery {
         attempt: 2,
+        at_once: 0,
         attempts_max: 10,
         first_failure_ms: NOW - 5_000,
         next_attempt_ms: (!over).then_some(NOW + 1_000),

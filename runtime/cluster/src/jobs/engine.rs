@@ -201,6 +201,7 @@ impl Engine {
             JobsEvent::Tick => self.look_at_all(out),
         }
         self.conduct(out);
+        self.answer_the_told(out);
         self.answer_the_overdue(out);
     }
 

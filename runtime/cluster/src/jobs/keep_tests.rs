@@ -31,6 +31,7 @@ impl Diary {
         });
         let recovery = error.as_ref().map(|error| Recovery {
             attempt: 1,
+            at_once: 0,
             attempts_max: 10,
             first_failure_ms: 0,
             next_attempt_ms: None,

@@ -1,6 +1,7 @@
 //! The jobs as the REST API sees them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_cluster::jobs::record::Order;
@@ -16,8 +17,13 @@ use super::create;
 use super::drive::Input;
 use crate::metrics::now_ms;
 
+/// How long the end of a round of the group is waited for, and how often it is looked for.
+const ROUND_LIMIT: Duration = Duration::from_secs(10);
+const ROUND_LOOK: Duration = Duration::from_millis(20);
+
 /// What answers requests about jobs.
 pub struct JobsApi {
+    pub(super) worker_id: String,
     pub(super) engine: Arc<RwLock<Engine>>,
     pub(super) inbox: mpsc::Sender<Input>,
     pub(super) herd: Arc<dyn Herd>,
@@ -28,10 +34,21 @@ pub struct JobsApi {
 }
 
 impl JobsApi {
-    /// Actions are the leader's.
-    fn must_lead(&self) -> Result<(), HerdError> {
-        let view = self.herd.view();
-        if view.is_leader { Ok(()) } else { Err(HerdError::Elsewhere { url: view.leader_url.clone() }) }
+    /// Actions are the leader's. In a round of the group nobody leads: this worker waits for its end if it was the leader.
+    async fn must_lead(&self) -> Result<(), HerdError> {
+        let deadline = tokio::time::Instant::now() + ROUND_LIMIT;
+        loop {
+            let view = self.herd.view();
+            if view.is_leader {
+                return Ok(());
+            }
+            let authority = view.leader_url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+            let ours = authority.is_none_or(|authority| authority.trim_end_matches('/') == self.worker_id);
+            if !ours || tokio::time::Instant::now() >= deadline {
+                return Err(HerdError::Elsewhere { url: view.leader_url.clone() });
+            }
+            tokio::time::sleep(ROUND_LOOK).await;
+        }
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, HerdError> {
@@ -96,7 +113,7 @@ impl Jobs for JobsApi {
     }
 
     async fn create(&self, job: NewJob, by: &str, _hop: Hop) -> Result<Started, HerdError> {
-        self.must_lead()?;
+        self.must_lead().await?;
         let _one_at_a_time = self.making.lock().await;
         if self.engine.read().shown(&job.name).is_some() {
             return Err(HerdError::conflict(format!("Job {} already exists", job.name)));
@@ -129,7 +146,7 @@ impl Jobs for JobsApi {
         by: &str,
         _hop: Hop,
     ) -> Result<Started, HerdError> {
-        self.must_lead()?;
+        self.must_lead().await?;
         // As it is before: a job that was deleted has no view any more.
         let before = self.job(name);
         let warning = if action == Action::Pause { self.engine.read().pause_warning(name) } else { None };
@@ -143,7 +160,7 @@ impl Jobs for JobsApi {
     }
 
     async fn act_on_all(&self, action: Action, by: &str, _hop: Hop) -> Result<Vec<JobSummary>, HerdError> {
-        self.must_lead()?;
+        self.must_lead().await?;
         let order = Self::order(action, false, by);
         let changed = self.ask(|answer| Input::ActOnAll { order, answer }).await??;
         let engine = self.engine.read();

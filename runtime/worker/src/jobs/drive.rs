@@ -114,6 +114,8 @@ impl Drive {
     }
 
     fn take(&mut self, input: Input) {
+        // What was done is to be seen before it is said to be done.
+        self.look();
         match input {
             Input::Record(record) => {
                 let Some(Ok(key)) = record.key.map(|key| String::from_utf8(key.to_vec())) else { return };
@@ -161,8 +163,6 @@ impl Drive {
         };
         let outcome = match outcome {
             Ok(()) => {
-                // The connectors that were made meanwhile belong to it.
-                self.look();
                 self.step(JobsEvent::Define { job, definition });
                 Ok(())
             }

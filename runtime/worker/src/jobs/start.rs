@@ -114,11 +114,12 @@ impl Opening {
             tracing::error!(%problem, "job.webhooks can't be used");
             Vec::new()
         });
+        let worker_id = world.worker_id.clone();
         let policy = RecoveryPolicy::from(&config);
         let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let drive = Drive {
             engine: Arc::clone(&engine),
-            reporter: Reporter::new(&world.worker_id),
+            reporter: Reporter::new(&worker_id),
             world: Arc::new(world),
             herd: Arc::clone(&herd),
             view,
@@ -141,7 +142,7 @@ impl Opening {
             leading: false,
         };
         tokio::spawn(drive.run(inputs));
-        let api = JobsApi { engine, inbox: inbox.clone(), herd, policy, events, making: tokio::sync::Mutex::default() };
+        let api = JobsApi { worker_id, engine, inbox: inbox.clone(), herd, policy, events, making: tokio::sync::Mutex::default() };
         JobsRunning { inbox, api: Arc::new(api) }
     }
 }

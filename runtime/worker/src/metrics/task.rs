@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use connect_api::metrics::Measured;
-use connect_api::{Progress, Reading, Readings};
+use connect_api::{Phase, Progress, Reading, Readings};
 use connect_kafka::{ClientStats, TopicPartition};
 use connect_metrics::{Group, RunState, Samples, Snapshot, States, Value, Windows, now_ms as clock_ms};
 use parking_lot::Mutex;
@@ -307,8 +307,13 @@ impl TaskMetrics {
     }
 
     /// Takes note of the task's progress.
-    pub fn set_progress(&self, progress: Progress) {
-        *self.progress.lock() = Some(progress);
+    pub fn set_progress(&self, mut progress: Progress) {
+        let mut known = self.progress.lock();
+        // The stream has no tables: those of the snapshot before it stay to be seen, with their ends.
+        if let Some(known) = known.take_if(|_| progress.tables.is_empty() && progress.phase == Phase::Streaming) {
+            progress.tables = known.tables;
+        }
+        *known = Some(progress);
     }
 
     /// Source: a position was stored.
