@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use integration_tests::testbed::{Servers, Topics};
 use serde_json::json;
 
-use crate::support::{Load, Shop, act, actions, wait_state, worker};
+use crate::support::{Load, Shop, act, actions, wait_job, wait_state, worker};
 
 /// How long nothing may move.
 const WATCHED: Duration = Duration::from_secs(4);
@@ -18,6 +18,7 @@ async fn a_pause_lets_nothing_through_under_load_and_leaves_other_jobs_alone() {
     paused.start_streaming(api).await;
     other.start_streaming(api).await;
     let (load, other_load) = (Load::start(&paused, 101).await, Load::start(&other, 101).await);
+    wait_job(api, &paused.name, "retention", |job| job["retention"]["slot"].is_string()).await;
     let answer = act(api, &paused.name, "pause").await;
     assert!(answer["warning"].as_str().is_some_and(|warning| warning.contains("paused")), "{answer}");
     let job = wait_state(api, &paused.name, "paused").await;
