@@ -136,10 +136,10 @@ fn failed(why: String) -> Answer {
     Answer::Failed { why, wait: None }
 }
 
-/// Looks names up, and gives away public addresses only.
-struct Names {
-    look_up: LookUp,
-    allow_private: bool,
+/// Looks names up, and gives away public addresses only, unless others are allowed.
+pub(super) struct Names {
+    pub look_up: LookUp,
+    pub allow_private: bool,
 }
 
 impl Resolve for Names {
