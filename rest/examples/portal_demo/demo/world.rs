@@ -199,8 +199,8 @@ impl World {
     }
 
     /// Looks at all jobs.
-    pub(crate) fn each<T>(&self, mut look: impl FnMut(&Actor) -> T) -> Vec<T> {
-        self.actors.lock().values().map(|actor| look(actor)).collect()
+    pub(crate) fn each<T>(&self, look: impl FnMut(&Actor) -> T) -> Vec<T> {
+        self.actors.lock().values().map(look).collect()
     }
 
     fn tell(&self, job: &str, notice: Notice) {
