@@ -53,8 +53,8 @@ async fn a_slot_that_is_dropped_behind_a_running_task_is_not_made_anew() {
     eventually_async("the slot to be dropped", ARRIVAL, async || {
         let end = "select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = $1";
         client.query(end, &[&name]).await.map_err(|error| error.to_string())?;
-        let drop = "select pg_drop_replication_slot($1)";
-        client.query(drop, &[&name]).await.map(|_| ()).map_err(|error| error.to_string())
+        let gone = "select pg_drop_replication_slot($1)";
+        client.query(gone, &[&name]).await.map(drop).map_err(|error| error.to_string())
     })
     .await
     .unwrap();

@@ -45,7 +45,7 @@ struct Trouble<'a> {
 }
 
 /// The state of a job. `now_ms` is in milliseconds since 1970.
-pub fn derive(entry: &Entry, members: &Members, log: &JobsLog, now_ms: i64) -> Derived {
+pub fn derive(job: &str, entry: &Entry, members: &Members, log: &JobsLog, now_ms: i64) -> Derived {
     let recorded = entry.recorded.state;
     let started = entry.definition.as_ref().is_none_or(|definition| definition.started);
     if members.connectors.is_empty() {
@@ -59,7 +59,7 @@ pub fn derive(entry: &Entry, members: &Members, log: &JobsLog, now_ms: i64) -> D
     if let Some(last) = recorded.filter(|state| state.is_final() && all_stopped) {
         return Derived::of(last, entry.recorded.reason.clone());
     }
-    if let Some(derived) = failed(members, log, now_ms) {
+    if let Some(derived) = failed(job, members, log, now_ms) {
         return derived;
     }
     if all_stopped && !started {
@@ -76,11 +76,11 @@ pub fn derive(entry: &Entry, members: &Members, log: &JobsLog, now_ms: i64) -> D
         let paused = Derived::of(JobState::Paused, "paused by request");
         return if resting { paused } else { paused.passing() };
     }
-    at_work(members, log)
+    at_work(job, members, log)
 }
 
 /// A job with a unit that failed, when there is one.
-fn failed(members: &Members, log: &JobsLog, now_ms: i64) -> Option<Derived> {
+fn failed(job: &str, members: &Members, log: &JobsLog, now_ms: i64) -> Option<Derived> {
     let troubles: Vec<Trouble<'_>> = members
         .connectors
         .iter()
@@ -92,7 +92,7 @@ fn failed(members: &Members, log: &JobsLog, now_ms: i64) -> Option<Derived> {
         Some(recovery) if recovery.over.is_none() => (false, recovery.attempt),
         _ => (true, 0),
     })?;
-    let error = worst.error(now_ms);
+    let error = worst.error(job, now_ms);
     let cause = error.message.clone();
     let recovery = worst.recovery().cloned();
     Some(match &recovery {
@@ -127,13 +127,13 @@ impl Trouble<'_> {
         report.recovery.as_ref()
     }
 
-    fn error(&self, now_ms: i64) -> JobError {
+    fn error(&self, job: &str, now_ms: i64) -> JobError {
         let (connector, task) = (Some(self.connector.info.name.to_string()), self.task);
         match self.recovery() {
             Some(recovery) => JobError {
                 code: recovery.failure.code.clone(),
                 message: recovery.failure.message.clone(),
-                remedy: recovery.failure.remedy.clone(),
+                remedy: remedy(job, &self.connector.info.name, recovery),
                 connector,
                 task,
                 at_ms: self.report.map_or(now_ms, |report| report.at_ms),
@@ -148,6 +148,12 @@ impl Trouble<'_> {
             },
         }
     }
+}
+
+/// What to do. A connector knows its own name only, and takes it for that of its job.
+fn remedy(job: &str, connector: &str, recovery: &Recovery) -> Option<String> {
+    let remedy = recovery.failure.remedy.as_deref()?;
+    Some(remedy.replace(&format!("/jobs/{connector}/"), &format!("/jobs/{job}/")))
 }
 
 /// What a Java trace says in its first line, without the class.
@@ -180,7 +186,7 @@ const fn works(state: State) -> bool {
 }
 
 /// A job that is to run and in which nothing failed.
-fn at_work(members: &Members, log: &JobsLog) -> Derived {
+fn at_work(job: &str, members: &Members, log: &JobsLog) -> Derived {
     let mut nobody = false;
     let mut waiting = false;
     let mut retrying: Option<Derived> = None;
@@ -196,7 +202,7 @@ fn at_work(members: &Members, log: &JobsLog) -> Derived {
             waiting |= task.state != State::Running;
             let report = log.task(&connector.info.name, *id).filter(|_| task.state == State::Restarting);
             if let Some(recovery) = report.and_then(|report| report.recovery.as_ref()) {
-                retrying = Some(attempt(connector, *id, recovery));
+                retrying = Some(attempt(job, connector, *id, recovery));
             }
         }
     }
@@ -209,12 +215,12 @@ fn at_work(members: &Members, log: &JobsLog) -> Derived {
 }
 
 /// An attempt to cure a failure that is under way.
-fn attempt(connector: &ConnectorView, task: u32, recovery: &Recovery) -> Derived {
+fn attempt(job: &str, connector: &ConnectorView, task: u32, recovery: &Recovery) -> Derived {
     let failure = &recovery.failure;
     let error = JobError {
         code: failure.code.clone(),
         message: failure.message.clone(),
-        remedy: failure.remedy.clone(),
+        remedy: remedy(job, &connector.info.name, recovery),
         connector: Some(connector.info.name.to_string()),
         task: Some(task),
         at_ms: recovery.first_failure_ms,

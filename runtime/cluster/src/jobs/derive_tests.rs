@@ -28,7 +28,7 @@ fn pipeline(started: bool) -> JobsLog {
 fn state_of(log: &JobsLog, connectors: [Arc<ConnectorView>; 2]) -> Derived {
     let view = cluster(connectors);
     let entry = log.entry("job").cloned().unwrap();
-    derive(&entry, &members("job", log, &view), log, NOW)
+    derive("job", &entry, &members("job", log, &view), log, NOW)
 }
 
 fn report(log: &mut JobsLog, recovery: Recovery) {
@@ -47,7 +47,7 @@ fn recovery(over: bool) -> Recovery {
         failure: Failure {
             code: "unavailable".into(),
             message: "failed to connect to db:5432".into(),
-            remedy: Some("check that it is up".into()),
+            remedy: Some("check that it is up, or PUT /jobs/src/restart".into()),
             cure: Cure::Network,
         },
         over: over.then(|| "tried often enough".to_owned()),
@@ -100,7 +100,7 @@ fn a_failure_that_is_tried_again_shows_a_start_and_one_that_is_not_a_failure() {
     assert_eq!((given_up.state, given_up.passing), (JobState::Failed, false));
     let error = given_up.error.unwrap();
     assert_eq!((error.code.as_str(), error.task), ("unavailable", Some(0)));
-    assert_eq!(error.remedy.as_deref(), Some("check that it is up"));
+    assert_eq!(error.remedy.as_deref(), Some("check that it is up, or PUT /jobs/job/restart"), "it names the job");
 }
 
 #[test]

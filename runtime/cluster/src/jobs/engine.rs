@@ -338,7 +338,7 @@ impl Engine {
             self.forget(job, &entry, out);
             return;
         }
-        let derived = derive(&entry, &members, &self.log, self.now_ms);
+        let derived = derive(job, &entry, &members, &self.log, self.now_ms);
         let mut passing = self.passing.remove(job);
         let shown = settle(derived, &entry, &mut passing, self.now_ms);
         if let Some(passing) = passing {
