@@ -70,10 +70,9 @@ async fn all_jobs_of_three_workers_pause_at_once_and_a_worker_started_afterwards
     // The bound is two seconds on a machine of its own; here other tests run beside.
     assert!(took < Duration::from_secs(6), "{took:?}");
 
-    let topics = integration_tests::testbed::Topics::new(
-        &integration_tests::testbed::Servers::shared().kafka.bootstrap,
-    )
-    .unwrap();
+    let topics =
+        integration_tests::testbed::Topics::new(&integration_tests::testbed::Servers::shared().kafka.bootstrap)
+            .unwrap();
     let end = topics.end(&format!("{name}_lines")).unwrap();
     for number in 0..JOBS {
         let file = std::env::temp_dir().join(format!("{name}_{number:02}"));

@@ -1,8 +1,8 @@
 //! Failures: which heal by themselves, which do not, and what is said of each.
 
 use integration_tests::testbed::proxy::Fault;
-use integration_tests::testbed::{PostgresAddress, PostgresOptions, Proxy, Worker, eventually_async};
 use integration_tests::testbed::{Mongo, Postgres};
+use integration_tests::testbed::{PostgresAddress, PostgresOptions, Proxy, Worker, eventually_async};
 use serde_json::{Value, json};
 
 use crate::support::{LIMIT, Shop, act, history, job, setup, unique, wait_job, wait_state, worker};
@@ -52,10 +52,8 @@ async fn a_job_whose_mongodb_is_away_for_a_while_heals_without_anyone() {
     let upstream = mongo.uri.trim_start_matches("mongodb://").split('/').next().unwrap().to_owned();
     let proxy = Proxy::start(&upstream).await.unwrap();
     let mut body = shop.job();
-    body["sinks"][0]["connection.uri"] = json!(format!(
-        "mongodb://{}/?directConnection=true&serverSelectionTimeoutMS=1000",
-        proxy.address()
-    ));
+    body["sinks"][0]["connection.uri"] =
+        json!(format!("mongodb://{}/?directConnection=true&serverSelectionTimeoutMS=1000", proxy.address()));
     worker.api().post("/jobs", &body).await.unwrap().expect(&[201]).unwrap();
     let documents = mongo.client().await.unwrap().database(&shop.name).collection::<mongodb::bson::Document>("orders");
     let wait = async |count: u64| {
@@ -92,7 +90,11 @@ async fn the_budget_of_restarts_is_respected_and_a_retry_goes_on_from_the_checkp
     shop.wait_count(10).await;
     proxy.set(Fault::Cut);
     let failed = wait_state(worker.api(), &shop.name, "failed").await;
-    assert_eq!((&failed["recovery"]["attempt"], &failed["recovery"]["attempts_max"]), (&json!(3), &json!(3)), "{failed}");
+    assert_eq!(
+        (&failed["recovery"]["attempt"], &failed["recovery"]["attempts_max"]),
+        (&json!(3), &json!(3)),
+        "{failed}"
+    );
     assert_eq!(failed["recovery"]["next_attempt_at"], json!(null));
     assert_eq!(crate::support::actions(&failed), ["retry", "stop", "delete"]);
     proxy.set(Fault::None);

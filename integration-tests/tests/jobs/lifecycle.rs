@@ -19,7 +19,8 @@ async fn a_job_is_created_started_stopped_started_again_and_deleted() {
     assert!(refused(api, name, "pause").await.contains("Allowed: start, delete"));
 
     act(api, name, "start").await;
-    let running = wait_job(api, name, "streaming", |job| job["phase"] == "STREAMING" && job["state"] == "running").await;
+    let running =
+        wait_job(api, name, "streaming", |job| job["phase"] == "STREAMING" && job["state"] == "running").await;
     assert_eq!(actions(&running), ["pause", "stop", "complete"]);
     assert_eq!(running["phases"], json!({"INIT": "completed", "SNAPSHOT": "completed", "STREAMING": "running"}));
     assert_eq!(running["reason"], "started by request");
@@ -91,7 +92,8 @@ async fn connects_own_endpoints_and_the_job_tell_the_same_story() {
     // A connector that was made through Connect is a job of its name.
     let name = shop.name.as_str();
     api.create(name, &shop.source()).await.unwrap();
-    let running = wait_job(api, name, "streaming", |job| job["state"] == "running" && job["phase"] == "STREAMING").await;
+    let running =
+        wait_job(api, name, "streaming", |job| job["state"] == "running" && job["phase"] == "STREAMING").await;
     assert_eq!(running["type"], "connector");
     let listed = api.get("/jobs").await.unwrap().body;
     assert_eq!((&listed[0]["name"], &listed[0]["type"]), (&json!(name), &json!("connector")));

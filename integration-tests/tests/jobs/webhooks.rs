@@ -52,7 +52,8 @@ impl Receiver {
 async fn state_changes_are_posted_in_order_signed_and_until_they_are_taken() {
     let (receiver, url) = Receiver::start().await;
     *receiver.refuse.lock() = 2;
-    let worker = Worker::start(setup("hook").with("job.webhooks", &url).with("job.webhooks.secret", "s3cret")).await.unwrap();
+    let worker =
+        Worker::start(setup("hook").with("job.webhooks", &url).with("job.webhooks.secret", "s3cret")).await.unwrap();
     let shop = Shop::new("hook", 5).await;
     shop.start_streaming(worker.api()).await;
     act(worker.api(), &shop.name, "pause").await;
@@ -65,7 +66,10 @@ async fn state_changes_are_posted_in_order_signed_and_until_they_are_taken() {
     .await
     .unwrap();
     let states = receiver.states();
-    assert!(states.windows(2).all(|pair| pair[0].1 == pair[1].0), "each begins where the one before it ended: {states:?}");
+    assert!(
+        states.windows(2).all(|pair| pair[0].1 == pair[1].0),
+        "each begins where the one before it ended: {states:?}"
+    );
     assert_eq!(states[0].0, "null");
     assert!(states.iter().any(|(_, to)| to == "running") && states.iter().any(|(_, to)| to == "paused"), "{states:?}");
     let got = receiver.got.lock();

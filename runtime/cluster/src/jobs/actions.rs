@@ -57,8 +57,7 @@ mod tests {
     #[test]
     fn a_final_job_can_only_be_deleted() {
         for state in [JobState::Completed, JobState::Cancelled] {
-            let allowed: Vec<Action> =
-                Action::ALL.into_iter().filter(|action| allows(*action, state, None)).collect();
+            let allowed: Vec<Action> = Action::ALL.into_iter().filter(|action| allows(*action, state, None)).collect();
             assert_eq!(allowed, [Action::Delete]);
         }
     }

@@ -209,7 +209,11 @@ impl Engine {
                 Next::Do(Work::Target { connectors, target })
             }
             Step::AwaitStopped(who) => {
-                if who_of(who, members).all(|connector| self.is_down(connector)) { Next::Pass } else { Next::Wait }
+                if who_of(who, members).all(|connector| self.is_down(connector)) {
+                    Next::Pass
+                } else {
+                    Next::Wait
+                }
             }
             Step::LogEnd => source.map_or(Next::Pass, |source| Next::Do(Work::LogEnd { source })),
             Step::AwaitResolved => {
@@ -217,7 +221,13 @@ impl Engine {
                 if self.resolved(members).is_some_and(|resolved| resolved >= end) { Next::Pass } else { Next::Wait }
             }
             Step::TopicEnds => Next::Do(Work::TopicEnds { sinks: sinks() }),
-            Step::AwaitPut => if self.behind(order).is_none() { Next::Pass } else { Next::Wait },
+            Step::AwaitPut => {
+                if self.behind(order).is_none() {
+                    Next::Pass
+                } else {
+                    Next::Wait
+                }
+            }
             Step::Verify => Next::Do(Work::Verify { ends: order.ends.clone() }),
             Step::CleanUp(what) => source.map_or(Next::Pass, |source| Next::Do(Work::CleanUp { source, what })),
             Step::ResetOffsets => source.map_or(Next::Pass, |source| Next::Do(Work::ResetOffsets { source })),
@@ -382,8 +392,7 @@ impl Engine {
         if let Some((state, reason)) = ended {
             let phase = self.phase(job);
             let recorded = end(&self.entry(job), state, reason, &by, phase, self.now_ms);
-            let shown =
-                Derived { state, cause: reason.to_owned(), error: None, recovery: None, passing: false };
+            let shown = Derived { state, cause: reason.to_owned(), error: None, recovery: None, passing: false };
             self.shown.insert(Arc::clone(job), shown);
             self.record(job, recorded, out);
             out.push(JobsEffect::Changed(Arc::clone(job)));

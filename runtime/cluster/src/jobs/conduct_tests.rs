@@ -23,8 +23,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let engine = Engine::new(Alerts::default(), 10);
-        let mut stage =
-            Self { engine, now: 1_000, work: vec![], commits: vec![], replies: vec![], written: vec![] };
+        let mut stage = Self { engine, now: 1_000, work: vec![], commits: vec![], replies: vec![], written: vec![] };
         let definition = Definition {
             source: Some("src".into()),
             sinks: vec!["snk".into()],
@@ -94,7 +93,10 @@ impl Stage {
 
     fn stream(&mut self, resolved: u64) -> &mut Self {
         let stream = StreamReport { resolved: Some(resolved), ..StreamReport::default() };
-        self.report("src", TaskReport { stream: Some(stream), phase: Some("STREAMING".into()), ..TaskReport::default() })
+        self.report(
+            "src",
+            TaskReport { stream: Some(stream), phase: Some("STREAMING".into()), ..TaskReport::default() },
+        )
     }
 
     fn report(&mut self, connector: &str, report: TaskReport) -> &mut Self {
@@ -165,11 +167,7 @@ fn what_the_state_does_not_allow_is_refused_with_what_it_allows() {
     let HerdError::Refused { status, message } = stage.replies[0].1.clone().unwrap_err() else { panic!() };
     assert_eq!(status, 409);
     assert!(message.contains("Allowed: pause, stop, complete"), "{message}");
-    stage.step(JobsEvent::Act {
-        request: 2,
-        order: Order { id: "x".into(), ..stage_order() },
-        job: "nobody".into(),
-    });
+    stage.step(JobsEvent::Act { request: 2, order: Order { id: "x".into(), ..stage_order() }, job: "nobody".into() });
     assert!(matches!(&stage.replies[1].1, Err(HerdError::Refused { status: 404, .. })));
 }
 
@@ -209,7 +207,8 @@ fn completing_drains_verifies_and_cleans_up_in_this_order() {
     let ends = Outcome { ends: vec![end.clone()], ..Outcome::default() };
     assert_eq!(stage.done(ends), Work::TopicEnds { sinks: vec!["snk".into()] });
     assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Started));
-    let put = |next| TaskReport { put: vec![PutReport { topic: "t".into(), partition: 0, next }], ..TaskReport::default() };
+    let put =
+        |next| TaskReport { put: vec![PutReport { topic: "t".into(), partition: 0, next }], ..TaskReport::default() };
     stage.report("snk", put(6));
     assert!(stage.work.is_empty());
     stage.report("snk", put(7));

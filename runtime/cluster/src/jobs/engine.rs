@@ -366,7 +366,8 @@ impl Engine {
         }
         let Some(derived) = self.shown.get(job) else { return };
         // What a server keeps matters to a job that is to go on, not to one that has not begun or has ended.
-        let matters = matches!(derived.state, JobState::Running | JobState::Starting | JobState::Paused | JobState::Failed);
+        let matters =
+            matches!(derived.state, JobState::Running | JobState::Starting | JobState::Paused | JobState::Failed);
         let streamed = entry.recorded.phase.as_deref() == Some(Phase::Streaming.name());
         let retention = members
             .source()
@@ -418,9 +419,8 @@ impl Engine {
     fn bury(&mut self, job: &Arc<str>, entry: &Entry, out: &mut Vec<JobsEffect>) {
         if entry.recorded.state != Some(JobState::Deleted) && entry.recorded.state.is_some() {
             let by = entry.order.as_ref().filter(|order| order.action == Action::Delete);
-            let (cause, by) = by.map_or(("deleted through Connect", "connect"), |order| {
-                ("deleted by request", order.by.as_str())
-            });
+            let (cause, by) =
+                by.map_or(("deleted through Connect", "connect"), |order| ("deleted by request", order.by.as_str()));
             let phase = entry.recorded.phase.as_deref().and_then(Phase::from_name);
             let recorded = super::keep::end(entry, JobState::Deleted, cause, by, phase, self.now_ms);
             self.record(job, recorded, out);

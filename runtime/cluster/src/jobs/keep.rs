@@ -22,12 +22,7 @@ pub struct Alerts {
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self {
-            failing_after_ms: 300_000,
-            flapping_failures: 3,
-            flapping_window_ms: 600_000,
-            action_timeout_ms: 60_000,
-        }
+        Self { failing_after_ms: 300_000, flapping_failures: 3, flapping_window_ms: 600_000, action_timeout_ms: 60_000 }
     }
 }
 

@@ -87,12 +87,15 @@ fn the_history_says_who_asked() {
     let mut diary = Diary::default();
     diary.see(JobState::Created, None).order(Action::Start).see(JobState::Starting, None).see(JobState::Running, None);
     diary.order(Action::Pause).see(JobState::Paused, None).see(JobState::Running, None);
-    assert_eq!(diary.history()[1..], [
-        ("starting", "started by request", "api"),
-        ("running", "started by request", "api"),
-        ("paused", "paused by request", "api"),
-        ("running", "resumed through Connect", "connect"),
-    ]);
+    assert_eq!(
+        diary.history()[1..],
+        [
+            ("starting", "started by request", "api"),
+            ("running", "started by request", "api"),
+            ("paused", "paused by request", "api"),
+            ("running", "resumed through Connect", "connect"),
+        ]
+    );
     assert_eq!(diary.entry.recorded.reason, "resumed through Connect");
 }
 
@@ -199,7 +202,8 @@ fn the_forecast_is_what_is_left_at_the_present_rate() {
     assert_eq!(exhausted_in_ms(&slot(0, None)), None);
     let idle = RetentionReport { bytes_per_second: Some(0.0), ..slot(0, Some(1)) };
     assert_eq!(exhausted_in_ms(&idle), None);
-    assert_eq!([duration(5_000), duration(300_000), duration(12_000_000), duration(864_000_000)], [
-        "5 s", "5 min", "3 h 20 min", "10 days"
-    ]);
+    assert_eq!(
+        [duration(5_000), duration(300_000), duration(12_000_000), duration(864_000_000)],
+        ["5 s", "5 min", "3 h 20 min", "10 days"]
+    );
 }

@@ -32,7 +32,10 @@ pub fn problems(options: &Map<String, Value>) -> Vec<String> {
 
 /// Options as they are shown: without what signs webhooks, and without passwords in their URLs.
 pub fn shown(options: &Map<String, Value>) -> Map<String, Value> {
-    options.iter().map(|(name, value)| (name.clone(), if name == "webhooks" { masked(value) } else { value.clone() })).collect()
+    options
+        .iter()
+        .map(|(name, value)| (name.clone(), if name == "webhooks" { masked(value) } else { value.clone() }))
+        .collect()
 }
 
 const HIDDEN: &str = "********";

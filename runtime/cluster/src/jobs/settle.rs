@@ -37,7 +37,12 @@ pub fn settle(mut derived: Derived, entry: &Entry, passing: &mut Option<Passing>
             }
             Action::Restart if derived.state == JobState::Stopped => {
                 *passing = None;
-                return Derived { state: JobState::Starting, cause: "restarting".to_owned(), passing: false, ..derived };
+                return Derived {
+                    state: JobState::Starting,
+                    cause: "restarting".to_owned(),
+                    passing: false,
+                    ..derived
+                };
             }
             _ => {}
         }
@@ -90,11 +95,10 @@ mod tests {
     fn a_rebalance_is_not_shown_and_a_long_one_is() {
         let (entry, mut passing) = (entry(JobState::Running), None);
         let mut at = |now| settle(derived(JobState::Pending, true), &entry, &mut passing, now).state;
-        assert_eq!([at(0), at(REBALANCE_MS - 1), at(REBALANCE_MS)], [
-            JobState::Running,
-            JobState::Running,
-            JobState::Pending
-        ]);
+        assert_eq!(
+            [at(0), at(REBALANCE_MS - 1), at(REBALANCE_MS)],
+            [JobState::Running, JobState::Running, JobState::Pending]
+        );
     }
 
     #[test]

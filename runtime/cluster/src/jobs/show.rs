@@ -71,7 +71,9 @@ impl Engine {
             tables: reports.iter().flat_map(|report| tables(report, shown.state)).collect(),
             streaming: self.streaming(&members, report, phase, shown.state),
             checkpoint: report.and_then(checkpoint),
-            retention: report.and_then(|report| report.retention.as_ref()).and_then(|of| retention_view(of, shown.state)),
+            retention: report
+                .and_then(|report| report.retention.as_ref())
+                .and_then(|of| retention_view(of, shown.state)),
             recovery: self.recovery(shown, &members),
             error: shown.error.clone(),
             options: options.unwrap_or_default(),

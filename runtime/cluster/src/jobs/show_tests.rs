@@ -27,13 +27,16 @@ fn tables_are_shown_with_what_is_known_and_nothing_else() {
     let shown: Vec<_> = tables(&report, JobState::Running)
         .map(|table| (table.status.name(), table.percent, table.rows_per_second))
         .collect();
-    assert_eq!(shown, [
-        ("completed", Some(100.0), None),
-        ("running", Some(67.0), Some(21_000.5)),
-        ("running", None, Some(21_000.5)),
-        ("pending", Some(0.0), None),
-        ("running", Some(99.9), Some(21_000.5)),
-    ]);
+    assert_eq!(
+        shown,
+        [
+            ("completed", Some(100.0), None),
+            ("running", Some(67.0), Some(21_000.5)),
+            ("running", None, Some(21_000.5)),
+            ("pending", Some(0.0), None),
+            ("running", Some(99.9), Some(21_000.5)),
+        ]
+    );
     let paused: Vec<_> = tables(&report, JobState::Paused).map(|table| table.status.name()).collect();
     assert_eq!(paused, ["completed", "paused", "paused", "pending", "paused"]);
 }

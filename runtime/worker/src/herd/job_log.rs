@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use connect_cluster::{RecoveryOf, RecoveryPolicy};
 use connect_config::DistributedConfig;
 use connect_config::worker::{InternalTopic, JobsConfig};
 use connect_kafka::admin::NewTopic;
 use connect_kafka::{Admin, ClientProps, ErrorKind, Producer, TopicLog};
-use connect_cluster::{RecoveryOf, RecoveryPolicy};
 
 use super::log::{KafkaLog, Log, MemoryLog, READ_WRITE_TIMEOUT};
 use super::start::StartError;

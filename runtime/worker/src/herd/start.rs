@@ -167,8 +167,7 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
     let offset_log: Arc<TopicLog> = Arc::new(offset_log);
     let opening = Opening::new(&startup.jobs);
     let consumer = of(Client::ConfigTopicConsumer)?;
-    let jobs_log =
-        job_log::open(&admin, config, &startup.jobs, consumer, Arc::clone(&producer), &opening).await?;
+    let jobs_log = job_log::open(&admin, config, &startup.jobs, consumer, Arc::clone(&producer), &opening).await?;
     startup.metrics.client(ClientOf::Producer, &producer.stats());
     startup.metrics.client(ClientOf::Admin, config_log.admin_stats());
     for log in [&config_log, &*offset_log, &status_log] {
@@ -205,13 +204,18 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
     let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
     let read = async {
         let exactly_once = config.exactly_once() == ExactlyOnceSupport::Enabled;
-        tokio::try_join!(read_patiently(&*config_log, exactly_once), status_log.read_to_end(), jobs_log.read_to_end(), async {
-            if exactly_once {
-                // What a killed task left open ends when it is started again; whoever needs offsets waits for that.
-                return Ok(());
+        tokio::try_join!(
+            read_patiently(&*config_log, exactly_once),
+            status_log.read_to_end(),
+            jobs_log.read_to_end(),
+            async {
+                if exactly_once {
+                    // What a killed task left open ends when it is started again; whoever needs offsets waits for that.
+                    return Ok(());
+                }
+                offset_log.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
             }
-            offset_log.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
-        })
+        )
     };
     read.await
         .map_err(|error| StartError::Config(format!("failed to read the internal topics to their ends: {error}")))?;

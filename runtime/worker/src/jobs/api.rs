@@ -138,14 +138,7 @@ impl Jobs for JobsApi {
         self.started(&job.name, None)
     }
 
-    async fn act(
-        &self,
-        name: &str,
-        action: Action,
-        cleanup: bool,
-        by: &str,
-        _hop: Hop,
-    ) -> Result<Started, HerdError> {
+    async fn act(&self, name: &str, action: Action, cleanup: bool, by: &str, _hop: Hop) -> Result<Started, HerdError> {
         self.must_lead().await?;
         // As it is before: a job that was deleted has no view any more.
         let before = self.job(name);

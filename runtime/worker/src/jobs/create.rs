@@ -76,11 +76,7 @@ pub(super) fn problems(job: &NewJob, policy: &RecoveryPolicy) -> Vec<String> {
 }
 
 /// What validation says of a whole job, with live checks of both ends.
-pub(super) async fn validate(
-    herd: &dyn Herd,
-    job: &NewJob,
-    policy: &RecoveryPolicy,
-) -> Result<Validation, HerdError> {
+pub(super) async fn validate(herd: &dyn Herd, job: &NewJob, policy: &RecoveryPolicy) -> Result<Validation, HerdError> {
     let mut problems = problems(job, policy);
     let (source, sinks) = connectors(job);
     let view = herd.view();

@@ -316,8 +316,7 @@ impl Drive {
 
 /// A notice as webhooks get it. Its name is the same whoever tells it.
 fn outbox_event(job: &Arc<str>, notice: &StoredNotice) -> OutboxEvent {
-    let mut fields =
-        EventFields { phase: notice.phase.clone(), error: notice.error.clone(), ..EventFields::default() };
+    let mut fields = EventFields { phase: notice.phase.clone(), error: notice.error.clone(), ..EventFields::default() };
     let kind = match &notice.what {
         StoredKind::StateChanged { from, to, .. } => {
             fields.previous_state = from.map(|state| state.name().to_owned());

@@ -33,7 +33,8 @@ impl Rate {
     /// Per second over the last `window_ms`, or over what there is of it; `None` before two samples.
     pub(super) fn per_second(&self, window_ms: i64) -> Option<f64> {
         let (now, last) = *self.samples.back()?;
-        let (then, first) = *self.samples.iter().rev().find(|(at, _)| now - at >= window_ms).or(self.samples.front())?;
+        let (then, first) =
+            *self.samples.iter().rev().find(|(at, _)| now - at >= window_ms).or(self.samples.front())?;
         let ms = now - then;
         (ms > 0).then(|| (last - first) as f64 * 1_000.0 / ms as f64)
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_api::{PluginKind, Retention};
-use connect_cluster::{ClusterView, ConnectorView, State};
 use connect_cluster::jobs::record::RetentionReport;
+use connect_cluster::{ClusterView, ConnectorView, State};
 use connect_config::Props;
 use parking_lot::Mutex;
 use tokio::time::Instant;

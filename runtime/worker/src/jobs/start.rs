@@ -142,7 +142,15 @@ impl Opening {
             leading: false,
         };
         tokio::spawn(drive.run(inputs));
-        let api = JobsApi { worker_id, engine, inbox: inbox.clone(), herd, policy, events, making: tokio::sync::Mutex::default() };
+        let api = JobsApi {
+            worker_id,
+            engine,
+            inbox: inbox.clone(),
+            herd,
+            policy,
+            events,
+            making: tokio::sync::Mutex::default(),
+        };
         JobsRunning { inbox, api: Arc::new(api) }
     }
 }

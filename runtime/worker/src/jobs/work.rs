@@ -25,7 +25,9 @@ pub(super) async fn done(world: Arc<World>, herd: Arc<dyn Herd>, work: Work) -> 
         Work::TopicEnds { sinks } => topic_ends(&world, &*herd, &sinks).await,
         Work::Verify { ends } => verify(&world, &*herd, &ends).await,
         Work::CleanUp { source, what } => {
-            let Some((props, plugin)) = connector(&world, &*herd, &source).await? else { return Ok(Outcome::default()) };
+            let Some((props, plugin)) = connector(&world, &*herd, &source).await? else {
+                return Ok(Outcome::default());
+            };
             if let PluginKind::Source(source) = &plugin.kind {
                 source.clean_up(&props, what).await.map_err(|error| told(&error))?;
             }
@@ -193,12 +195,11 @@ async fn verify(world: &World, herd: &dyn Herd, ends: &[SinkEnd]) -> Result<Outc
 async fn restart_failed(herd: &dyn Herd, names: Vec<String>) -> Result<Outcome, String> {
     let view = herd.view();
     for name in names {
-        let failed = view.connectors.get(name.as_str()).and_then(|connector| connector.status.as_ref()).is_some_and(
-            |status| {
+        let failed =
+            view.connectors.get(name.as_str()).and_then(|connector| connector.status.as_ref()).is_some_and(|status| {
                 let failed = |state| state == State::Failed;
                 failed(status.connector.state) || status.tasks.iter().any(|(_, task)| failed(task.state))
-            },
-        );
+            });
         if failed {
             let command = Command::Restart { name, include_tasks: true, only_failed: true };
             unless_gone(herd.ask(command, Hop::Client).await)?;
