@@ -207,7 +207,7 @@ impl BulkClient {
         w.put_bool(at, ordered);
         if let Some(concern) = self.write_concern.as_ref().filter(|concern| !concern.is_empty()) {
             let at = w.literal("writeConcern");
-            w.put_document_at(at, concern).map_err(|error| Failure::Whole(error))?;
+            w.put_document_at(at, concern).map_err(Failure::Whole)?;
         }
         if retryable_write {
             self.txn_number += 1;

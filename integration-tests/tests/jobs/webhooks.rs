@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 
 use crate::support::{LIMIT, Shop, act, setup, wait_state};
 
+/// A body, and its signature.
+type Post = (Value, Option<String>);
+
 #[derive(Clone, Default)]
 struct Receiver {
-    got: Arc<Mutex<Vec<(Value, Option<String>)>>>,
+    got: Arc<Mutex<Vec<Post>>>,
     /// How many more posts it refuses.
     refuse: Arc<Mutex<u32>>,
 }

@@ -238,7 +238,7 @@ pub fn exhausted_in_ms(retention: &RetentionReport) -> Option<u64> {
     let rate = retention.bytes_per_second.filter(|rate| *rate > 0.0)?;
     let seconds = retention.safe_wal_size? as f64 / rate;
     // More than a century is no forecast.
-    (seconds < 3.2e9).then(|| (seconds * 1_000.0) as u64)
+    (seconds < 3.2e9).then_some((seconds * 1_000.0) as u64)
 }
 
 /// What there is to worry about.

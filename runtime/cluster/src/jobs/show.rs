@@ -78,7 +78,7 @@ impl Engine {
             error: shown.error.clone(),
             options: options.unwrap_or_default(),
             history: recorded.history.clone(),
-            connectors: members.connectors.iter().map(|connector| connector_summary(connector)).collect(),
+            connectors: members.connectors.iter().map(connector_summary).collect(),
             waiting_for: self.waits_for(job),
         })
     }

@@ -47,6 +47,13 @@ const END_LIMIT: Duration = Duration::from_secs(3);
 /// Numbers above this are ours: the engine counts its own from 1.
 const DEFINES: u64 = 1 << 48;
 
+/// A definition on its way to the topic: of this job, and who waits for it.
+pub(super) struct Define {
+    job: String,
+    definition: Option<Definition>,
+    answer: oneshot::Sender<Result<(), HerdError>>,
+}
+
 /// The running loop.
 pub(super) struct Drive {
     pub(super) engine: Arc<RwLock<Engine>>,
@@ -67,7 +74,7 @@ pub(super) struct Drive {
     pub(super) retention_every: Duration,
     pub(super) seen: Option<Arc<ClusterView>>,
     pub(super) answers: HashMap<u64, oneshot::Sender<Result<Vec<String>, HerdError>>>,
-    pub(super) defines: HashMap<u64, (String, Option<Definition>, oneshot::Sender<Result<(), HerdError>>)>,
+    pub(super) defines: HashMap<u64, Define>,
     pub(super) next: u64,
     pub(super) changed: BTreeSet<Arc<str>>,
     pub(super) told: HashMap<Arc<str>, Instant>,
@@ -136,7 +143,7 @@ impl Drive {
             Input::Define { job, definition, answer } => {
                 let token = DEFINES + self.number();
                 self.writer.commit(token, vec![JobRecord::Job(job.clone(), definition.clone())]);
-                self.defines.insert(token, (job, definition, answer));
+                self.defines.insert(token, Define { job, definition, answer });
             }
             Input::Committed { token, outcome } => self.committed(token, outcome),
             Input::Done { job, order, step, outcome } => self.step(JobsEvent::Done { job, order, step, outcome }),
@@ -157,7 +164,7 @@ impl Drive {
     }
 
     fn committed(&mut self, token: u64, outcome: Result<(), String>) {
-        let Some((job, definition, answer)) = self.defines.remove(&token) else {
+        let Some(Define { job, definition, answer }) = self.defines.remove(&token) else {
             self.step(JobsEvent::Committed { token, outcome });
             return;
         };
