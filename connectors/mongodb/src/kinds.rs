@@ -18,8 +18,8 @@ pub fn retryable_code(code: i32) -> bool {
 /// What can be done about an error that the server answered with.
 pub fn kind_of(code: i32, has_label: impl Fn(&str) -> bool) -> ErrorKind {
     match code {
-        // MaxTimeMSExpired, NetworkTimeout, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit.
-        50 | 89 | 202 | 262 => ErrorKind::Timeout,
+        // MaxTimeMSExpired, WriteConcernTimeout, NetworkTimeout, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit.
+        50 | 64 | 89 | 202 | 262 => ErrorKind::Timeout,
         // LockTimeout, LockBusy, WriteConflict, IngressRequestRateLimitExceeded, and RequestRateTooLarge of Cosmos DB.
         24 | 46 | 112 | 462 | 16500 => ErrorKind::Conflict,
         // FailedToSatisfyReadPreference: there is no primary at the moment.
@@ -106,7 +106,7 @@ mod tests {
             (&[24, 46, 112, 462, 16500], Conflict),
             (&[11, 18, 391, 8000], Auth),
             (&[13], Forbidden),
-            (&[2, 26, 64, 121, 11000], Data),
+            (&[2, 26, 121, 11000], Data),
         ] {
             for code in codes {
                 assert_eq!(kind_of(*code, |_| false), kind, "{code}");

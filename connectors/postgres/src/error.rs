@@ -158,7 +158,7 @@ fn kind_of(sqlstate: &str) -> ErrorKind {
         "55006" | "55P03" | "40001" | "40P01" | "53300" | "53400" => ErrorKind::Conflict,
         // A prerequisite is missing: wal_level. A slot that was invalidated has this state too; the stream tells them apart.
         "55000" => ErrorKind::Config,
-        "57014" => ErrorKind::Timeout,
+        "57014" | "25P03" | "25P04" | "72000" => ErrorKind::Timeout,
         // A server that only reads: the other one of a pair that has changed roles, or is about to.
         "25006" => ErrorKind::Unavailable,
         code if ["08", "57P", "53", "58"].iter().any(|class| code.starts_with(class)) => ErrorKind::Unavailable,
@@ -181,6 +181,9 @@ fn remedy_of(sqlstate: &str) -> &'static str {
         "42704" => "create what is missing, or let publication.autocreate.mode do it",
         "55006" => "give each connector its own slot.name, or stop what uses this slot",
         "55000" => "set wal_level=logical and restart the server, or read its log for why the slot can't be used",
+        "25P03" => "raise idle_in_transaction_session_timeout for the connector's role",
+        "25P04" => "raise transaction_timeout for the connector's role",
+        "72000" => "raise old_snapshot_threshold, or take the snapshot when less is written",
         "57014" => "raise database.query.timeout.ms or statement_timeout, or look for locks",
         "57P01" | "57P02" | "57P03" => "the server stops, starts or ended the session: wait until it is up",
         "57P05" => "raise idle_session_timeout for this role",

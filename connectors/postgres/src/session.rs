@@ -206,14 +206,16 @@ impl Session {
         let look = async {
             let mut sql = Wire::connect(&self.settings.server, Purpose::Sql).await.ok()?;
             let slot = slot::state(&mut sql, &self.settings.slot).await.ok()?;
+            let version = sql.server_version;
             sql.close(false).await;
-            Some(slot)
+            Some((version, slot))
         };
-        let lost = match tokio::time::timeout(LOOK_TIMEOUT, look).await {
-            Ok(Some(slot)) => Lost::of(slot.as_ref(), at).filter(|lost| !matches!(lost, Lost::Ahead(_))),
-            _ => None,
-        };
-        match lost.or(Some(Lost::Invalidated).filter(|_| removed)) {
+        let looked = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();
+        // From version 13 on a slot is invalidated before its log is removed, and says so.
+        let old = looked.as_ref().is_some_and(|(version, _)| *version < 130_000);
+        let lost =
+            looked.and_then(|(_, slot)| Lost::of(slot.as_ref(), at)).filter(|lost| !matches!(lost, Lost::Ahead(_)));
+        match lost.or(Some(Lost::Invalidated).filter(|_| removed && old)) {
             Some(lost) => {
                 tracing::debug!(%error, "the stream ended because the slot is lost");
                 lost.error(at, &self.settings.slot, &self.connector)

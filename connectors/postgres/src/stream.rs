@@ -542,9 +542,10 @@ fn start_error(error: PgError, from: u64, slot: &str) -> Error {
     if error.sqlstate() != Some("55006") {
         return error.failed_to(&what);
     }
-    // The retries that are configured for this case are used up.
+    // The retries that are configured for this case are used up. Beneath, it is what passes when the other session ends: that of
+    // a worker that died, for which the server waits.
     Error::new(ErrorKind::Config, format!("failed to {what}: {error}"))
         .class("io.debezium.DebeziumException")
         .hint("give each connector its own slot.name, or stop what uses this slot")
-        .caused_by(error)
+        .caused_by(error.failed_to(&what))
 }

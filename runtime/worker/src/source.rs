@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Checkpoint, Error, Record, Result, SourceBatch, SourceTask};
+use connect_api::{Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
 use connect_cluster::RecoveryOf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -92,7 +92,9 @@ impl PollRow {
     /// is gone has said why before.
     fn explain(self, error: Error) -> Error {
         match self.first {
-            Some(first) if std::error::Error::source(&error).is_none() => error.caused_by(first),
+            Some(first) if error.kind() == ErrorKind::Bug && std::error::Error::source(&error).is_none() => {
+                error.caused_by(first)
+            }
             _ => error,
         }
     }

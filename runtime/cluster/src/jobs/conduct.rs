@@ -9,8 +9,8 @@ use super::engine::{Busy, Committing, Engine, JobsEffect, Outcome, Waiter, Work}
 use super::keep::end;
 use super::log::JobsLog;
 use super::members::Members;
-use super::plan::{Step, Who, before_put, is_quick, plan};
-use super::record::{Definition, JobRecord, Order, SinkEnd};
+use super::plan::{Step, Who, before_put, before_read, is_quick, plan};
+use super::record::{Definition, JobRecord, Order, Recorded, SinkEnd, TaskReport};
 use super::view::{Action, JobState};
 use crate::herd::{ConnectorView, HerdError, State, Target};
 use crate::herder::RequestId;
@@ -18,6 +18,8 @@ use crate::herder::RequestId;
 /// The wait before a step that failed is tried again; it doubles up to the longest.
 const RETRY_MS: i64 = 500;
 const RETRY_MS_MAX: i64 = 10_000;
+/// The pause before it is gone on at an earlier step.
+const BACK_MS: i64 = 1_000;
 /// A worker tells at least so often that a task of its own runs; one that is silent for longer is gone.
 const SILENT_MS: i64 = 15_000;
 
@@ -62,6 +64,14 @@ impl Engine {
             }
             if under_way.action == Action::Delete {
                 return Err(HerdError::conflict(format!("Job {job} is being deleted")));
+            }
+            let ends = matches!(under_way.action, Action::Complete | Action::Terminate | Action::Restart);
+            if ends && !matches!(order.action, Action::Stop | Action::Delete) {
+                return Err(HerdError::conflict(format!(
+                    "Job {job} is busy with {}: {} is not possible. Allowed: stop, delete",
+                    under_way.action.name(),
+                    order.action.name()
+                )));
             }
         } else if is_there(order.action, order.cleanup, shown.state) {
             // A job that shows its old state because its tasks have not followed yet was told something else meanwhile: it is
@@ -120,7 +130,6 @@ impl Engine {
             answer.push(job.clone());
             // The topic may have brought it before, and it may be further already.
             if self.entry(&job).order.as_ref().is_none_or(|known| known.id != order.id) {
-                self.busy.remove(&job);
                 self.log.apply(JobRecord::Order(job, Some(order)));
             }
         }
@@ -182,6 +191,13 @@ impl Engine {
                 true
             }
             Next::Wait => false,
+            Next::Back(step, trouble) => {
+                self.go_back(job, order.clone(), step, Some(trouble), out);
+                false
+            }
+            // The step before has to be in the topic: the next leader must not do it again. What is done for a command that
+            // was replaced is waited for.
+            Next::Do(_) if self.is_unread(job) || self.is_busy_otherwise(job, order) => false,
             Next::Do(work) => {
                 let failures = self.busy.get(&**job).filter(same).map_or(0, |busy| busy.failures);
                 let busy =
@@ -192,6 +208,27 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// Goes on at an earlier step, after a pause.
+    fn go_back(
+        &mut self,
+        job: &Arc<str>,
+        order: Order,
+        step: usize,
+        trouble: Option<String>,
+        out: &mut Vec<JobsEffect>,
+    ) {
+        let busy =
+            Busy { order: order.id.clone(), step, in_flight: false, retry_at_ms: self.now_ms + BACK_MS, failures: 0 };
+        self.busy.insert(job.to_string(), busy);
+        self.put(JobRecord::Order(job.to_string(), Some(Order { step, trouble, ..order })), out);
+        out.push(JobsEffect::Changed(Arc::clone(job)));
+    }
+
+    /// Whether something is still being done for a command that another one has replaced.
+    fn is_busy_otherwise(&self, job: &str, order: &Order) -> bool {
+        self.busy.get(job).is_some_and(|busy| busy.in_flight && busy.order != order.id)
     }
 
     fn work_of(&self, step: Step, order: &Order, members: &Members, definition: Option<&Definition>) -> Next {
@@ -215,6 +252,10 @@ impl Engine {
                     Next::Wait
                 }
             }
+            Step::VerifySource => match self.unsettled(members) {
+                Some(trouble) => Next::Back(before_read(order.action, order.cleanup), trouble),
+                None => Next::Pass,
+            },
             Step::LogEnd => source.map_or(Next::Pass, |source| Next::Do(Work::LogEnd { source })),
             Step::AwaitResolved => {
                 let Some(end) = order.log_end else { return Next::Pass };
@@ -229,6 +270,8 @@ impl Engine {
                 }
             }
             Step::Verify => Next::Do(Work::Verify { ends: order.ends.clone() }),
+            // A job that never ran has made nothing: what has its names belongs to somebody else.
+            Step::CleanUp(_) if definition.is_some_and(|definition| !definition.started) => Next::Pass,
             Step::CleanUp(what) => source.map_or(Next::Pass, |source| Next::Do(Work::CleanUp { source, what })),
             Step::ResetOffsets => source.map_or(Next::Pass, |source| Next::Do(Work::ResetOffsets { source })),
             Step::RestartFailed => Next::Do(Work::RestartFailed { connectors: members.names() }),
@@ -240,6 +283,14 @@ impl Engine {
     fn resolved(&self, members: &Members) -> Option<u64> {
         let source = members.source()?;
         self.log.tasks_of(&source.info.name).filter_map(|(_, report)| report.stream.as_ref()?.resolved).max()
+    }
+
+    /// What a source that has stopped was not able to bring to Kafka.
+    fn unsettled(&self, members: &Members) -> Option<String> {
+        let source = members.source()?;
+        let lost = |report: &TaskReport| report.unsettled.filter(|records| *records > 0);
+        let records = self.log.tasks_of(&source.info.name).find_map(|(_, report)| lost(report))?;
+        Some(format!("{records} records of {} were not acknowledged by Kafka when it stopped", source.info.name))
     }
 
     /// The first partition that a sink has not put yet.
@@ -263,7 +314,12 @@ impl Engine {
             down(status.connector.state) && status.tasks.iter().all(|(_, task)| down(task.state))
         });
         let heard = |at_ms: i64| self.now_ms - at_ms < SILENT_MS;
-        quiet && !self.log.tasks_of(&connector.info.name).any(|(_, report)| report.live && heard(report.at_ms))
+        let works = |report: &TaskReport| {
+            // One that is about to be tried again has not heard yet that it is to stop.
+            let tried = report.recovery.as_ref().is_some_and(|recovery| recovery.next_attempt_ms.is_some());
+            (report.live || tried) && heard(report.at_ms)
+        };
+        quiet && !self.log.tasks_of(&connector.info.name).any(|(_, report)| works(report))
     }
 
     /// What a command under way waits for, in a few words.
@@ -285,6 +341,7 @@ impl Engine {
                 let at = at.map_or_else(|| "an unknown place".to_owned(), lsn);
                 format!("the source to read up to {}; it is at {at}", lsn(end))
             }
+            Step::VerifySource => "the source's records to be acknowledged by Kafka".to_owned(),
             Step::TopicEnds => "Kafka to say where the topics end".to_owned(),
             Step::AwaitPut => match self.behind(order) {
                 Some(end) => format!("sink {} to write {}-{} up to {}", end.sink, end.topic, end.partition, end.end),
@@ -311,11 +368,16 @@ impl Engine {
         out: &mut Vec<JobsEffect>,
     ) {
         let entry = self.entry(job);
+        let mine = |busy: &&Busy| busy.order == order_id && busy.step == step;
+        let failures = self.busy.get(job).filter(mine).map_or(0, |busy| busy.failures) + 1;
+        if self.busy.get(job).filter(mine).is_some() {
+            self.busy.remove(job);
+        }
         let current = entry.under_way().filter(|order| order.id == order_id && order.step == step);
         let (Some(order), true) = (current, self.leads()) else { return };
         let (job, mut order) = (Arc::<str>::from(job), order.clone());
         match outcome {
-            Err(trouble) => self.failed(&job, order, trouble, out),
+            Err(trouble) => self.failed(&job, order, failures, trouble, out),
             Ok(outcome) => {
                 let of = plan(order.action, order.cleanup).get(step).copied();
                 match of {
@@ -323,12 +385,11 @@ impl Engine {
                     Some(Step::TopicEnds) => order.ends = outcome.ends,
                     Some(Step::DropDestinations) => self.destinations_dropped(&job, out),
                     Some(Step::Verify) if outcome.missing.is_some() => {
-                        order.trouble = outcome.missing;
-                        order.step = before_put(order.action, order.cleanup);
-                        self.busy.remove(&*job);
-                        self.put(JobRecord::Order(job.to_string(), Some(order)), out);
+                        let back = before_put(order.action, order.cleanup);
+                        self.go_back(&job, order, back, outcome.missing, out);
                         return;
                     }
+                    Some(Step::ResetOffsets) => self.forget_progress(&job, out),
                     _ => {}
                 }
                 self.advance(&job, order, out);
@@ -343,8 +404,18 @@ impl Engine {
         }
     }
 
-    fn failed(&mut self, job: &Arc<str>, order: Order, trouble: String, out: &mut Vec<JobsEffect>) {
-        let failures = self.busy.get(&**job).map_or(0, |busy| busy.failures) + 1;
+    /// A source that begins anew has no phase, no tables and no checkpoint.
+    fn forget_progress(&mut self, job: &Arc<str>, out: &mut Vec<JobsEffect>) {
+        let source = self.members(job).source().map(|source| Arc::clone(&source.info.name));
+        let tasks: Vec<_> = source.iter().flat_map(|name| self.log.tasks_of(name)).map(|(id, _)| id.clone()).collect();
+        for id in tasks {
+            self.put(JobRecord::Task(id, None), out);
+        }
+        let recorded = Recorded { phase: None, warned: 0, ..self.entry(job).recorded.clone() };
+        self.put(JobRecord::State(job.to_string(), Some(Box::new(recorded))), out);
+    }
+
+    fn failed(&mut self, job: &Arc<str>, order: Order, failures: u32, trouble: String, out: &mut Vec<JobsEffect>) {
         let wait = RETRY_MS.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_MS_MAX);
         let (id, step) = (order.id.clone(), order.step);
         let busy = Busy { order: id, step, in_flight: false, retry_at_ms: self.now_ms + wait, failures };
@@ -388,8 +459,8 @@ impl Engine {
         };
         let order = Order { done_ms: Some(self.now_ms), trouble: None, ..order };
         let by = order.by.clone();
-        self.put(JobRecord::Order(job.to_string(), Some(order)), out);
-        if let Some((state, reason)) = ended {
+        // The end first: a leader that comes in between does the rest again.
+        if let Some((state, reason)) = ended.filter(|(state, _)| self.entry(job).recorded.state != Some(*state)) {
             let phase = self.phase(job);
             let recorded = end(&self.entry(job), state, reason, &by, phase, self.now_ms);
             let shown = Derived { state, cause: reason.to_owned(), error: None, recovery: None, passing: false };
@@ -397,6 +468,7 @@ impl Engine {
             self.record(job, recorded, out);
             out.push(JobsEffect::Changed(Arc::clone(job)));
         }
+        self.put(JobRecord::Order(job.to_string(), Some(order)), out);
     }
 
     /// Answers those whose commands are far enough, whichever leader carried them on.
@@ -404,12 +476,27 @@ impl Engine {
         if self.waiters.is_empty() {
             return;
         }
-        let log = self.log.clone();
-        self.answer_where(out, |waiter| {
+        for mut waiter in std::mem::take(&mut self.waiters) {
+            let replaced = waiter.jobs.iter().find_map(|(job, id)| self.replaced(job, id).map(|by| (job.clone(), by)));
+            if let Some((job, by)) = replaced {
+                let message = format!("The command for job {job} was replaced by {}", by.name());
+                out.push(JobsEffect::Reply { request: waiter.request, outcome: Err(HerdError::conflict(message)) });
+                continue;
+            }
             let to_the_end = waiter.to_the_end;
-            waiter.jobs.retain(|job, id| !is_far_enough(&log, job, id, to_the_end));
-            true
-        });
+            waiter.jobs.retain(|job, id| !is_far_enough(&self.log, job, id, to_the_end));
+            if waiter.jobs.is_empty() {
+                out.push(JobsEffect::Reply { request: waiter.request, outcome: Ok(waiter.answer) });
+            } else {
+                self.waiters.push(waiter);
+            }
+        }
+    }
+
+    /// The command that came in place of another one.
+    fn replaced(&self, job: &str, id: &str) -> Option<Action> {
+        let entry = self.log.entry(job)?;
+        entry.order.as_ref().filter(|order| order.id != id).map(|order| order.action)
     }
 
     /// Answers those who waited for a job that is gone now.
@@ -474,6 +561,8 @@ enum Next {
     Pass,
     Wait,
     Do(Work),
+    /// Goes on at an earlier step, because of this.
+    Back(usize, String),
 }
 
 fn who_of(who: Who, members: &Members) -> impl Iterator<Item = &Arc<ConnectorView>> {

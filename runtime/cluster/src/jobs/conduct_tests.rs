@@ -18,12 +18,15 @@ struct Stage {
     commits: Vec<u64>,
     replies: Vec<(RequestId, Result<Vec<String>, HerdError>)>,
     written: Vec<JobRecord>,
+    /// How much of it has come back.
+    read: usize,
 }
 
 impl Stage {
     fn new() -> Self {
         let engine = Engine::new(Alerts::default(), 10);
-        let mut stage = Self { engine, now: 1_000, work: vec![], commits: vec![], replies: vec![], written: vec![] };
+        let mut stage =
+            Self { engine, now: 1_000, work: vec![], commits: vec![], replies: vec![], written: vec![], read: 0 };
         let definition = Definition {
             source: Some("src".into()),
             sinks: vec!["snk".into()],
@@ -51,6 +54,16 @@ impl Stage {
                 JobsEffect::Put(records) => self.written.extend(records),
                 _ => {}
             }
+        }
+        self.read_back()
+    }
+
+    /// What was written comes back from the topic, in order.
+    fn read_back(&mut self) -> &mut Self {
+        while self.read < self.written.len() {
+            let (key, value) = self.written[self.read].encode();
+            self.read += 1;
+            self.step(JobsEvent::Record { key, value: value.map(String::into_bytes) });
         }
         self
     }
@@ -193,6 +206,7 @@ fn completing_drains_verifies_and_cleans_up_in_this_order() {
     assert_eq!(stage.replies, [(1, Ok(vec!["job".to_owned()]))], "it is answered at once");
     let log_end = Outcome { log_end: Some(100), ..Outcome::default() };
     assert_eq!(stage.done(log_end), Work::LogEnd { source: "src".into() });
+    assert_eq!(stage.done(Outcome::default()), target(&["src"], Target::Started));
     assert!(stage.work.is_empty(), "the source has not read so far");
     assert!(stage.engine.waits_for("job").unwrap().contains("up to 0/64"));
     stage.stream(99).stream(100);
@@ -202,7 +216,15 @@ fn completing_drains_verifies_and_cleans_up_in_this_order() {
     stage.view(cluster([stopped("src", "source"), running("snk", "sink")]));
     assert!(stage.work.is_empty(), "{:?}", stage.work);
     assert_eq!(stage.state(), JobState::Running, "a job runs until it is completed");
-    stage.report("src", TaskReport::default());
+    // Not everything is in Kafka: the source runs again.
+    let stream = StreamReport { resolved: Some(100), ..StreamReport::default() };
+    let short = TaskReport { unsettled: Some(3), stream: Some(stream.clone()), ..TaskReport::default() };
+    stage.report("src", short);
+    assert!(stage.engine.waits_for("job").unwrap().contains("3 records of src were not acknowledged"));
+    stage.wait(1_100);
+    assert_eq!(stage.done(Outcome::default()), target(&["src"], Target::Started));
+    stage.report("src", TaskReport { unsettled: Some(0), stream: Some(stream), ..TaskReport::default() });
+    assert_eq!(stage.done(Outcome::default()), target(&["src"], Target::Stopped));
     let end = SinkEnd { sink: "snk".into(), topic: "t".into(), partition: 0, end: 7 };
     let ends = Outcome { ends: vec![end.clone()], ..Outcome::default() };
     assert_eq!(stage.done(ends), Work::TopicEnds { sinks: vec!["snk".into()] });
@@ -217,6 +239,7 @@ fn completing_drains_verifies_and_cleans_up_in_this_order() {
     // Not everything was committed: the sinks run again.
     let missing = Outcome { missing: Some("t-0 is committed up to 5 of 7".into()), ..Outcome::default() };
     assert_eq!(stage.done(missing), Work::Verify { ends: vec![end] });
+    stage.wait(1_100);
     assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Started));
     assert_eq!(stage.done(Outcome::default()), target(&["snk"], Target::Stopped));
     stage.done(Outcome::default());
@@ -256,7 +279,7 @@ fn another_leader_goes_on_where_the_first_one_stopped() {
             _ => None,
         })
         .collect();
-    assert_eq!(work, [&target(&["src"], Target::Stopped)]);
+    assert_eq!(work, [&target(&["src"], Target::Started)]);
 }
 
 #[test]

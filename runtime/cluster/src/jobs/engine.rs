@@ -18,13 +18,15 @@ use super::members::{Members, job_of, members, names};
 use super::record::{Definition, JobRecord, Order, Recorded, Sent, SinkEnd, TaskReport};
 use super::settle::{Passing, settle};
 use super::view::{Action, JobState};
-use crate::herd::{ClusterView, HerdError, Target, TaskId};
+use crate::herd::{ClusterView, ConnectorId, HerdError, Target, TaskId};
 use crate::herder::RequestId;
 
 /// How long a job may be without any connector while it is made.
 const MAKING_MS: i64 = 300_000;
 /// How long its connectors may be unseen after they were made.
 const SEEN_MS: i64 = 10_000;
+/// How the keys of tasks begin.
+const TASK_KEY: &str = "task-";
 /// How many records of one key may be on their way.
 const OWN_MAX: usize = 64;
 
@@ -83,6 +85,8 @@ pub enum Work {
 pub enum JobsEffect {
     /// Write these soon; of a key only the newest counts.
     Put(Vec<JobRecord>),
+    /// What was put about jobs and is not written is not to be written any more: another worker leads.
+    Forget,
     /// Write these, and say when they are safe.
     Commit { token: u64, records: Vec<JobRecord> },
     /// Do this, and say what came of it.
@@ -244,6 +248,11 @@ impl Engine {
         out.push(JobsEffect::Put(vec![record]));
     }
 
+    /// Whether something that this worker wrote about a job's command has not come back from the topic.
+    pub(super) fn is_unread(&self, job: &str) -> bool {
+        ["command", "job"].iter().any(|kind| self.own.contains_key(&format!("{kind}-{job}")))
+    }
+
     /// Takes what this worker is about to write.
     pub(super) fn write_ahead(&mut self, record: &JobRecord) {
         let (key, value) = record.encode();
@@ -256,7 +265,8 @@ impl Engine {
     }
 
     fn on_record(&mut self, key: &str, value: Option<&[u8]>, out: &mut Vec<JobsEffect>) {
-        if self.is_own(key, value) {
+        if self.is_own(key, value) || self.own.contains_key(key) {
+            // What this worker wrote is newer, and comes later.
             return;
         }
         let Some(record) = JobRecord::decode(key, value) else { return };
@@ -292,8 +302,11 @@ impl Engine {
     fn on_view(&mut self, view: Arc<ClusterView>, out: &mut Vec<JobsEffect>) {
         let before = std::mem::replace(&mut self.view, view);
         if before.is_leader && !self.view.is_leader {
-            // The next leader goes on where the topic says that this one was.
+            // The next leader goes on where the topic says that this one was, and what this one has not written it must not
+            // write any more.
             self.busy.clear();
+            self.own.retain(|key, _| key.starts_with(TASK_KEY));
+            out.push(JobsEffect::Forget);
         }
         let mut changed: BTreeSet<Arc<str>> = BTreeSet::new();
         for (name, connector) in &self.view.connectors {
@@ -301,8 +314,16 @@ impl Engine {
                 changed.insert(job_of(name, &self.log));
             }
         }
-        let gone = before.connectors.keys().filter(|name| !self.view.connectors.contains_key(*name));
-        changed.extend(gone.map(|name| job_of(name, &self.log)));
+        let gone: Vec<ConnectorId> =
+            before.connectors.keys().filter(|name| !self.view.connectors.contains_key(*name)).cloned().collect();
+        changed.extend(gone.iter().map(|name| job_of(name, &self.log)));
+        if self.leads() {
+            let tasks: Vec<TaskId> =
+                gone.iter().flat_map(|name| self.log.tasks_of(name)).map(|(id, _)| id.clone()).collect();
+            for id in tasks {
+                self.put(JobRecord::Task(id, None), out);
+            }
+        }
         if !before.is_leader && self.view.is_leader {
             self.look_at_all(out);
             for job in self.shown.keys() {

@@ -5,7 +5,7 @@ use connect_api::Phase;
 use super::derive::Derived;
 use super::log::Entry;
 use super::record::{HISTORY_MAX, Recorded, RetentionReport, StoredKind, StoredNotice};
-use super::view::{Action, JobState, Transition};
+use super::view::{Action, JobError, JobState, Transition};
 
 /// When alerts are raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn transition(entry: &Entry, recorded: &mut Recorded, seen: &Seen<'_>) {
     let (derived, now) = (seen.derived, seen.now_ms);
     let phase = seen.phase.map(|phase| phase.name().to_owned());
     if recorded.state == Some(derived.state) {
-        if recorded.error != derived.error {
+        if !same(recorded.error.as_ref(), derived.error.as_ref()) {
             recorded.error.clone_from(&derived.error);
             recorded.updated_ms = now;
         }
@@ -75,6 +75,15 @@ fn transition(entry: &Entry, recorded: &mut Recorded, seen: &Seen<'_>) {
     let failed = matches!(derived.state, JobState::Failed | JobState::Starting) && derived.error.is_some();
     if failed && before == Some(JobState::Running) || derived.state == JobState::Failed && before.is_none() {
         recorded.failures_ms.push(now);
+    }
+}
+
+/// Whether two errors are the same but for the time at which they were looked at.
+fn same(one: Option<&JobError>, other: Option<&JobError>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => JobError { at_ms: other.at_ms, ..one.clone() } == *other,
+        (None, None) => true,
+        _ => false,
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is written down of a job over time.
 
 use super::super::record::Order;
-use super::super::view::JobError;
 use super::*;
 use crate::failure::{Cure, Failure};
 use crate::recovery::Recovery;

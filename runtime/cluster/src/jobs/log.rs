@@ -30,6 +30,8 @@ impl Entry {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobsLog {
     jobs: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// The pipeline of each connector that one lists.
+    pipelines: BTreeMap<String, Arc<str>>,
     tasks: BTreeMap<TaskId, Arc<TaskReport>>,
 }
 
@@ -37,7 +39,15 @@ impl JobsLog {
     /// Takes a record; the order of the topic is what counts.
     pub fn apply(&mut self, record: JobRecord) {
         match record {
-            JobRecord::Job(job, value) => self.change(&job, |entry| entry.definition = value),
+            JobRecord::Job(job, value) => {
+                self.pipelines.retain(|_, of| **of != *job);
+                if let Some(definition) = value.as_ref().filter(|definition| definition.pipeline) {
+                    let name: Arc<str> = Arc::from(job.as_str());
+                    let listed = definition.source.iter().chain(&definition.sinks);
+                    self.pipelines.extend(listed.map(|member| (member.clone(), Arc::clone(&name))));
+                }
+                self.change(&job, |entry| entry.definition = value);
+            }
             JobRecord::Order(job, value) => self.change(&job, |entry| entry.order = value),
             JobRecord::State(job, value) => {
                 self.change(&job, |entry| entry.recorded = value.map_or_else(Recorded::default, |value| *value));
@@ -84,11 +94,7 @@ impl JobsLog {
 
     /// The pipeline that lists a connector.
     pub fn pipeline_of(&self, connector: &str) -> Option<&Arc<str>> {
-        self.jobs.iter().find_map(|(name, entry)| {
-            let definition = entry.definition.as_ref().filter(|definition| definition.pipeline)?;
-            let listed = definition.source.iter().chain(&definition.sinks).any(|member| member == connector);
-            listed.then_some(name)
-        })
+        self.pipelines.get(connector)
     }
 }
 

@@ -59,14 +59,13 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-/// A URL without its user, password and query, which may hold a token.
+/// A URL with nothing but its host: all else may hold what lets one post there.
 fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?…"));
-    let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
+    let Some((scheme, rest)) = url.split_once("://") else { return HIDDEN.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, more) = rest.split_at(end);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let path = path.map(|path| format!("/{path}")).unwrap_or_default();
-    format!("{scheme}://{host}{path}{query}")
+    format!("{scheme}://{host}{}", if more.len() > 1 { "/…" } else { "" })
 }
 
 #[cfg(test)]
@@ -87,7 +86,7 @@ mod tests {
         ]}));
         let text = serde_json::to_string(&shown(&options)).unwrap();
         assert!(!text.contains("pw") && !text.contains("token") && !text.contains("\"s\""), "{text}");
-        assert!(text.contains("https://example.org/in?") && text.contains("job.warning"), "{text}");
+        assert!(text.contains("https://example.org/…") && text.contains("job.warning"), "{text}");
     }
 
     #[test]

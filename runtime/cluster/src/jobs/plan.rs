@@ -28,6 +28,8 @@ pub enum Step {
     LogEnd,
     /// Waits until the source has read up to there.
     AwaitResolved,
+    /// Makes sure that everything that the source read is in Kafka, now that it has stopped; else it runs again.
+    VerifySource,
     /// Notes where the topics of the sinks end, now that the source has stopped.
     TopicEnds,
     /// Waits until the sinks have put everything up to there.
@@ -68,9 +70,11 @@ pub const fn plan(action: Action, cleanup: bool) -> &'static [Step] {
         ],
         Action::Complete => &[
             Step::LogEnd,
+            Step::Target(Who::Source, Target::Started),
             Step::AwaitResolved,
             Step::Target(Who::Source, Target::Stopped),
             Step::AwaitStopped(Who::Source),
+            Step::VerifySource,
             Step::TopicEnds,
             Step::Target(Who::Sinks, Target::Started),
             Step::AwaitPut,
@@ -88,6 +92,12 @@ pub const fn plan(action: Action, cleanup: bool) -> &'static [Step] {
 /// Where a verification that failed goes back to: the sinks run again.
 pub fn before_put(action: Action, cleanup: bool) -> usize {
     let again = Step::Target(Who::Sinks, Target::Started);
+    plan(action, cleanup).iter().position(|step| *step == again).unwrap_or(0)
+}
+
+/// Where a source that has stopped too early goes back to: it runs again.
+pub fn before_read(action: Action, cleanup: bool) -> usize {
+    let again = Step::Target(Who::Source, Target::Started);
     plan(action, cleanup).iter().position(|step| *step == again).unwrap_or(0)
 }
 

@@ -196,6 +196,8 @@ pub struct TaskReport {
     pub stream: Option<StreamReport>,
     pub rate_one_minute: Option<f64>,
     pub rate_five_minutes: Option<f64>,
+    /// Sources: records that were read and that Kafka has not acknowledged.
+    pub unsettled: Option<u64>,
     /// Sinks: records that are still to be read.
     pub lag_records: Option<u64>,
     /// Sinks.

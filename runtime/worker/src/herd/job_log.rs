@@ -40,22 +40,34 @@ pub(super) async fn open(
     let topic = topic(config, jobs);
     let name = topic.name.clone();
     let opened = async {
-        admin.create_topics_if_missing(std::slice::from_ref(&topic)).await?;
-        TopicLog::open(&name, &consumer, producer, opening.sink(), READ_WRITE_TIMEOUT).await
+        // Who may not create topics may still have one that is there.
+        if !admin.describe_topics(&[name.as_str()]).await?.contains_key(&name) {
+            admin.create_topics_if_missing(std::slice::from_ref(&topic)).await?;
+        }
+        let log = TopicLog::open(&name, &consumer, producer, opening.sink(), READ_WRITE_TIMEOUT).await?;
+        log.read_to_end(READ_WRITE_TIMEOUT).await?;
+        Ok(log)
     };
     match opened.await {
         Ok(log) => Ok(Arc::new(KafkaLog(log))),
-        Err(error) if error.kind() == ErrorKind::Authorization => {
+        // A worker that could start without jobs has to start with them.
+        Err(error) if !passes(&error) => {
             tracing::warn!(
                 topic = name,
                 %error,
-                "no right to the topic of jobs: what is only said of jobs is lost when this worker ends; grant Create, \
-                 Describe, Read and Write, or name another topic with job.storage.topic"
+                "the topic of jobs can't be used: what is only said of jobs is lost when this worker ends; make the topic, \
+                 compacted and with one partition, and grant Describe, Read and Write, or name another one with \
+                 job.storage.topic"
             );
             Ok(memory(opening))
         }
         Err(error) => Err(StartError::kafka(&format!("failed to open the topic of jobs '{name}'"), error)),
     }
+}
+
+/// Whether the same attempt may succeed a moment later.
+fn passes(error: &connect_kafka::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Retriable | ErrorKind::Unreachable)
 }
 
 /// Jobs that live as long as the worker.

@@ -132,8 +132,11 @@ impl Jobs for JobsApi {
             return Err(refused);
         }
         self.make(&job).await?;
-        if job.start {
-            self.begin(&job.name, Action::Start, false, by).await?;
+        if job.start
+            && let Err(error) = self.begin(&job.name, Action::Start, false, by).await
+        {
+            // The job is there, and goes on by itself: that is what was asked.
+            tracing::warn!(job = job.name, %error, "a new job has not started yet");
         }
         self.started(&job.name, None)
     }

@@ -64,6 +64,18 @@ pub(super) fn problems(job: &NewJob, policy: &RecoveryPolicy) -> Vec<String> {
         problems.push(format!("two connectors are named {}", twice[0]));
     }
     problems.extend(options::problems(&job.options));
+    let transforms = |planned: &&Planned| {
+        planned
+            .config
+            .get("transforms")
+            .is_some_and(|value| value.as_deref().is_some_and(|text| !text.trim().is_empty()))
+    };
+    if options::drops_destinations(&job.options)
+        && let Some(planned) = source.iter().chain(&sinks).find(transforms)
+    {
+        // They may send records elsewhere: what would be dropped might belong to somebody else.
+        problems.push(format!("options.drop_destination_collections can't be used with transforms ({})", planned.name));
+    }
     if let Err(problem) = policy.with_options(&job.options) {
         problems.push(problem.to_string());
     }

@@ -223,6 +223,7 @@ impl Drive {
         match effect {
             JobsEffect::Put(records) => records.iter().for_each(|record| self.writer.put(record)),
             JobsEffect::Commit { token, records } => self.writer.commit(token, records),
+            JobsEffect::Forget => self.writer.forget(|key| key.starts_with("task-")),
             JobsEffect::Do { job, order, step, work } => {
                 tracing::info!(job, step = ?work, "a step of a command of a job");
                 let (world, herd, inbox) = (Arc::clone(&self.world), Arc::clone(&self.herd), self.inbox.clone());

@@ -14,6 +14,8 @@ use crate::metrics::{TaskMetrics, WorkerMetrics};
 /// A report that has not changed is written again after this time, so that others know that the task still runs.
 const REFRESH_MS: i64 = 5_000;
 const MINUTE_MS: i64 = 60_000;
+/// Tables that a report tells of: it has to fit into a record.
+const TABLES_MAX: usize = 2_000;
 
 /// What is remembered of a task between reports.
 #[derive(Default)]
@@ -138,6 +140,11 @@ impl Memory {
             report.phase.clone_from(&before.phase);
             report.tables.clone_from(&before.tables);
             report.stream.clone_from(&before.stream);
+            if let Some(stream) = &mut report.stream {
+                // This run says itself what it has read.
+                stream.resolved = stream.resolved.filter(|_| run.is_none());
+            }
+            report.unsettled = before.unsettled;
             report.checkpoint.clone_from(&before.checkpoint);
             report.lag_records = before.lag_records;
             if !report.live {
@@ -151,6 +158,7 @@ impl Memory {
     }
 
     fn measure(&mut self, report: &mut TaskReport, now_ms: i64, metrics: &TaskMetrics) {
+        report.unsettled = metrics.unsettled();
         self.rate.sample(now_ms, TaskMetrics::get(&metrics.polled));
         report.rate_one_minute = self.rate.per_second(MINUTE_MS);
         report.rate_five_minutes = self.rate.per_second(5 * MINUTE_MS);
@@ -169,7 +177,8 @@ impl Memory {
         let Some(progress) = metrics.progress() else { return };
         report.phase = Some(progress.phase.name().to_owned());
         if !progress.tables.is_empty() {
-            report.tables = progress.tables.into_iter().map(|table| self.table(now_ms, table)).collect();
+            report.tables =
+                progress.tables.into_iter().take(TABLES_MAX).map(|table| self.table(now_ms, table)).collect();
         }
         if let Some(stream) = progress.stream {
             report.stream = Some(StreamReport {

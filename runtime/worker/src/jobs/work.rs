@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use connect_api::{Error, Plugin, PluginKind, PluginType};
+use connect_api::{CleanUp, Error, Plugin, PluginKind, PluginType};
 use connect_cluster::jobs::record::SinkEnd;
 use connect_cluster::jobs::{Outcome, Work};
 use connect_cluster::{Command, Herd, HerdError, Hop, State, Target};
@@ -28,6 +28,21 @@ pub(super) async fn done(world: Arc<World>, herd: Arc<dyn Herd>, work: Work) -> 
             let Some((props, plugin)) = connector(&world, &*herd, &source).await? else {
                 return Ok(Outcome::default());
             };
+            let what = match shared_with(&*herd, &source) {
+                Shared::Nothing => what,
+                Shared::Publication(other) => {
+                    tracing::warn!(connector = source, other, "the publication stays: another connector has it, too");
+                    CleanUp::Position
+                }
+                Shared::Slot(other) => {
+                    tracing::warn!(
+                        connector = source,
+                        other,
+                        "slot and publication stay: another connector has them, too"
+                    );
+                    return Ok(Outcome::default());
+                }
+            };
             if let PluginKind::Source(source) = &plugin.kind {
                 source.clean_up(&props, what).await.map_err(|error| told(&error))?;
             }
@@ -45,6 +60,37 @@ pub(super) async fn done(world: Arc<World>, herd: Arc<dyn Herd>, work: Work) -> 
             Ok(Outcome::default())
         }
     }
+}
+
+/// What another connector uses of what was made for a source.
+enum Shared {
+    Nothing,
+    Publication(String),
+    Slot(String),
+}
+
+/// Whether another connector of the same class, at the same server and database, is configured with the same slot or
+/// publication.
+fn shared_with(herd: &dyn Herd, source: &str) -> Shared {
+    let view = herd.view();
+    let Some(own) = view.connectors.get(source) else { return Shared::Nothing };
+    let value = |config: &Props, key: &str| config.get(key).cloned().flatten().unwrap_or_default();
+    let same = |other: &Props, key: &str| value(other, key) == value(&own.info.config, key);
+    let place = ["connector.class", "database.hostname", "database.port", "database.dbname"];
+    let mut shared = Shared::Nothing;
+    for (name, other) in view.connectors.iter().filter(|(name, _)| &***name != source) {
+        let config = &other.info.config;
+        if !place.iter().all(|key| same(config, key)) {
+            continue;
+        }
+        if same(config, "slot.name") {
+            return Shared::Slot(name.to_string());
+        }
+        if same(config, "publication.name") {
+            shared = Shared::Publication(name.to_string());
+        }
+    }
+    shared
 }
 
 /// What a connector does not have any more needs not be done.

@@ -64,6 +64,11 @@ impl Writer {
         self.shared.wake.notify_one();
     }
 
+    /// What waits and is not about this worker's own tasks is not written any more.
+    pub(super) fn forget(&self, keep: impl Fn(&str) -> bool) {
+        self.shared.waiting.lock().0.retain(|key, _| keep(key));
+    }
+
     /// Waits until everything is durable, but not for longer than the limit.
     pub(super) async fn finish(mut self, limit: Duration) {
         self.shared.closing.store(true, Ordering::Release);

@@ -348,6 +348,13 @@ impl TaskMetrics {
         Self::get(&self.polled).saturating_sub(done)
     }
 
+    /// Source: records that were read and are neither in Kafka nor left out on purpose; `None` for a sink.
+    pub fn unsettled(&self) -> Option<u64> {
+        self.tick();
+        let acks = self.acks.lock();
+        acks.ring.is_some().then(|| self.in_flight(&acks))
+    }
+
     /// Looks at what only counts.
     pub(super) fn tick(&self) {
         let acks = self.acks.lock();
