@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use connect_config::provider::resolve_worker;
 use connect_config::worker::{
-    ClientConfig, FileConfig, GroupConfig, JobsConfig, ObservabilityConfig, ProtocolConfig, RestConfig, SaslConfig, StorageConfig,
-    TlsConfig, TopicTrackingConfig, WorkerConfig,
+    ClientConfig, FileConfig, GroupConfig, JobsConfig, ObservabilityConfig, ProtocolConfig, RestConfig, SaslConfig,
+    StorageConfig, TlsConfig, TopicTrackingConfig, WorkerConfig,
 };
 use connect_config::{ConfigDef, DistributedConfig, Props, StandaloneConfig, properties, reference};
 
