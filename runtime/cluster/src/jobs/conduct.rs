@@ -389,7 +389,10 @@ impl Engine {
                         self.go_back(&job, order, back, outcome.missing, out);
                         return;
                     }
-                    Some(Step::ResetOffsets) => self.forget_progress(&job, out),
+                    // What has ended keeps what it did.
+                    Some(Step::ResetOffsets) if matches!(order.action, Action::Stop | Action::Restart) => {
+                        self.forget_progress(&job, out);
+                    }
                     _ => {}
                 }
                 self.advance(&job, order, out);

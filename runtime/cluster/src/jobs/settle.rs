@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_job_that_is_completed_runs_until_it_is() {
         let mut entry = entry(JobState::Running);
-        entry.order = Some(order(Action::Complete, 3));
+        entry.order = Some(order(Action::Complete, 2));
         let mut passing = None;
         assert_eq!(settle(derived(JobState::Stopped, false), &entry, &mut passing, 0).state, JobState::Running);
         let failed = settle(derived(JobState::Failed, false), &entry, &mut passing, 0);
