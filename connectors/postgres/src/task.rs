@@ -99,8 +99,8 @@ impl SourceTask for PostgresTask {
             }
             None if self.cancel.is_cancelled() => Ok(SourceBatch::default()),
             None => Err(match &self.failure {
-                // The reader is gone: a worker that polls again hears the same again, and that it is final.
-                Some(error) => Error::connect("the reader of the database has ended").caused_by(error.duplicate()),
+                // The reader is gone: a worker that polls again hears the same again.
+                Some(error) => error.duplicate(),
                 None => Error::connect("the reader of the database ended unexpectedly").hint("restart the task"),
             }),
         }

@@ -33,6 +33,9 @@ const POLL_WAIT: Duration = Duration::from_millis(50);
 const FETCH_WAIT_MS: &str = "100";
 /// How often an open transaction is looked at again.
 const OPEN_TRANSACTION_PAUSE: Duration = Duration::from_millis(10);
+/// A reader that was told, by a broker that had just come back, that a partition has no leader asks again no earlier than this.
+const METADATA_REFRESH: &str = "topic.metadata.refresh.interval.ms";
+const METADATA_REFRESH_MS: &str = "3000";
 /// Read-ahead of one log.
 const READ_AHEAD_KBYTES: &str = "2048";
 
@@ -135,6 +138,7 @@ impl TopicLog {
             ("fetch.wait.max.ms", FETCH_WAIT_MS),
             ("queued.max.messages.kbytes", READ_AHEAD_KBYTES),
             (stats::INTERVAL, stats::INTERVAL_MS),
+            (METADATA_REFRESH, METADATA_REFRESH_MS),
         ] {
             settings.insert(name, value.to_owned());
         }
