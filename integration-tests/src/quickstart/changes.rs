@@ -8,9 +8,10 @@ use mongodb::Collection;
 use super::ends::Ends;
 use super::screen::Screen;
 use super::shop;
-use crate::testbed::{Failure, OrFail, eventually_async};
+use crate::testbed::{Failure, OrFail, eventually_moving};
 
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(120);
+/// Without any progress for so long, the pipeline counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// Customers that the changes add have ids from here on.
 const FIRST_NEW: u64 = 1_000_000_000;
 const NEW: u64 = 1_000;
@@ -56,17 +57,18 @@ pub(super) async fn mark(ends: &Ends, customers: &Collection<Document>, name: &s
         .await
         .or_fail("failed to change customer 1")?;
     let what = format!("customer 1 to be called '{name}' in MongoDB");
-    eventually_async(&what, ARRIVAL_LIMIT, async || {
+    eventually_moving(&what, STUCK_AFTER, async || {
         let found = customers.find_one(doc! {"_id": {"id": 1_i64}}).await.map_err(|error| error.to_string())?;
         let found = found.as_ref().and_then(|customer| customer.get_str("name").ok()).unwrap_or("not there");
-        if found == name { Ok(()) } else { Err(found.to_owned()) }
+        let progress = || lag(ends).map_or_else(|failure| failure.to_string(), |behind| format!("{behind} records left"));
+        if found == name { Ok(()) } else { Err(format!("{found}, {}", progress())) }
     })
     .await
 }
 
 /// Waits until the sink has committed all records of all tables: a name that arrived says so of customers only.
 pub(super) async fn settled(ends: &Ends) -> Result<(), Failure> {
-    eventually_async("the sink to have read all topics", ARRIVAL_LIMIT, async || {
+    eventually_moving("the sink to have read all topics", STUCK_AFTER, async || {
         let behind = lag(ends).map_err(|failure| failure.to_string())?;
         if behind == 0 { Ok(()) } else { Err(format!("{behind} records left")) }
     })
@@ -79,7 +81,7 @@ pub(super) fn changes_in_kafka(ends: &Ends) -> Result<i64, Failure> {
 }
 
 /// Records that the sink has not committed.
-fn lag(ends: &Ends) -> Result<i64, Failure> {
+pub(super) fn lag(ends: &Ends) -> Result<i64, Failure> {
     let mut behind = 0;
     for table in shop::TABLES {
         let topic = ends.topic(table);

@@ -8,8 +8,9 @@ use super::screen::Screen;
 use super::shop::TABLES;
 use crate::testbed::{Advise, Api, Failure};
 
-/// Without a new record or document for so long, the pipeline counts as stuck.
+/// When neither a record arrives nor the sink commits one for so long, the pipeline counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+const ASK_AFTER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Counting documents may cost the server time that it needs for writing: per table, it may take this part of it.
 const COUNTING_SHARE: u32 = 40;
@@ -25,7 +26,7 @@ pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Scree
             [screen.gauge(&format!("Kafka    {table}"), count), screen.gauge(&format!("MongoDB  {table}"), count)]
         })
         .collect();
-    let mut moved = (0, Instant::now());
+    let mut moved = (0, None, Instant::now());
     let mut counted: [Counting; TABLES.len()] = Default::default();
     let mut in_kafka = None;
     while !gauges.iter().all(super::screen::Gauge::full) {
@@ -48,9 +49,15 @@ pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Scree
             in_kafka = Some(began.elapsed());
         }
         if sum > moved.0 {
-            moved = (sum, Instant::now());
+            moved = (sum, None, Instant::now());
+        } else if moved.2.elapsed() > ASK_AFTER {
+            // Documents are counted rarely where counting takes long: what the sink commits tells that it goes on.
+            let left = Some(super::changes::lag(ends)?);
+            if left != moved.1 {
+                moved = (sum, left, Instant::now());
+            }
         }
-        check(api, moved.1).await?;
+        check(api, moved.2).await?;
         tokio::time::sleep(PAUSE).await;
     }
     let rate = |time: Duration| total as f64 / time.as_secs_f64();

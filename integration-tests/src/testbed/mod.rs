@@ -36,5 +36,5 @@ pub use process::Process;
 pub use proxy::Proxy;
 pub use servers::Servers;
 pub use topics::Topics;
-pub use wait::{eventually, eventually_async};
+pub use wait::{eventually, eventually_async, eventually_moving};
 pub use worker::{Kind, Worker, WorkerSetup};

@@ -1,5 +1,6 @@
 //! Waits that poll until something holds, with a limit.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
@@ -36,5 +37,52 @@ pub async fn eventually_async<T>(
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
+    }
+}
+
+/// Polls `check` until it answers, for as long as it gets further: it fails when it says the same for all of `still`.
+///
+/// For work whose time depends on the machine. A check may slow down what it waits for, so it gets a fifth of the time.
+pub async fn eventually_moving<T, P: PartialEq + Debug>(
+    what: &str,
+    still: Duration,
+    mut check: impl AsyncFnMut() -> Result<T, P>,
+) -> Result<T, Failure> {
+    let mut last: Option<(P, Instant)> = None;
+    loop {
+        let asked = Instant::now();
+        let now = match check().await {
+            Ok(found) => return Ok(found),
+            Err(now) => now,
+        };
+        match &last {
+            Some((before, since)) if *before == now => {
+                if since.elapsed() >= still {
+                    return Err(Failure::new(format!("nothing moved for {still:?} while waiting for {what}: {now:?}")));
+                }
+            }
+            _ => last = Some((now, Instant::now())),
+        }
+        tokio::time::sleep(PAUSE.max(4 * asked.elapsed())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STILL: Duration = Duration::from_millis(200);
+
+    #[tokio::test]
+    async fn what_moves_is_waited_for_longer_than_what_stands() {
+        let mut left = 10;
+        let moving = eventually_moving("the end", STILL, async || {
+            left -= 1;
+            if left == 0 { Ok(left) } else { Err(left) }
+        });
+        assert_eq!(moving.await.ok(), Some(0));
+        let standing = eventually_moving("ever", STILL, async || Err::<(), _>("the same"));
+        let failure = standing.await.unwrap_err().to_string();
+        assert!(failure.contains("ever") && failure.contains("the same"), "{failure}");
     }
 }

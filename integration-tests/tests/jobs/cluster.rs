@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use integration_tests::testbed::{Kind, Worker, eventually_async};
+use integration_tests::testbed::{Kind, Worker, WorkerSetup, eventually_async};
 use serde_json::{Value, json};
 
+use crate::receiver::Receiver;
 use crate::support::{LIMIT, Shop, act, history, job, setup, wait_job, wait_state};
 
 const JOBS: usize = 50;
@@ -20,8 +21,7 @@ fn file_job(name: &str, topic: &str) -> Value {
     }})
 }
 
-async fn three(name: &str) -> Vec<Worker> {
-    let first = setup(name);
+async fn three(first: WorkerSetup) -> Vec<Worker> {
     let mut workers = vec![Worker::start(first.clone()).await.unwrap()];
     for number in 1..3 {
         let member = first.member(&format!("{}_w{number}", first.name), Kind::Tidegate).unwrap();
@@ -54,7 +54,7 @@ async fn wait_all(workers: &[Worker], state: &str, limit: Duration) -> Duration 
 /// "PAUSE ALL, RESUME ALL": everywhere within two seconds, and a worker that comes later moves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_jobs_of_three_workers_pause_at_once_and_a_worker_started_afterwards_moves_nothing() {
-    let mut workers = three("all").await;
+    let mut workers = three(setup("all")).await;
     let name = workers[0].setup().name.clone();
     for number in 0..JOBS {
         let body = file_job(&format!("{name}_{number:02}"), &format!("{name}_lines"));
@@ -96,7 +96,9 @@ async fn all_jobs_of_three_workers_pause_at_once_and_a_worker_started_afterwards
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_and_its_history_survive_the_leader() {
-    let mut workers = three("leader").await;
+    let (receiver, url) = Receiver::start().await;
+    receiver.refuse(u32::MAX);
+    let mut workers = three(setup("leader").with("job.webhooks", &url)).await;
     let shop = Shop::new("leader", 30).await;
     shop.start_streaming(workers[2].api()).await;
     act(workers[1].api(), &shop.name, "pause").await;
@@ -116,6 +118,9 @@ async fn a_job_and_its_history_survive_the_leader() {
     .await
     .unwrap();
     wait_state(workers[0].api(), &shop.name, "running").await;
+    // What the one before could not deliver is delivered by the next.
+    receiver.refuse(0);
+    receiver.hears("the pause", |body| body["job_id"] == shop.name.as_str() && body["new_state"] == "paused").await;
     shop.insert(31, 40).await;
     shop.wait_count(40).await;
     assert_eq!(job(workers[1].api(), &shop.name).await["state"], "running");

@@ -5,15 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use integration_tests::testbed::agree::compare;
-use integration_tests::testbed::{Api, PostgresAddress, Servers, Worker, WorkerSetup, eventually_async};
+use integration_tests::testbed::{Api, PostgresAddress, Servers, Worker, WorkerSetup, eventually_async, eventually_moving};
 use mongodb::Collection;
 use mongodb::bson::Document;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 use tokio_postgres::Client;
 
 /// How long anything may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+
+/// Rows a second of a load: more than a person sees, less than the slowest MongoDB-compatible server takes.
+const LOAD_PER_SECOND: u32 = 300;
 
 /// A name that no other test of this process uses.
 pub(crate) fn unique(base: &str) -> String {
@@ -117,6 +121,11 @@ impl Shop {
     /// Makes the job and waits until it follows the changes.
     pub(crate) async fn start_streaming(&self, api: &Api) {
         self.start(api).await;
+        self.wait_streaming(api).await;
+    }
+
+    /// Waits until the job follows the changes.
+    pub(crate) async fn wait_streaming(&self, api: &Api) {
         wait_job(api, &self.name, "STREAMING", |job| job["state"] == "running" && job["phase"] == "STREAMING").await;
     }
 
@@ -129,11 +138,11 @@ impl Shop {
         self.documents().await.count_documents(Document::new()).await.unwrap()
     }
 
-    /// Waits until there are so many documents.
+    /// Waits until there are so many documents; [`LIMIT`] is how long they may stay as many as they are.
     pub(crate) async fn wait_count(&self, count: u64) {
-        eventually_async(&format!("{count} documents of {}", self.name), LIMIT, async || match self.count().await {
+        eventually_moving(&format!("{count} documents of {}", self.name), LIMIT, async || match self.count().await {
             found if found == count => Ok(()),
-            found => Err(format!("{found}")),
+            found => Err(found),
         })
         .await
         .unwrap();
@@ -178,7 +187,10 @@ impl Load {
         let (ended, last) = (Arc::clone(&over), Arc::clone(&written));
         let task = tokio::spawn(async move {
             let mut next = first;
+            let mut pace = tokio::time::interval(Duration::from_secs(1) / LOAD_PER_SECOND);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !ended.load(Ordering::Relaxed) {
+                pace.tick().await;
                 let insert = format!("insert into orders values ({next}, 'load')");
                 client.batch_execute(&insert).await.unwrap();
                 last.store(next, Ordering::Relaxed);

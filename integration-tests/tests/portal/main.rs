@@ -1,4 +1,5 @@
-//! The portal in a real browser. The worker is the demo of `connect-rest`: the real server, with jobs that pretend.
+//! The portal in a real browser. In `whole` it is a worker's, with real servers at both ends; else it is that of the demo of
+//! `connect-rest`: the real server, with jobs that pretend, so that every state is there to be looked at.
 //!
 //! `UPDATE_SCREENSHOTS=1` renews the pictures in `screenshots/`.
 
@@ -7,6 +8,10 @@
 mod browser;
 #[path = "../../../rest/examples/portal_demo/demo/mod.rs"]
 mod demo;
+#[path = "../jobs/support.rs"]
+#[allow(dead_code, reason = "the tests of jobs use the rest")]
+mod shop;
+mod whole;
 
 use browser::{Browser, LIMIT};
 use demo::Demo;
