@@ -103,13 +103,21 @@ async fn a_revoked_permission_names_the_right_that_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_dropped_under_its_snapshot_is_named() {
     let (worker, receiver) = told("dropped").await;
-    let shop = Shop::new("dropped", 10).await;
-    shop.client.batch_execute("create table orders_next (id int primary key)").await.unwrap();
+    // The lock below would keep others of the server from making their slots.
+    let (_postgres, shop) = own_postgres("dropped", &[], 10).await;
+    let made = format!(
+        "create table orders_next (id int primary key); create publication {0} for table orders, orders_next",
+        shop.name
+    );
+    shop.client.batch_execute(&made).await.unwrap();
+    let slot = "select pg_create_logical_replication_slot($1, 'pgoutput')";
+    shop.client.execute(slot, &[&shop.name]).await.unwrap();
     // The snapshot waits for the first table while the second one goes.
     let blocker = shop.address.connect().await.unwrap();
     blocker.batch_execute("begin; lock table orders in access exclusive mode").await.unwrap();
     let mut body = shop.job();
     body["source"]["table.include.list"] = json!("public.orders,public.orders_next");
+    body["source"]["publication.autocreate.mode"] = json!("disabled");
     worker.api().post("/jobs", &body).await.unwrap().expect(&[201]).unwrap();
     wait_job(worker.api(), &shop.name, "the first table", |job| {
         job["phase"] == "SNAPSHOT" && job["tables"].as_array().is_some_and(|tables| tables.len() == 2)
