@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_api::{Error, Props, Secret};
 
-use crate::config::PostgresConfig;
+use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
 
@@ -84,6 +84,9 @@ mode! {
     /// `snapshot.tables.order.by.row.count`.
     RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
 }
+
+/// The server is asked for a sign of life twice in this time at most.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
 
 /// `errors.max.retries`: how often in a row a broken connection is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +215,10 @@ pub struct Settings {
     pub heartbeat_topic: Arc<str>,
     pub heartbeat_query: Option<String>,
     pub check_position: bool,
+    /// `server.silence.timeout.ms`, where there is a limit.
+    pub silence: Option<Duration>,
+    /// `database.query.timeout.ms`, where there is a limit.
+    pub query_timeout: Option<Duration>,
     pub validation_timeout: Duration,
 }
 
@@ -272,17 +279,24 @@ fn positive_ms(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
+/// A limit in milliseconds, of which 0 is none.
+fn limit_ms(ms: i64) -> Option<Duration> {
+    Some(positive_ms(ms)).filter(|limit| !limit.is_zero())
+}
+
 impl Settings {
     /// Reads everything; the error names all problems.
     pub fn parse(props: &Props) -> Result<Self, Error> {
-        let config = PostgresConfig::parse(props).map_err(|problems| {
+        let wrong = |problems: Vec<connect_config::ConfigError>| {
             let texts: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
             Error::config(texts.join("\n"))
-        })?;
-        Self::from_config(&config, props)
+        };
+        let config = PostgresConfig::parse(props).map_err(wrong)?;
+        let extra = ExtraConfig::parse(props).map_err(wrong)?;
+        Self::from_config(&config, &extra, props)
     }
 
-    fn from_config(config: &PostgresConfig, props: &Props) -> Result<Self, Error> {
+    fn from_config(config: &PostgresConfig, extra: &ExtraConfig, props: &Props) -> Result<Self, Error> {
         let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
         let prefix = required(config.topic_prefix.as_ref(), "topic.prefix")?;
         let placeholder = config.unavailable_value_placeholder.as_str();
@@ -364,6 +378,8 @@ impl Settings {
             heartbeat_topic: format!("{heartbeat_prefix}.{prefix}").into(),
             heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),
             check_position: config.internal_log_position_check_enable,
+            silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
+            query_timeout: limit_ms(config.database_query_timeout_ms.into()),
             validation_timeout: positive_ms(config.connection_validation_timeout_ms),
             prefix: prefix.into(),
         })
@@ -531,6 +547,20 @@ mod tests {
         assert!(settings.skipped.create && settings.skipped.delete && !settings.skipped.truncate);
         assert_eq!(settings.queue_batches, 64);
         assert_eq!(&*settings.heartbeat_topic, "__debezium-heartbeat.p");
+    }
+
+    #[test]
+    fn limits_of_time_may_be_left_out() {
+        let limits = |extra: &[(&str, &str)]| {
+            let settings = Settings::parse(&props(extra)).expect("valid settings");
+            (settings.silence, settings.query_timeout)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(limits(&[]), (seconds(60), seconds(600)));
+        let none = [("server.silence.timeout.ms", "0"), ("database.query.timeout.ms", "0")];
+        assert_eq!(limits(&none), (None, None));
+        assert_eq!(limits(&[("server.silence.timeout.ms", "10")]).0, seconds(1));
+        assert!(Settings::parse(&props(&[("server.silence.timeout.ms", "-1")])).is_err());
     }
 
     #[test]

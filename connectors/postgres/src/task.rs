@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::{Checkpoint, Error, OffsetMap, Props, Result, SourceBatch, SourceContext, SourceTask};
+use connect_api::{Checkpoint, Error, OffsetMap, Progress, Props, Result, SourceBatch, SourceContext, SourceTask};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,8 @@ impl PostgresTask {
         let (confirmed, confirmations) = watch::channel(0);
         let metrics = PostgresMetrics::new(&settings, sender.downgrade());
         context.metrics.register("debezium.postgres", "connector-metrics", Arc::clone(&metrics) as _);
+        // Before anything else: the worker takes a task that says nothing for one that is connected.
+        (context.progress)(Progress::default());
         let taken = Taken::default();
         let session = Session {
             metrics,

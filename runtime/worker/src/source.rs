@@ -13,6 +13,7 @@ use connect_api::{Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, Sou
 use connect_cluster::RecoveryOf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::acks::Tracker;
@@ -55,6 +56,10 @@ pub struct SourceLoop {
     pub exactly_once: Option<Arc<str>>,
     /// Whether a task that fails is tried again.
     pub recovery: RecoveryOf,
+    /// What the task was told of that when it began: it gives up early then, whatever is said later.
+    pub recovers: bool,
+    /// The task is connected with its system, as far as it says.
+    pub connected: watch::Receiver<bool>,
 }
 
 /// Times of a source task.
@@ -83,6 +88,11 @@ pub(crate) struct PollRow {
 }
 
 impl PollRow {
+    /// Polls succeed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failures == 0
+    }
+
     /// The wait before the next try.
     fn wait(&self) -> Duration {
         POLL_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(POLL_RETRY_MAX)
@@ -138,6 +148,7 @@ impl SourceLoop {
         loop {
             self.check_delivery()?;
             self.tell_topics().await;
+            self.tell_health(&row).await;
             let due = pace.due(self.tracker.has_checkpoints());
             if timer.deadline() != due {
                 timer.as_mut().reset(due);
@@ -162,6 +173,7 @@ impl SourceLoop {
                     flush = self.begin_flush();
                 }
                 () = self.tracker.changed(), if self.used.is_waiting() => {}
+                () = connection_changed(&mut self.connected) => {}
                 polled = self.task.poll() => match polled {
                     Ok(batch) => {
                         row = PollRow::default();
@@ -187,10 +199,18 @@ impl SourceLoop {
         }
     }
 
+    /// Tells whether the source really works: it is connected, and its last poll did not fail.
+    pub(crate) async fn tell_health(&mut self, row: &PollRow) {
+        let works = row.is_empty() && *self.connected.borrow_and_update();
+        self.control.works(works).await;
+    }
+
     /// A `poll` that may succeed later is tried again: without end, as the JVM does, or a few times where somebody else takes
-    /// care of a task that fails. Any other error fails the task.
+    /// care of a task that fails, or did when the task began: one that has given up for that has nothing more to say. Any
+    /// other error fails the task.
     pub(crate) async fn poll_failed(&mut self, mut row: PollRow, error: Error) -> Result<PollRow> {
-        let bounded = row.failures >= POLL_RETRIES && (self.recovery)(&self.reporter.connector).enabled;
+        let attended = self.recovers || (self.recovery)(&self.reporter.connector).enabled;
+        let bounded = row.failures >= POLL_RETRIES && attended;
         if !error.kind().retriable() || bounded {
             return Err(row.explain(error));
         }
@@ -200,6 +220,7 @@ impl SourceLoop {
         let wait = row.wait();
         row.failures = row.failures.saturating_add(1);
         row.first.get_or_insert(error);
+        self.tell_health(&row).await;
         tokio::select! {
             () = sleep(wait) => {}
             _ = self.control.changed_from(Wanted::Run) => {}
@@ -213,6 +234,7 @@ impl SourceLoop {
         if !self.control.may_work() {
             return Ok(Wanted::End);
         }
+        self.control.works(false).await;
         self.control.tell(UnitNews::Paused).await;
         let wanted = loop {
             // Still resting: what became durable in the meantime is confirmed.
@@ -485,6 +507,13 @@ impl SourceLoop {
             self.finish(flush).await?;
         }
         if patient { self.check_delivery() } else { Ok(()) }
+    }
+}
+
+/// Waits until the task says something new of its connection; one that says nothing any more is not waited for.
+pub(crate) async fn connection_changed(connected: &mut watch::Receiver<bool>) {
+    if connected.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

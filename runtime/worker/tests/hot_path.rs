@@ -167,6 +167,8 @@ async fn measure(count: usize, schemas: &str) {
         settings: SourceSettings { flush_interval: Duration::from_secs(1), flush_timeout: Duration::from_secs(5) },
         exactly_once: None,
         recovery: connect_cluster::RecoveryPolicy::default().for_all(),
+        recovers: true,
+        connected: watch::channel(true).1,
     };
     let started = Instant::now();
     let handle = tokio::spawn(source.run());
