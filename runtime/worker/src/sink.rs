@@ -216,6 +216,14 @@ impl SinkLoop {
                 }
                 Ok(())
             }
+            ConsumerEvent::Reached(_) if !self.control.may_work() => Ok(()),
+            ConsumerEvent::Reached(ends) => {
+                work.positions.reached(&ends);
+                if work.redelivery.is_none() {
+                    work.positions.nothing_waits();
+                }
+                Ok(())
+            }
             ConsumerEvent::Assigned(partitions) => self.assigned(work, &partitions).await,
             ConsumerEvent::Revoked { partitions, lost, done } => {
                 let outcome = self.revoked(work, &partitions, lost).await;
@@ -353,6 +361,9 @@ impl SinkLoop {
         }
         self.metrics.put_returned(batch.records.len(), started.elapsed());
         work.positions.passed(&batch.raw);
+        if work.redelivery.is_none() {
+            work.positions.nothing_waits();
+        }
         Ok(())
     }
 

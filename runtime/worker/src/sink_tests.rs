@@ -420,6 +420,27 @@ async fn partitions_that_are_taken_away_are_committed_and_closed_first() {
     rig.end().await.expect("a clean end");
 }
 
+/// The last offset of a transaction is its marker, which is no record and is never put.
+#[tokio::test]
+async fn an_end_behind_the_last_record_is_committed_once_the_record_is_put() {
+    let broker = broker(&[]).await;
+    let mut consumer = broker.consumer("g", "t");
+    let partition = kafka::TopicPartition::new("t", 0);
+    consumer.events.extend([
+        ConsumerEvent::Assigned(vec![partition.clone()]),
+        ConsumerEvent::Records(vec![consumed(0, 41)]),
+        ConsumerEvent::Reached(vec![(partition.clone(), 43)]),
+    ]);
+    let seen = Seen { busy: 1, ..Seen::default() };
+    let rig = Rig::start_with(broker, consumer, seen, ErrorPolicy::default(), false).await;
+    eventually(|| TaskMetrics::get(&rig.metrics.retries) == 1).await;
+    assert_eq!(rig.committed(), None, "the record waits to be given again");
+    eventually(|| rig.committed() == Some(43)).await;
+    assert_eq!(rig.values(), ["x"]);
+    eventually(|| rig.metrics.put_positions() == Some(vec![(partition.clone(), 43)])).await;
+    rig.end().await.expect("a clean end");
+}
+
 /// The flush fails while a revocation waits behind a slow put: the partition that goes is neither sought, which would wait for
 /// the rebalance, nor committed; the one that stays is read again.
 #[tokio::test]

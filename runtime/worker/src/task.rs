@@ -9,7 +9,7 @@ use connect_api::{
     SourceContext, TransactionContext,
 };
 use connect_config::Props;
-use connect_plugins::{ConnectorSettings, ErrorTolerance, Role, TopicSelection, build_chain};
+use connect_plugins::{ConnectorSettings, ErrorTolerance, PluginRegistry, Role, TopicSelection, build_chain};
 
 use tokio::sync::watch;
 
@@ -46,11 +46,11 @@ struct Making {
 }
 
 /// The connector plugin of a configuration.
-pub(crate) fn plugin_of<'a>(shared: &'a Shared, props: &Props) -> Result<&'a Plugin> {
+pub(crate) fn plugin_of<'a>(registry: &'a PluginRegistry, props: &Props) -> Result<&'a Plugin> {
     let class = props.get("connector.class").and_then(Option::as_deref).map(str::trim).ok_or_else(|| {
         Error::config("Missing required configuration \"connector.class\" which has no default value.")
     })?;
-    shared.registry.connector(class)
+    registry.connector(class)
 }
 
 /// Runs a task until its end is wanted or it fails.
@@ -64,7 +64,7 @@ pub(crate) async fn run(
     let connector = (shared.resolve)(&start.connector)?;
     let given: Props = start.config.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
     let config = (shared.resolve)(&given)?;
-    let plugin = plugin_of(&shared, &connector)?.clone();
+    let plugin = plugin_of(&shared.registry, &connector)?.clone();
     metrics.describe(TaskFacts::of(&shared.registry, &shared.worker, &connector, &config, &plugin));
     let making = Making { shared, start, connector, config, control, metrics, epoch };
     match &plugin.kind {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use connect_api::Phase;
 
 use super::actions::listed;
-use super::derive::{Derived, kind_name};
+use super::derive::Derived;
 use super::engine::Engine;
 use super::keep::{duration, exhausted_in_ms, warning};
 use super::members::Members;
 use super::options;
 use super::record::{Recorded, RetentionReport, TaskReport};
 use super::view::{
-    Checkpoint, ConnectorSummary, JobKind, JobState, JobSummary, JobTask, JobView, PhaseState, RateView, RecoveryView,
-    RetentionView, SinkLag, StreamingView, TableStatus, TableView,
+    Checkpoint, ConnectorSummary, JobKind, JobState, JobSummary, JobTask, JobView, PartState, RateView, RecoveryView,
+    RetentionView, SinkLag, StreamingView, TableView,
 };
 use crate::herd::ConnectorView;
 
@@ -116,17 +116,17 @@ impl Engine {
     }
 
     fn recovery(&self, shown: &Derived, members: &Members) -> RecoveryView {
-        let of_tasks = || {
-            let reports = members.connectors.iter().flat_map(|connector| self.log.tasks_of(&connector.info.name));
-            reports.filter_map(|(_, report)| report.recovery.as_ref()).max_by_key(|recovery| recovery.attempt)
+        let of_units = || {
+            let all = members.connectors.iter().flat_map(|connector| self.log.recoveries_of(&connector.info.name));
+            all.max_by_key(|recovery| recovery.attempt)
         };
-        match shown.recovery.as_ref().or_else(of_tasks) {
+        match shown.recovery.as_ref().or_else(of_units) {
             Some(recovery) => RecoveryView {
                 attempt: recovery.attempt,
                 attempts_max: recovery.attempts_max,
                 first_failure_ms: Some(recovery.first_failure_ms),
                 next_attempt_ms: recovery.next_attempt_ms,
-                kind: Some(kind_name(recovery.failure.cure)),
+                kind: Some(recovery.failure.cure.name()),
             },
             None => RecoveryView { attempts_max: self.attempts_max, ..RecoveryView::default() },
         }
@@ -169,22 +169,22 @@ fn reason(shown: &Derived, recorded: &Recorded) -> String {
     }
 }
 
-fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PhaseState); 3] {
+fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PartState); 3] {
     let now = match state {
-        JobState::Completed => PhaseState::Completed,
-        JobState::Cancelled => PhaseState::Cancelled,
-        JobState::Failed => PhaseState::Failed,
-        JobState::Paused | JobState::Stopped => PhaseState::Paused,
-        _ => PhaseState::Running,
+        JobState::Completed => PartState::Completed,
+        JobState::Cancelled => PartState::Cancelled,
+        JobState::Failed => PartState::Failed,
+        JobState::Paused | JobState::Stopped => PartState::Paused,
+        _ => PartState::Running,
     };
     Phase::ALL.map(|of| {
         let state = match phase {
-            _ if state == JobState::Completed => PhaseState::Completed,
-            None => PhaseState::Pending,
-            Some(phase) if of < phase => PhaseState::Completed,
+            _ if state == JobState::Completed => PartState::Completed,
+            None => PartState::Pending,
+            Some(phase) if of < phase => PartState::Completed,
             Some(phase) if of == phase => now,
-            Some(_) if state == JobState::Cancelled => PhaseState::Cancelled,
-            Some(_) => PhaseState::Pending,
+            Some(_) if state == JobState::Cancelled => PartState::Cancelled,
+            Some(_) => PartState::Pending,
         };
         (of, state)
     })
@@ -193,16 +193,16 @@ fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PhaseState); 3] {
 fn tables(report: &TaskReport, state: JobState) -> impl Iterator<Item = TableView> + '_ {
     report.tables.iter().map(move |table| {
         let under_way = match state {
-            JobState::Cancelled => TableStatus::Cancelled,
-            JobState::Failed => TableStatus::Failed,
-            JobState::Paused | JobState::Stopped => TableStatus::Paused,
-            _ => TableStatus::Running,
+            JobState::Cancelled => PartState::Cancelled,
+            JobState::Failed => PartState::Failed,
+            JobState::Paused | JobState::Stopped => PartState::Paused,
+            _ => PartState::Running,
         };
         let status = match (table.done, table.begun) {
-            (true, _) => TableStatus::Completed,
+            (true, _) => PartState::Completed,
             (false, true) => under_way,
-            (false, false) if state == JobState::Cancelled => TableStatus::Cancelled,
-            (false, false) => TableStatus::Pending,
+            (false, false) if state == JobState::Cancelled => PartState::Cancelled,
+            (false, false) => PartState::Pending,
         };
         let estimated = table.rows_estimated.filter(|rows| *rows > 0);
         let percent = match (table.done, estimated) {
@@ -217,7 +217,7 @@ fn tables(report: &TaskReport, state: JobState) -> impl Iterator<Item = TableVie
             rows: table.rows,
             rows_estimated: table.rows_estimated,
             percent,
-            rows_per_second: table.rows_per_second.filter(|_| status == TableStatus::Running).map(tenths),
+            rows_per_second: table.rows_per_second.filter(|_| status == PartState::Running).map(tenths),
         }
     })
 }

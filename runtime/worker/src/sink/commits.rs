@@ -79,6 +79,9 @@ impl SinkLoop {
                     // What comes after an assignment was read from the right place.
                     raw.retain(|record| coming.contains(&(Arc::clone(&record.topic), record.partition)));
                 }
+                ConsumerEvent::Reached(ends) => ends.retain(|(of, _)| {
+                    !positions.was_read(of) || coming.contains(&(Arc::clone(&of.topic), of.partition))
+                }),
                 ConsumerEvent::Assigned(partitions) => {
                     coming.extend(partitions.iter().map(|p| (Arc::clone(&p.topic), p.partition)));
                 }
