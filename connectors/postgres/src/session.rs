@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Error, Phase, Progress, Result};
+use connect_api::{Error, ErrorKind, Phase, Progress, Result};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{PgError, forbidden, sqlstate_of, within};
 use crate::event::Events;
 use crate::lost::Lost;
+use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::Position;
 use crate::outlet::Outlet;
@@ -23,6 +24,7 @@ use crate::settings::{Retries, Settings, SnapshotMode};
 use crate::slot::{self, Created, SlotState};
 use crate::snapshot;
 use crate::stream::Stream;
+use crate::transactions::Counted;
 use crate::visible::Visible;
 use crate::wire::{Purpose, Wire};
 use crate::{publication, standby};
@@ -36,6 +38,10 @@ const SHORT_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_m
 const HEALTHY: Duration = Duration::from_secs(10);
 /// How long a look at the slot may take that is to explain why the stream ended.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often, and how many times, a slot is looked for that another session is making; as the reference does.
+const SLOT_PAUSE: Duration = Duration::from_secs(2);
+const SLOT_ATTEMPTS: u32 = 900;
+const SLOT_TELL_EVERY: u32 = 15;
 
 /// The task is to stop, or is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +70,9 @@ impl From<Error> for End {
 pub struct Session {
     pub settings: Arc<Settings>,
     pub events: Events,
+    pub messages: Messages,
+    /// What is delivered of the transaction that is read, counted.
+    pub counted: Counted,
     pub outlet: Outlet,
     /// What is delivered, or handed over to be.
     pub position: Option<Position>,
@@ -158,12 +167,38 @@ impl Session {
         Ok(state)
     }
 
+    /// Waits until a slot that another session is making is there or gone.
+    async fn made_slot(&self, sql: &mut Wire) -> Result<Option<SlotState>, End> {
+        let name = &self.settings.slot;
+        for attempt in 0..SLOT_ATTEMPTS {
+            if attempt % SLOT_TELL_EVERY == 0 {
+                tracing::warn!(
+                    slot = %name,
+                    attempt,
+                    "another session is making the slot, which waits for open transactions to end; waiting for it"
+                );
+            }
+            self.pause(SLOT_PAUSE).await?;
+            let look = async { slot::state(sql, name).await.map_err(|e| e.failed_to("look for the slot")) };
+            let state = self.in_time("look for the slot", look).await?;
+            if !state.as_ref().is_some_and(SlotState::is_being_made) {
+                return Ok(state);
+            }
+        }
+        let message = format!("replication slot \"{name}\" was not made within {:?}", SLOT_PAUSE * SLOT_ATTEMPTS);
+        let remedy = "look in pg_stat_activity for transactions that are open for long; the slot waits for their end";
+        Err(Error::new(ErrorKind::Unavailable, message).hint(remedy).into())
+    }
+
     /// What is done over a session that is open.
     async fn work(&mut self, mut sql: Wire, standby: bool) -> Result<(), End> {
         let settings = Arc::clone(&self.settings);
         let mut slot_state = None;
         if settings.streams() {
             slot_state = self.in_time("prepare the stream", self.prepare(&mut sql, standby)).await?;
+            if slot_state.as_ref().is_some_and(SlotState::is_being_made) {
+                slot_state = self.made_slot(&mut sql).await?;
+            }
         }
         let wants_snapshot = self.wants_snapshot(slot_state.as_ref())?;
         if wants_snapshot && slot_state.as_ref().is_some_and(SlotState::is_lost) {

@@ -205,6 +205,8 @@ pub struct Settings {
     pub status_interval: Duration,
     pub flush_lsn: bool,
     pub batch_size: usize,
+    /// Records go through transformations, which may drop them.
+    pub transforms: bool,
     /// Batches read ahead.
     pub queue_batches: usize,
     /// Bytes read ahead, at most, when that is limited.
@@ -214,6 +216,10 @@ pub struct Settings {
     pub heartbeat_interval: Option<Duration>,
     pub heartbeat_topic: Arc<str>,
     pub heartbeat_query: Option<String>,
+    /// Where the bounds of transactions are told, with `provide.transaction.metadata`.
+    pub transaction_topic: Option<Arc<str>>,
+    /// The prefixes of logical messages that are wanted.
+    pub message_prefixes: Filter,
     pub check_position: bool,
     /// `server.silence.timeout.ms`, where there is a limit.
     pub silence: Option<Duration>,
@@ -229,15 +235,12 @@ pub const LATER: &[&str] = &[
     "lsn.flush.timeout.action",
     "xmin.fetch.interval.ms",
     "event.processing.failure.handling.mode",
-    "provide.transaction.metadata",
     "snapshot.max.threads",
     "snapshot.mode.custom.name",
     "snapshot.query.mode",
     "snapshot.locking.mode",
     "openlineage.integration.enabled",
     "guardrail.collections.max",
-    "message.prefix.include.list",
-    "message.prefix.exclude.list",
     "converters",
     "post.processors",
     "signal.data.collection",
@@ -367,6 +370,7 @@ impl Settings {
             status_interval: positive_ms(config.status_update_interval_ms.into()).max(Duration::from_millis(10)),
             flush_lsn: config.flush_lsn_source,
             batch_size,
+            transforms: raw("transforms").is_some_and(|names| !names.trim().is_empty()),
             queue_batches: (queue_size / batch_size).clamp(1, 64),
             queue_bytes: usize::try_from(config.max_queue_size_in_bytes).ok().filter(|&bytes| bytes > 0),
             retry_wait: positive_ms(config.retriable_restart_connector_wait_ms),
@@ -377,6 +381,12 @@ impl Settings {
             heartbeat_interval: Some(positive_ms(config.heartbeat_interval_ms.into())).filter(|d| !d.is_zero()),
             heartbeat_topic: format!("{heartbeat_prefix}.{prefix}").into(),
             heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),
+            transaction_topic: config.provide_transaction_metadata.then(|| {
+                let name = raw("topic.transaction").map_or("transaction", str::trim);
+                format!("{prefix}{}{name}", raw("topic.delimiter").unwrap_or(".").trim()).into()
+            }),
+            message_prefixes: Filter::parse(raw("message.prefix.include.list"), raw("message.prefix.exclude.list"))
+                .map_err(|e| bad_pattern("message.prefix.include.list", &e))?,
             check_position: config.internal_log_position_check_enable,
             silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
             query_timeout: limit_ms(config.database_query_timeout_ms.into()),
@@ -571,10 +581,10 @@ mod tests {
 
     #[test]
     fn keys_for_later_are_reported_only_when_they_differ() {
-        let quiet = props(&[("provide.transaction.metadata", "false"), ("snapshot.max.threads", "1")]);
+        let quiet = props(&[("include.schema.comments", "false"), ("snapshot.max.threads", "1")]);
         assert!(later_keys(&quiet).is_empty());
-        let loud = props(&[("provide.transaction.metadata", "true"), ("column.mask.with.5.chars", "a.b.c")]);
-        assert_eq!(later_keys(&loud), vec!["provide.transaction.metadata", "column.mask.with.5.chars"]);
+        let loud = props(&[("include.schema.comments", "true"), ("column.mask.with.5.chars", "a.b.c")]);
+        assert_eq!(later_keys(&loud), vec!["include.schema.comments", "column.mask.with.5.chars"]);
     }
 
     #[test]

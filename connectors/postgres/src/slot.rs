@@ -25,7 +25,13 @@ pub struct SlotState {
 impl SlotState {
     /// True when nothing can be read from it any more.
     pub fn is_lost(&self) -> bool {
-        self.lost || self.restart_lsn.is_none()
+        !self.is_being_made() && (self.lost || self.restart_lsn.is_none())
+    }
+
+    /// True while a session is still making it: that waits for all transactions that are open, and the slot is gone when the
+    /// session ends before. A worker that was killed meanwhile leaves one behind until the server notices.
+    pub fn is_being_made(&self) -> bool {
+        self.active && self.confirmed_lsn.is_none()
     }
 }
 
@@ -151,6 +157,27 @@ pub fn may_replicate(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_that_is_being_made_is_neither_usable_nor_lost() {
+        let state = |active, restart_lsn, confirmed_lsn| SlotState {
+            plugin: "pgoutput".to_owned(),
+            database: "d".to_owned(),
+            active,
+            restart_lsn,
+            confirmed_lsn,
+            lost: false,
+            synced: false,
+        };
+        let made = |active, restart, confirmed| {
+            let state = state(active, restart, confirmed);
+            (state.is_being_made(), state.is_lost())
+        };
+        assert_eq!(made(true, Some(1), None), (true, false));
+        assert_eq!(made(true, None, None), (true, false));
+        assert_eq!(made(true, Some(1), Some(2)), (false, false));
+        assert_eq!(made(false, None, Some(2)), (false, true));
+    }
 
     #[test]
     fn positions_have_a_text_form() {

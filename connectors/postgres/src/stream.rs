@@ -3,6 +3,8 @@
 //! A position is marked only where the next event has another place in the log, because events that share one can't be
 //! told apart on a restart. What is confirmed to the server is what the worker said is stored, never more.
 
+mod told;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use crate::catalog;
 use crate::error::{DbError, PgError, within};
 use crate::event::{Marker, Source};
 use crate::heartbeat;
+use crate::messages;
 use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
 use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
@@ -116,6 +119,10 @@ impl<'a> Stream<'a> {
         let from = self.position.lsn_commit.unwrap_or(0);
         let mut options =
             format!("\"proto_version\" '1', \"publication_names\" {}", literal(&identifier(&settings.publication)));
+        let own = |name: &str| settings.stream_params.iter().any(|(given, _)| given == name);
+        if self.wire.server_version >= messages::SINCE && !own("messages") {
+            options.push_str(", \"messages\" 'true'");
+        }
         for (name, value) in &settings.stream_params {
             options.push_str(&format!(", {} {}", identifier(name), literal(value)));
         }
@@ -313,7 +320,8 @@ impl<'a> Stream<'a> {
 
     fn mark(&mut self) {
         let confirm = self.position.lsn_commit.or(self.position.lsn_proc).unwrap_or(0);
-        self.session.outlet.mark(*self.position, confirm);
+        let counted = self.session.settings.transaction_topic.is_some().then(|| self.session.counted.clone());
+        self.session.outlet.mark_in(*self.position, counted, confirm);
         self.unmarked = false;
         self.marked = (self.position.furthest().max(self.resolved), Instant::now());
     }
@@ -373,11 +381,18 @@ impl<'a> Stream<'a> {
                 let skipped = seen || self.resume.skips_transaction(begin.final_lsn);
                 let done_until = if skipped { None } else { self.resume.take_event() };
                 self.transaction = Some(Transaction { begin, skipped, done_until, doubtful: Vec::new() });
+                if !skipped {
+                    self.tell_begin(lsn, &begin, done_until.is_some());
+                }
                 Ok(())
             }
             Message::Commit(commit) => self.commit(commit),
             Message::Relation(relation) => self.relation(relation).await,
-            Message::Other | Message::Logical { .. } => Ok(()),
+            Message::Logical { transactional: false, prefix, content, .. } => {
+                self.tell_message(lsn, &prefix, content);
+                Ok(())
+            }
+            Message::Other => Ok(()),
             change => self.change(lsn, change),
         }
     }
@@ -391,11 +406,12 @@ impl<'a> Stream<'a> {
         if let Some(transaction) = &transaction {
             self.follower.committed(commit.end_lsn, transaction.begin.commit_us);
         }
+        self.resolved = self.resolved.max(commit.end_lsn);
         if let Some(transaction) = transaction.filter(|transaction| !transaction.skipped) {
             self.position.committed(commit.end_lsn);
             self.session.metrics.committed(transaction.begin.xid);
+            self.tell_end(&transaction.begin, commit.end_lsn);
         }
-        self.resolved = self.resolved.max(commit.end_lsn);
         Ok(())
     }
 
@@ -478,9 +494,16 @@ impl<'a> Stream<'a> {
             Message::Update { relation, old, new } => self.update(lsn, relation, old.as_ref(), &new)?,
             Message::Delete { relation, old } => self.delete(lsn, relation, &old)?,
             Message::Truncate { relations } => self.truncate(lsn, &relations)?,
+            Message::Logical { prefix, content, .. } => {
+                let source = self.source(lsn);
+                let Session { events, messages, outlet, .. } = &mut *self.session;
+                outlet.records().extend(messages.record(events, &prefix, content, &source));
+                MessageType::Message
+            }
             _ => return Ok(()),
         };
         if self.session.outlet.records().len() > before {
+            self.count(before, lsn, kind == MessageType::Message);
             let begin = self.transaction.as_ref().map(|transaction| transaction.begin);
             *self.position = Position {
                 lsn: Some(lsn),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::event::Events;
+use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
 use crate::outlet::Outlet;
@@ -18,6 +19,7 @@ use crate::progress::Taken;
 use crate::session::Session;
 use crate::settings::{Settings, later_keys};
 use crate::slot::lsn_text;
+use crate::transactions::Counted;
 
 /// Longest time that a stopping task waits for its reader to say goodbye to the server.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -60,6 +62,8 @@ impl PostgresTask {
         let session = Session {
             metrics,
             events: Events::new(&settings, context.task),
+            messages: Messages::new(&settings),
+            counted: stored.as_ref().map(Counted::from_offset).unwrap_or_default(),
             outlet: Outlet::new(sender, partition, &settings),
             settings,
             position,

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
+use connect_api::{Between, Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
 use connect_cluster::RecoveryOf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -36,6 +36,9 @@ const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
 /// that what is over as soon is nobody's concern. What lasts longer has to be seen, and counted.
 const POLL_RETRIES: u32 = 3;
 
+/// How long the position stays with the last record that was sent while all that follow are dropped.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+
 /// The class that the JVM names for records that Kafka did not take.
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
@@ -60,6 +63,8 @@ pub struct SourceLoop {
     pub recovers: bool,
     /// The task is connected with its system, as far as it says.
     pub connected: watch::Receiver<bool>,
+    /// Since when the position stays behind records that were dropped.
+    pub held_since: Option<Instant>,
 }
 
 /// Times of a source task.
@@ -251,7 +256,7 @@ impl SourceLoop {
 
     /// Sends a batch.
     pub(crate) async fn process(&mut self, batch: SourceBatch) -> Result<(), Left> {
-        let SourceBatch { records, checkpoints } = batch;
+        let SourceBatch { records, checkpoints, between } = batch;
         if records.is_empty() && checkpoints.is_empty() {
             return Ok(());
         }
@@ -263,9 +268,11 @@ impl SourceLoop {
         self.used.refresh();
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut written = 0;
+        // Up to and with the last record that was sent.
+        let mut kept = 0;
         for (index, record) in records.into_iter().enumerate() {
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
-                self.tracker.checkpoint(checkpoint);
+                self.pass(checkpoint, kept, between.as_ref());
             }
             let spare = self.spare(&record);
             match self.encoder.encode(record) {
@@ -284,14 +291,31 @@ impl SourceLoop {
                 self.first_use().await?;
             }
             written += u64::from(self.offer_at_once() || self.send().await?);
+            kept = index + 1;
         }
         for checkpoint in checkpoints {
-            self.tracker.checkpoint(checkpoint);
+            self.pass(checkpoint, kept, between.as_ref());
         }
         TaskMetrics::add(&self.metrics.written, written);
         self.tracker.advance();
         self.metrics.acknowledged(self.tracker.acknowledged());
         Ok(())
+    }
+
+    /// A checkpoint whose last records were dropped is that of the last one that was sent, as on the JVM; but not for long: the
+    /// source's system keeps its log for as long as the position stays.
+    fn pass(&mut self, checkpoint: Checkpoint, kept: usize, between: Option<&Between>) {
+        let held = between.filter(|_| kept < checkpoint.after);
+        let Some(between) = held else {
+            self.held_since = None;
+            return self.tracker.checkpoint(checkpoint);
+        };
+        if self.held_since.get_or_insert_with(Instant::now).elapsed() >= HOLD_MAX {
+            self.held_since = None;
+            self.tracker.checkpoint(checkpoint);
+        } else if let Some(checkpoint) = between.at(kept) {
+            self.tracker.checkpoint(checkpoint);
+        }
     }
 
     /// What is needed of a record when its conversion fails: nothing, unless the configuration asks for it.

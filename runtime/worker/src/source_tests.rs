@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::{Checkpoint, Datum, Error, ErrorKind, OffsetMap, Record, Result, SourceBatch, SourceTask, Value};
+use connect_api::{Between, Checkpoint, Datum, Error, ErrorKind, OffsetMap, Record, Result, SourceBatch, SourceTask, Value};
 use connect_cluster::{TaskId, UnitId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -74,7 +74,7 @@ fn partition() -> OffsetMap {
 /// A batch of these values with a checkpoint behind the last.
 fn batch(values: &[&str], tag: u64) -> SourceBatch {
     let checkpoint = Checkpoint { after: values.len(), partition: Arc::new(partition()), offset: offset(tag), tag };
-    SourceBatch { records: values.iter().map(|value| record(value)).collect(), checkpoints: vec![checkpoint] }
+    SourceBatch { records: values.iter().map(|value| record(value)).collect(), checkpoints: vec![checkpoint], between: None }
 }
 
 /// A running loop and everything around it.
@@ -172,6 +172,7 @@ impl Rig {
             recovery,
             recovers,
             connected,
+            held_since: None,
         };
         let handle = tokio::spawn(source.run());
         Self { broker, log, seen, wanted, control, cancel, connection, events, metrics, handle }
@@ -414,10 +415,31 @@ async fn under_tolerance_a_record_that_can_not_be_delivered_is_skipped() {
 }
 
 #[tokio::test]
+async fn the_position_is_that_of_the_last_record_that_was_sent() {
+    let tagged = |count: usize, tag| batch(&vec![""; count], tag).checkpoints.remove(0);
+    let (first, second) = (tagged(1, 1), tagged(2, 2));
+    let between = Between::new(move |record| Some(if record == 1 { first.clone() } else { second.clone() }));
+    let left_out = SourceBatch {
+        records: vec![record("a"), record("POISON"), record("POISON")],
+        checkpoints: vec![tagged(3, 3)],
+        between: Some(between.clone()),
+    };
+    let sent = SourceBatch { records: vec![record("b")], checkpoints: vec![tagged(1, 4)], between: Some(between) };
+    let policy = ErrorPolicy { tolerate: true, ..ErrorPolicy::default() };
+    let rig = Rig::start(MemoryBroker::new(), vec![Ok(left_out)], policy.clone());
+    eventually(|| rig.seen.lock().committed == [1]).await;
+    rig.end().await.expect("a clean end");
+    let rig = Rig::start(MemoryBroker::new(), vec![Ok(sent)], policy);
+    eventually(|| rig.seen.lock().committed == [4]).await;
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
 async fn a_record_that_does_not_convert_fails_the_task_or_is_skipped() {
     let bad = SourceBatch {
         records: vec![record("a"), record("POISON"), record("b")],
         checkpoints: batch(&["", "", ""], 1).checkpoints,
+        between: None,
     };
     let rig = Rig::start(MemoryBroker::new(), vec![Ok(bad.clone())], ErrorPolicy::default());
     let error = rig.handle.await.expect("no panic").expect_err("no tolerance");

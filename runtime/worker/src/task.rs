@@ -203,6 +203,7 @@ impl Making {
             recovery: Arc::clone(&self.shared.recovery),
             recovers,
             connected,
+            held_since: None,
             control: self.control,
         };
         source_loop.metrics.follow(source_loop.tracker.ring());

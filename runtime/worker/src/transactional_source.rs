@@ -127,7 +127,7 @@ impl TransactionalLoop {
             let ends = context.take(batch.records.len());
             return self.take_to_ends(batch, &ends).await;
         }
-        let SourceBatch { mut records, checkpoints } = batch;
+        let SourceBatch { mut records, checkpoints, .. } = batch;
         let Some(last) = checkpoints.last().map(|checkpoint| checkpoint.after.min(records.len())) else {
             return self.send(records, checkpoints, false).await;
         };
@@ -142,7 +142,7 @@ impl TransactionalLoop {
 
     /// Sends a batch in the parts that the connector asks for.
     async fn take_to_ends(&mut self, batch: SourceBatch, ends: &[(usize, TransactionEnd)]) -> Result<()> {
-        let SourceBatch { mut records, checkpoints } = batch;
+        let SourceBatch { mut records, checkpoints, .. } = batch;
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut sent = 0;
         for (until, end) in ends {
@@ -175,7 +175,7 @@ impl TransactionalLoop {
             self.producer.begin()?;
             pending.begun = true;
         }
-        match self.source.process(SourceBatch { records, checkpoints }).await {
+        match self.source.process(SourceBatch { records, checkpoints, between: None }).await {
             Ok(()) => {
                 pending.covered = covered;
                 Ok(())

@@ -63,7 +63,7 @@ fn batch(values: &[&str], checkpoint: Option<(usize, u64)>) -> SourceBatch {
         offset: map("at", tag),
         tag,
     });
-    SourceBatch { records: values.iter().map(record).collect(), checkpoints: checkpoint.into_iter().collect() }
+    SourceBatch { records: values.iter().map(record).collect(), checkpoints: checkpoint.into_iter().collect(), between: None }
 }
 
 struct Rig {
@@ -110,6 +110,7 @@ impl Rig {
             recovery: crate::testing::recovery(true),
             recovers: true,
             connected: watch::channel(true).1,
+            held_since: None,
         };
         let running = TransactionalLoop::new(source, Arc::clone(&producer), Arc::from("offsets"), boundary);
         Self { broker: broker.clone(), script, producer, wanted, events, handle: tokio::spawn(running.run()) }

@@ -452,8 +452,10 @@ impl Engine {
         let streamed = entry.recorded.phase.as_deref() == Some(Phase::Streaming.name());
         let retention = members
             .source()
-            .filter(|_| matters && streamed)
+            .filter(|_| matters)
             .and_then(|source| self.log.task(&source.info.name, 0))
+            // A task that lost its slot is back at its beginning; its position says that it is to go on.
+            .filter(|report| streamed || report.has_position())
             .and_then(|report| report.retention.as_ref());
         let waits_for = self.waits_for(job);
         let seen = Seen { derived, phase: self.phase(job), retention, waits_for, now_ms: self.now_ms };

@@ -228,6 +228,13 @@ pub struct TaskReport {
     pub failed: Option<u64>,
 }
 
+impl TaskReport {
+    /// A position is stored: the source's system has to keep what follows it.
+    pub fn has_position(&self) -> bool {
+        self.checkpoint.as_ref().is_some_and(|saved| saved.position.is_some())
+    }
+}
+
 /// What is done about a connector that failed by itself, as its worker tells it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

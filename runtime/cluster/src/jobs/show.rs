@@ -60,7 +60,7 @@ impl Engine {
             kind: self.kind(job),
             state: shown.state,
             phase,
-            phases: phases(shown.state, phase),
+            phases: phases(shown.state, phase, report.is_some_and(snapshot_done)),
             reason: reason(shown, recorded),
             updated_ms: Some(recorded.updated_ms).filter(|at| *at > 0),
             uptime_ms: recorded
@@ -71,9 +71,7 @@ impl Engine {
             tables: reports.iter().flat_map(|report| tables(report, shown.state)).collect(),
             streaming: self.streaming(&members, report, phase, shown.state),
             checkpoint: report.and_then(checkpoint),
-            retention: report
-                .and_then(|report| report.retention.as_ref())
-                .and_then(|of| retention_view(of, shown.state)),
+            retention: report.and_then(|report| retention_view(report, shown.state)),
             recovery: self.recovery(shown, &members),
             error: shown.error.clone(),
             options: options.unwrap_or_default(),
@@ -169,7 +167,12 @@ fn reason(shown: &Derived, recorded: &Recorded) -> String {
     }
 }
 
-fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PartState); 3] {
+/// All tables were read: a task that starts again has no snapshot to do.
+fn snapshot_done(report: &TaskReport) -> bool {
+    !report.tables.is_empty() && report.tables.iter().all(|table| table.done)
+}
+
+fn phases(state: JobState, phase: Option<Phase>, snapshot_done: bool) -> [(Phase, PartState); 3] {
     let now = match state {
         JobState::Completed => PartState::Completed,
         JobState::Cancelled => PartState::Cancelled,
@@ -184,6 +187,7 @@ fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PartState); 3] {
             Some(phase) if of < phase => PartState::Completed,
             Some(phase) if of == phase => now,
             Some(_) if state == JobState::Cancelled => PartState::Cancelled,
+            Some(_) if of == Phase::Snapshot && snapshot_done => PartState::Completed,
             Some(_) => PartState::Pending,
         };
         (of, state)
@@ -237,12 +241,16 @@ fn checkpoint(report: &TaskReport) -> Option<Checkpoint> {
     })
 }
 
-fn retention_view(retention: &RetentionReport, state: JobState) -> Option<RetentionView> {
+fn retention_view(report: &TaskReport, state: JobState) -> Option<RetentionView> {
+    let retention = report.retention.as_ref()?;
     let goes_on = matches!(state, JobState::Running | JobState::Starting | JobState::Paused | JobState::Failed);
-    if retention.wal_status.is_none() && !goes_on {
+    let over = matches!(state, JobState::Completed | JobState::Cancelled | JobState::Deleted);
+    if over || retention.wal_status.is_none() && !goes_on {
         // There is no slot, and there need be none.
         return None;
     }
+    // A slot that is still to be made is not missed.
+    let missed = retention.wal_status.is_some() || report.has_position();
     Some(RetentionView {
         slot: retention.slot.clone(),
         wal_status: retention.wal_status.clone(),
@@ -250,7 +258,7 @@ fn retention_view(retention: &RetentionReport, state: JobState) -> Option<Retent
         safe_wal_size: retention.safe_wal_size,
         wal_bytes_per_second: retention.bytes_per_second.map(tenths),
         exhausted_in_ms: exhausted_in_ms(retention),
-        warning: warning(retention).filter(|_| goes_on),
+        warning: warning(retention).filter(|_| goes_on && missed),
     })
 }
 
