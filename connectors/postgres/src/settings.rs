@@ -85,7 +85,7 @@ mode! {
     RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
 }
 
-/// The server is asked for a sign of life twice in this time at most.
+/// The shortest silence that means something: the server is asked for a sign of life at least twice in it.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
 
 /// `errors.max.retries`: how often in a row a broken connection is made again.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bson::doc;
 use integration_tests::testbed::proxy::Fault;
-use integration_tests::testbed::{PostgresAddress, Proxy, Servers, Worker, WorkerSetup, eventually_async};
+use integration_tests::testbed::{
+    Postgres, PostgresAddress, PostgresOptions, Proxy, Servers, Worker, WorkerSetup, eventually_async,
+};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -187,6 +189,31 @@ async fn attempts_that_are_used_up_leave_the_task_failed_until_it_is_restarted()
     restart(&source).await;
     source.wait_state("RUNNING").await;
     source.wait_rows(60).await;
+    source.end().await;
+}
+
+/// The name of the server leads to the standby for a while: the slot is not there, and not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_meets_a_standby_heals_when_it_meets_the_primary_again() {
+    let primary = Postgres::start(&unique("postgres_primary"), PostgresOptions::default()).unwrap();
+    let address = primary.create_database(&unique("roles")).await.unwrap();
+    let client = address.connect().await.unwrap();
+    let source = Source::start_as("roles", &[], address.clone(), client).await;
+    let standby =
+        Postgres::start_standby(&unique("postgres_standby"), &primary.address, PostgresOptions::default()).unwrap();
+    source.proxy.lead_to(&format!("{}:{}", standby.address.host, standby.address.port));
+    eventually_async("the standby to be seen", SEEN, async || match source.state().await {
+        (state, trace) if state == "FAILED" && trace.contains("waiting for the primary") => Ok(()),
+        (state, trace) => Err(format!("{state} {trace}")),
+    })
+    .await
+    .unwrap();
+    source.insert(51, 100).await;
+    source.proxy.lead_to(&format!("{}:{}", address.host, address.port));
+    source.wait_rows(100).await;
+    source.wait_state("RUNNING").await;
+    let history = source.history();
+    assert!(!history.iter().any(|(_, trace)| trace.contains("no longer available")), "{history:?}");
     source.end().await;
 }
 
