@@ -426,6 +426,8 @@ async fn an_end_behind_the_last_record_is_committed_once_the_record_is_put() {
     let broker = broker(&[]).await;
     let mut consumer = broker.consumer("g", "t");
     let partition = kafka::TopicPartition::new("t", 0);
+    // It has its position, and is not assigned another time.
+    consumer.seek(&partition, 0).await.expect("sought");
     consumer.events.extend([
         ConsumerEvent::Assigned(vec![partition.clone()]),
         ConsumerEvent::Records(vec![consumed(0, 41)]),

@@ -93,7 +93,7 @@ mod tests {
             samples,
             [
                 "tidegate_job_lag_bytes{job_name=\"shop\"} 512",
-                "tidegate_job_lag_records{connector=\"shop-sink\",job_name=\"shop\"} 12",
+                "tidegate_job_lag_records{job_name=\"shop\",connector=\"shop-sink\"} 12",
                 "tidegate_job_recovery_attempts{job_name=\"shop\"} 3",
                 "tidegate_job_state{job_name=\"shop\",state=\"running\"} 1",
                 "tidegate_job_warnings{job_name=\"shop\"} 1",

@@ -260,3 +260,78 @@ fn status<'a>(id: &TaskId, view: &'a ClusterView) -> Option<&'a TaskStatus> {
 fn failed(status: &TaskStatus) -> Option<u64> {
     (status.state == State::Failed).then(|| trace_mark(status.trace.as_deref().unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests {
+    use connect_cluster::{ConnectorInfo, ConnectorStatus, ConnectorView, Cure, Failure, Recovery, Target};
+
+    use super::*;
+
+    const TRACE: &str = "org.apache.kafka.connect.errors.RetriableException: away\n";
+
+    /// A connector without tasks, on a worker.
+    fn view(worker: &str, state: State, recovery: Option<Recovery>) -> ClusterView {
+        let name: Arc<str> = "c".into();
+        let connector = TaskStatus {
+            state,
+            worker_id: worker.to_owned(),
+            trace: (state == State::Failed).then(|| TRACE.to_owned()),
+            generation: 1,
+            version: None,
+        };
+        let info = ConnectorInfo {
+            name: Arc::clone(&name),
+            config: connect_config::Props::new(),
+            tasks: Vec::new(),
+            kind: "source",
+        };
+        let status = ConnectorStatus { name: Arc::clone(&name), connector, tasks: Vec::new(), kind: "source" };
+        let connector = ConnectorView {
+            info,
+            target: Target::Started,
+            tasks: Vec::new(),
+            status: Some(status),
+            topics: Vec::new(),
+        };
+        ClusterView {
+            connectors: [(Arc::clone(&name), Arc::new(connector))].into_iter().collect(),
+            recoveries: Arc::new(recovery.map(|recovery| (UnitId::Connector(name), recovery)).into_iter().collect()),
+            ..ClusterView::default()
+        }
+    }
+
+    fn recovery(attempt: u32) -> Recovery {
+        Recovery {
+            attempt,
+            at_once: 0,
+            attempts_max: 10,
+            first_failure_ms: 1,
+            next_attempt_ms: Some(2),
+            failure: Failure { code: "unavailable".into(), message: "away".into(), remedy: None, cure: Cure::Network },
+            over: None,
+        }
+    }
+
+    #[test]
+    fn what_is_done_about_a_connector_is_told_once_and_taken_back_when_it_is_over() {
+        let (mut reporter, metrics, mut known) = (Reporter::new("me"), WorkerMetrics::unseen(), JobsLog::default());
+        let mut told = |view: &ClusterView| -> Vec<JobRecord> {
+            let records = reporter.reports(7, &metrics, view, &BTreeMap::new(), &known);
+            records.iter().cloned().for_each(|record| known.apply(record));
+            records
+        };
+        assert_eq!(told(&view("me", State::Running, None)), []);
+        assert_eq!(told(&view("other", State::Failed, Some(recovery(1)))), [], "its own worker tells");
+        let failed = view("me", State::Failed, Some(recovery(1)));
+        let said = told(&failed);
+        let [JobRecord::Connector(name, Some(report))] = said.as_slice() else { panic!("{said:?}") };
+        assert_eq!((&**name, report.worker_id.as_str(), report.at_ms), ("c", "me", 7));
+        assert_eq!((report.failed, report.recovery.as_ref()), (Some(trace_mark(TRACE)), Some(&recovery(1))));
+        assert_eq!(told(&failed), [], "it was said");
+        assert_eq!(told(&view("me", State::Restarting, Some(recovery(2)))).len(), 1);
+        // Another worker has it, and it runs there: nobody fails any more.
+        assert_eq!(told(&view("other", State::Running, None)), []);
+        assert_eq!(told(&view("me", State::Running, None)), [JobRecord::Connector("c".into(), None)]);
+        assert_eq!(told(&view("me", State::Running, None)), []);
+    }
+}
