@@ -42,6 +42,15 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 /// The class that the JVM names for records that Kafka did not take.
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
+/// Records that were dropped since the last one that was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropped {
+    /// The last record was.
+    last: bool,
+    /// Since when the position stays behind them.
+    held_since: Option<Instant>,
+}
+
 /// Everything a source task runs with.
 pub struct SourceLoop {
     pub task: Box<dyn SourceTask>,
@@ -63,8 +72,8 @@ pub struct SourceLoop {
     pub recovers: bool,
     /// The task is connected with its system, as far as it says.
     pub connected: watch::Receiver<bool>,
-    /// Since when the position stays behind records that were dropped.
-    pub held_since: Option<Instant>,
+    /// What was dropped at the end of what was read.
+    pub dropped: Dropped,
 }
 
 /// Times of a source task.
@@ -279,10 +288,12 @@ impl SourceLoop {
                 Ok(true) => {}
                 Ok(false) => {
                     TaskMetrics::add(&self.metrics.filtered, 1);
+                    self.dropped.last = true;
                     continue;
                 }
                 Err(failed) => {
                     if !self.encode_again(spare, failed).await? {
+                        self.dropped.last = true;
                         continue;
                     }
                 }
@@ -292,6 +303,7 @@ impl SourceLoop {
             }
             written += u64::from(self.offer_at_once() || self.send().await?);
             kept = index + 1;
+            self.dropped.last = false;
         }
         for checkpoint in checkpoints {
             self.pass(checkpoint, kept, between.as_ref());
@@ -305,13 +317,14 @@ impl SourceLoop {
     /// A checkpoint whose last records were dropped is that of the last one that was sent, as on the JVM; but not for long: the
     /// source's system keeps its log for as long as the position stays.
     fn pass(&mut self, checkpoint: Checkpoint, kept: usize, between: Option<&Between>) {
-        let held = between.filter(|_| kept < checkpoint.after);
-        let Some(between) = held else {
-            self.held_since = None;
+        // One without records of its own may be that of the last records of the batch before.
+        let behind = kept < checkpoint.after || checkpoint.after == 0 && self.dropped.last;
+        let Some(between) = between.filter(|_| behind) else {
+            self.dropped.held_since = None;
             return self.tracker.checkpoint(checkpoint);
         };
-        if self.held_since.get_or_insert_with(Instant::now).elapsed() >= HOLD_MAX {
-            self.held_since = None;
+        if self.dropped.held_since.get_or_insert_with(Instant::now).elapsed() >= HOLD_MAX {
+            self.dropped.held_since = None;
             self.tracker.checkpoint(checkpoint);
         } else if let Some(checkpoint) = between.at(kept) {
             self.tracker.checkpoint(checkpoint);

@@ -172,7 +172,7 @@ impl Rig {
             recovery,
             recovers,
             connected,
-            held_since: None,
+            dropped: Dropped::default(),
         };
         let handle = tokio::spawn(source.run());
         Self { broker, log, seen, wanted, control, cancel, connection, events, metrics, handle }
@@ -424,9 +424,10 @@ async fn the_position_is_that_of_the_last_record_that_was_sent() {
         checkpoints: vec![tagged(3, 3)],
         between: Some(between.clone()),
     };
+    let left_out_later = SourceBatch { checkpoints: vec![tagged(0, 5)], between: Some(between.clone()), ..SourceBatch::default() };
     let sent = SourceBatch { records: vec![record("b")], checkpoints: vec![tagged(1, 4)], between: Some(between) };
     let policy = ErrorPolicy { tolerate: true, ..ErrorPolicy::default() };
-    let rig = Rig::start(MemoryBroker::new(), vec![Ok(left_out)], policy.clone());
+    let rig = Rig::start(MemoryBroker::new(), vec![Ok(left_out), Ok(left_out_later)], policy.clone());
     eventually(|| rig.seen.lock().committed == [1]).await;
     rig.end().await.expect("a clean end");
     let rig = Rig::start(MemoryBroker::new(), vec![Ok(sent)], policy);

@@ -25,7 +25,7 @@ use crate::offsets::TaskOffsets;
 use crate::own_offsets;
 use crate::report::Reporter;
 use crate::sink::{PUT_PATIENCE, SLOW_PUT, SinkLoop};
-use crate::source::{SourceLoop, SourceSettings};
+use crate::source::{Dropped, SourceLoop, SourceSettings};
 use crate::topic_creation::TopicCreation;
 use crate::transactional_source::{Boundary, TransactionalLoop};
 use crate::transactions::Transact;
@@ -203,7 +203,7 @@ impl Making {
             recovery: Arc::clone(&self.shared.recovery),
             recovers,
             connected,
-            held_since: None,
+            dropped: Dropped::default(),
             control: self.control,
         };
         source_loop.metrics.follow(source_loop.tracker.ring());

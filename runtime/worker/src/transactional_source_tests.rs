@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::source::Dropped;
 use crate::control::{Control, News, TopicsUsed};
 use crate::convert::Encoder;
 use crate::failure::ErrorPolicy;
@@ -110,7 +111,7 @@ impl Rig {
             recovery: crate::testing::recovery(true),
             recovers: true,
             connected: watch::channel(true).1,
-            held_since: None,
+            dropped: Dropped::default(),
         };
         let running = TransactionalLoop::new(source, Arc::clone(&producer), Arc::from("offsets"), boundary);
         Self { broker: broker.clone(), script, producer, wanted, events, handle: tokio::spawn(running.run()) }

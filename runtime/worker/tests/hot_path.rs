@@ -26,7 +26,7 @@ use connect_worker::io::Produce;
 use connect_worker::memory::MemoryLog;
 use connect_worker::metrics::TaskMetrics;
 use connect_worker::report::Reporter;
-use connect_worker::source::{SourceLoop, SourceSettings};
+use connect_worker::source::{Dropped, SourceLoop, SourceSettings};
 use connect_worker::topic_creation::TopicCreation;
 use connect_worker::{OffsetStore, OffsetTable};
 use tokio::sync::{mpsc, watch};
@@ -169,7 +169,7 @@ async fn measure(count: usize, schemas: &str) {
         recovery: connect_cluster::RecoveryPolicy::default().for_all(),
         recovers: true,
         connected: watch::channel(true).1,
-        held_since: None,
+        dropped: Dropped::default(),
     };
     let started = Instant::now();
     let handle = tokio::spawn(source.run());
