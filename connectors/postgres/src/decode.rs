@@ -331,9 +331,10 @@ fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
     let inner = text.bytes[start + 1..].strip_suffix(b"}").ok_or(ERROR)?;
     let mut values = Vec::new();
     let mut at = 0;
+    let delimiter = delimiter(inner, element);
     while at < inner.len() {
         match inner[at] {
-            b',' => at += 1,
+            mark if mark == delimiter => at += 1,
             b'{' => {
                 at = skip_nested(inner, at).ok_or(ERROR)?;
                 values.push(Value::Null);
@@ -344,7 +345,7 @@ fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
                 at = next;
             }
             _ => {
-                let end = memchr::memchr(b',', &inner[at..]).map_or(inner.len(), |n| at + n);
+                let end = memchr::memchr(delimiter, &inner[at..]).map_or(inner.len(), |n| at + n);
                 values.push(match &inner[at..end] {
                     b"NULL" => Value::Null,
                     bytes => element.decode(&Text { buffer: text.buffer, bytes })?,
@@ -354,6 +355,12 @@ fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
         }
     }
     Ok(values)
+}
+
+/// What stands between elements: only boxes have something else, and are the only shapes that are not quoted.
+fn delimiter(inner: &[u8], element: &Decoder) -> u8 {
+    let boxes = matches!(element, Decoder::Geometry(_)) && inner.contains(&b'(') && !inner.contains(&b'"');
+    if boxes { b';' } else { b',' }
 }
 
 /// The place after the array that starts at `at`.
@@ -543,6 +550,11 @@ mod tests {
         assert_eq!(decoded(&int, "[0:1]={1,2}"), Value::Array(vec![Value::Int32(1), Value::Int32(2)]));
         assert_eq!(decoded(&int, "{{1,2},{3,4}}"), Value::Array(vec![Value::Null, Value::Null]));
         assert_eq!(decoded(&Decoder::ArrayOfRequired(Box::new(Decoder::Text)), "{NULL,ok}"), Value::Null);
+        let shapes = Decoder::Array(Box::new(Decoder::Geometry(BinaryMode::Base64)));
+        let base64 = |text: &str| Value::from(STANDARD.encode(text));
+        let boxes = Value::Array(vec![base64("(1.0,1.0),(0.0,0.0)"), Value::Null]);
+        assert_eq!(decoded(&shapes, "{(1,1),(0,0);NULL}"), boxes);
+        assert_eq!(decoded(&shapes, r#"{"<(1,1),2>"}"#), Value::Array(vec![base64("<(1.0,1.0),2.0>")]));
     }
 
     #[test]

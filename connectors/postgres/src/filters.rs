@@ -60,11 +60,14 @@ impl Patterns {
 
 /// One expression that has to match a whole name.
 pub fn anchored(pattern: &str) -> Result<Regex, BadPattern> {
-    let built = RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(true).build();
-    built.map_err(|error| {
+    // By itself first: an unmatched parenthesis must not close ours.
+    let whole =
+        Regex::new(pattern).and_then(|_| RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(true).build());
+    whole.map_err(|error| {
         BadPattern(connect_config::java::regex_error(pattern).unwrap_or_else(|| {
-            // Legal in Java, but not to be matched in linear time.
-            format!("{pattern} looks around or refers back, which is not supported ({error})")
+            // Legal in Java.
+            let last_line = error.to_string().lines().last().unwrap_or_default().to_owned();
+            format!("{pattern} is not supported here: {}", last_line.trim_start_matches("error: "))
         }))
     })
 }
@@ -158,7 +161,7 @@ mod tests {
             ("ok,a(", "Unclosed group near index 2\na("),
             ("x[", "Unclosed character class near index 1\nx[\n ^"),
             ("*a", "Dangling meta character '*' near index 0\n*a\n^"),
-            ("a)", "Unmatched closing ')' near index 0\na)"),
+            ("a)", "Unmatched closing ')' near index 0\na)\n^"),
         ] {
             assert_eq!(Patterns::parse(list).expect_err(list).to_string(), wanted);
         }

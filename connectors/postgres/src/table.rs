@@ -329,7 +329,14 @@ impl Column {
 }
 
 impl Draft {
-    fn add(&mut self, table: &TableName, column: &Incoming<'_>, in_key: bool, planner: &Planner<'_>, settings: &Settings) {
+    fn add(
+        &mut self,
+        table: &TableName,
+        column: &Incoming<'_>,
+        in_key: bool,
+        planner: &Planner<'_>,
+        settings: &Settings,
+    ) {
         let wanted = column.captured || in_key;
         let Some(plan) = wanted.then(|| planner.plan(column.type_oid, column.typmod)).flatten() else {
             self.columns.push(Column::unwanted(column.name));
@@ -455,6 +462,117 @@ fn adjusted(name: &str, mode: NameAdjustment, full: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::ColumnMeta;
+    use crate::pgoutput::RelationColumn;
+    use crate::types::TypeInfo;
+
+    fn settings(extra: &[(&str, &str)]) -> Settings {
+        let base =
+            [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")];
+        let props = base.iter().chain(extra).map(|(k, v)| ((*k).to_owned(), Some((*v).to_owned()))).collect();
+        Settings::parse(&props).expect("valid settings")
+    }
+
+    /// `s.t (id int PRIMARY KEY, a text, b text)`, with the key in the place given.
+    fn meta(key_at: usize) -> TableMeta {
+        let column = |name: &str, type_oid: u32| ColumnMeta {
+            name: name.to_owned(),
+            type_oid,
+            typmod: -1,
+            required: name == "id",
+            default: None,
+            generated: false,
+        };
+        let mut columns = vec![column("a", 25), column("b", 25)];
+        columns.insert(key_at, column("id", 23));
+        let name = TableName { schema: "s".to_owned(), table: "t".to_owned() };
+        TableMeta { oid: 1, name, columns, key: vec!["id".to_owned()] }
+    }
+
+    fn types() -> Types {
+        let info =
+            |(oid, name): (u32, &str)| (oid, TypeInfo { oid, name: name.into(), kind: b'b', ..TypeInfo::default() });
+        [(23, "int4"), (25, "text")].map(info).into_iter().collect()
+    }
+
+    fn copied(table: &Table, line: &'static str) -> Result<Vec<Value>, Error> {
+        let frame = Bytes::from_static(line.as_bytes());
+        let mut cells = Vec::new();
+        copy::split(&frame, &mut cells);
+        table.copied_row(&frame, &cells)
+    }
+
+    fn fields(value: &Value) -> Vec<Value> {
+        let Value::Struct(own) = value else { panic!("no struct: {value:?}") };
+        own.fields.clone()
+    }
+
+    #[test]
+    fn a_key_that_is_not_captured_is_zero_in_snapshots() {
+        let table = Table::from_catalog(&meta(0), &types(), &settings(&[("column.exclude.list", "s.t.id")]));
+        assert_eq!(table.snapshot_columns().collect::<Vec<_>>(), ["a", "b"]);
+        let row = copied(&table, "x\ty").expect("a row");
+        assert_eq!(fields(&table.key(&row).value), [Value::Int32(0)]);
+        assert!(!table.key_schema.as_ref().expect("a key").fields()[0].schema.optional);
+        assert_eq!(fields(&table.image(row)), [Value::from("x"), Value::from("y")]);
+    }
+
+    #[test]
+    fn a_key_behind_all_that_is_captured_makes_snapshots_fail() {
+        let excluded = settings(&[("column.exclude.list", "s.t.id")]);
+        let table = Table::from_catalog(&meta(2), &types(), &excluded);
+        let refused = copied(&table, "x\ty").expect_err("the key is out of reach");
+        assert!(refused.message().starts_with("Data row is smaller than a column index"), "{refused}");
+        assert!(refused.message().contains("column id belongs to the key of table s.t"), "{refused}");
+        // Where nothing is captured, everything is read.
+        let other = Table::from_catalog(&meta(2), &types(), &settings(&[("column.include.list", "s.other.id")]));
+        assert_eq!(other.snapshot_columns().collect::<Vec<_>>(), ["id"]);
+        let row = copied(&other, "7").expect("a row");
+        assert_eq!(fields(&other.key(&row).value), [Value::Int32(7)]);
+    }
+
+    #[test]
+    fn a_key_that_is_not_captured_is_optional_in_streams() {
+        let column = |name: &str, type_oid: u32| RelationColumn {
+            key: name == "id",
+            name: name.to_owned(),
+            type_oid,
+            typmod: -1,
+        };
+        let relation = Relation {
+            oid: 1,
+            schema: "s".to_owned(),
+            table: "t".to_owned(),
+            identity: b'd',
+            columns: vec![column("id", 23), column("a", 25), column("b", 25)],
+        };
+        for (list, optional) in [("s.t.id", true), ("s.t.a", false)] {
+            let settings = settings(&[("column.exclude.list", list)]);
+            let table = Table::from_relation(&relation, Some(&meta(0)), &types(), &settings);
+            assert_eq!(table.key_schema.expect("a key").fields()[0].schema.optional, optional, "without {list}");
+        }
+    }
+
+    #[test]
+    fn rules_change_values_and_leave_keys() {
+        let rules = settings(&[
+            ("column.mask.with.3.chars", "s.t.a"),
+            ("column.propagate.source.type", ".*"),
+            ("message.key.columns", "s.t:id,a"),
+        ]);
+        let table = Table::from_catalog(&meta(0), &types(), &rules);
+        let row = copied(&table, "1\tsecret\ty").expect("a row");
+        assert_eq!(fields(&table.key(&row).value), [Value::Int32(1), Value::from("secret")]);
+        let parameters = |schema: &SchemaRef| {
+            let count = |field: &Field| field.schema.parameters.as_ref().map_or(0, Vec::len);
+            schema.fields().iter().map(count).collect::<Vec<_>>()
+        };
+        assert_eq!(parameters(table.key_schema.as_ref().expect("a key")), [0, 0]);
+        assert_eq!(parameters(&table.value_schema), [4, 1, 4]);
+        let other = copied(&table, "1\tother\ty").expect("a row");
+        assert!(table.same_image(&row, &other), "both are masked");
+        assert_eq!(fields(&table.image(row))[1], Value::from("***"));
+    }
 
     #[test]
     fn names_are_made_fit_as_recorded() {

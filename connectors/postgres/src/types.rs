@@ -399,8 +399,8 @@ impl Planner<'_> {
         }
         // The reference lets the Java driver read arrays in streams, too.
         let plan = Self { way: Way::Snapshot, ..*self }.plan(element, typmod)?;
-        let required = plan.schema.is("io.debezium.data.Enum")
-            || matches!(plan.decoder, Decoder::Raw(_) | Decoder::Geometry(_));
+        let required =
+            plan.schema.is("io.debezium.data.Enum") || matches!(plan.decoder, Decoder::Raw(_) | Decoder::Geometry(_));
         let inner = Arc::new(if required { plan.schema } else { plan.schema.optional() });
         let decoder = Box::new(match plan.decoder {
             // In arrays the reference strips the zeros at the end.

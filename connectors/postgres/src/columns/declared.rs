@@ -208,7 +208,8 @@ mod tests {
         let mood =
             TypeInfo { kind: b'e', hidden_in: Some("other".into()), labels: vec!["a".into()], ..plain(20_003, "mood") };
         let own = [price, nested, code, mood];
-        let known = [(23, "int4"), (25, "text"), (1700, "numeric"), (1114, "timestamp"), (1007, "_int4"), (700, "float4")];
+        let known =
+            [(23, "int4"), (25, "text"), (1700, "numeric"), (1114, "timestamp"), (1007, "_int4"), (700, "float4")];
         let known = known.iter().map(|(oid, name)| plain(*oid, name));
         known.chain(own).map(|info| (info.oid, info)).collect()
     }

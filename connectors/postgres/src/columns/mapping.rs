@@ -102,9 +102,14 @@ mod tests {
 
     #[test]
     fn texts_are_cut_where_java_cuts_them() {
-        for (text, units, wanted) in
-            [("beta", 3, "bet"), ("bet", 3, "bet"), ("ünï", 2, "ün"), ("a😀b", 2, "a?"), ("a😀b", 3, "a😀"), ("x", 0, "")]
-        {
+        for (text, units, wanted) in [
+            ("beta", 3, "bet"),
+            ("bet", 3, "bet"),
+            ("ünï", 2, "ün"),
+            ("a😀b", 2, "a?"),
+            ("a😀b", 3, "a😀"),
+            ("x", 0, ""),
+        ] {
             assert_eq!(cut(ByteString::from(text), units), wanted, "{text} to {units}");
         }
         let bytes = Schema::of(Kind::Bytes);
