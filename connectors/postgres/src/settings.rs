@@ -7,7 +7,7 @@ use bytes::Bytes;
 use connect_api::{Error, Props, Secret};
 
 use crate::columns::ColumnRules;
-use crate::config::PostgresConfig;
+use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
 
@@ -85,6 +85,9 @@ mode! {
     /// `snapshot.tables.order.by.row.count`.
     RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
 }
+
+/// The shortest silence that means something: the server is asked for a sign of life at least twice in it.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
 
 /// `errors.max.retries`: how often in a row a broken connection is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +208,8 @@ pub struct Settings {
     pub status_interval: Duration,
     pub flush_lsn: bool,
     pub batch_size: usize,
+    /// Records go through transformations, which may drop them.
+    pub transforms: bool,
     /// Batches read ahead.
     pub queue_batches: usize,
     /// Bytes read ahead, at most, when that is limited.
@@ -214,7 +219,15 @@ pub struct Settings {
     pub heartbeat_interval: Option<Duration>,
     pub heartbeat_topic: Arc<str>,
     pub heartbeat_query: Option<String>,
+    /// Where the bounds of transactions are told, with `provide.transaction.metadata`.
+    pub transaction_topic: Option<Arc<str>>,
+    /// The prefixes of logical messages that are wanted.
+    pub message_prefixes: Filter,
     pub check_position: bool,
+    /// `server.silence.timeout.ms`, where there is a limit.
+    pub silence: Option<Duration>,
+    /// `database.query.timeout.ms`, where there is a limit.
+    pub query_timeout: Option<Duration>,
     pub validation_timeout: Duration,
 }
 
@@ -225,15 +238,12 @@ pub const LATER: &[&str] = &[
     "lsn.flush.timeout.action",
     "xmin.fetch.interval.ms",
     "event.processing.failure.handling.mode",
-    "provide.transaction.metadata",
     "snapshot.max.threads",
     "snapshot.mode.custom.name",
     "snapshot.query.mode",
     "snapshot.locking.mode",
     "openlineage.integration.enabled",
     "guardrail.collections.max",
-    "message.prefix.include.list",
-    "message.prefix.exclude.list",
     "converters",
     "post.processors",
     "signal.data.collection",
@@ -266,17 +276,24 @@ fn positive_ms(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
+/// A limit in milliseconds, of which 0 is none.
+fn limit_ms(ms: i64) -> Option<Duration> {
+    Some(positive_ms(ms)).filter(|limit| !limit.is_zero())
+}
+
 impl Settings {
     /// Reads everything; the error names all problems.
     pub fn parse(props: &Props) -> Result<Self, Error> {
-        let config = PostgresConfig::parse(props).map_err(|problems| {
+        let wrong = |problems: Vec<connect_config::ConfigError>| {
             let texts: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
             Error::config(texts.join("\n"))
-        })?;
-        Self::from_config(&config, props)
+        };
+        let config = PostgresConfig::parse(props).map_err(wrong)?;
+        let extra = ExtraConfig::parse(props).map_err(wrong)?;
+        Self::from_config(&config, &extra, props)
     }
 
-    fn from_config(config: &PostgresConfig, props: &Props) -> Result<Self, Error> {
+    fn from_config(config: &PostgresConfig, extra: &ExtraConfig, props: &Props) -> Result<Self, Error> {
         let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
         let prefix = required(config.topic_prefix.as_ref(), "topic.prefix")?;
         let placeholder = config.unavailable_value_placeholder.as_str();
@@ -348,6 +365,7 @@ impl Settings {
             status_interval: positive_ms(config.status_update_interval_ms.into()).max(Duration::from_millis(10)),
             flush_lsn: config.flush_lsn_source,
             batch_size,
+            transforms: raw("transforms").is_some_and(|names| !names.trim().is_empty()),
             queue_batches: (queue_size / batch_size).clamp(1, 64),
             queue_bytes: usize::try_from(config.max_queue_size_in_bytes).ok().filter(|&bytes| bytes > 0),
             retry_wait: positive_ms(config.retriable_restart_connector_wait_ms),
@@ -358,7 +376,15 @@ impl Settings {
             heartbeat_interval: Some(positive_ms(config.heartbeat_interval_ms.into())).filter(|d| !d.is_zero()),
             heartbeat_topic: format!("{heartbeat_prefix}.{prefix}").into(),
             heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),
+            transaction_topic: config.provide_transaction_metadata.then(|| {
+                let name = raw("topic.transaction").map_or("transaction", str::trim);
+                format!("{prefix}{}{name}", raw("topic.delimiter").unwrap_or(".").trim()).into()
+            }),
+            message_prefixes: Filter::parse(raw("message.prefix.include.list"), raw("message.prefix.exclude.list"))
+                .map_err(|e| e.of_key("message.prefix.include.list"))?,
             check_position: config.internal_log_position_check_enable,
+            silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
+            query_timeout: limit_ms(config.database_query_timeout_ms.into()),
             validation_timeout: positive_ms(config.connection_validation_timeout_ms),
             prefix: prefix.into(),
         })
@@ -523,6 +549,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_time_may_be_left_out() {
+        let limits = |extra: &[(&str, &str)]| {
+            let settings = Settings::parse(&props(extra)).expect("valid settings");
+            (settings.silence, settings.query_timeout)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(limits(&[]), (seconds(60), seconds(600)));
+        let none = [("server.silence.timeout.ms", "0"), ("database.query.timeout.ms", "0")];
+        assert_eq!(limits(&none), (None, None));
+        assert_eq!(limits(&[("server.silence.timeout.ms", "10")]).0, seconds(1));
+        assert!(Settings::parse(&props(&[("server.silence.timeout.ms", "-1")])).is_err());
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let error = Settings::parse(&Props::new()).expect_err("nothing given");
         assert_eq!(error.message(), "The 'topic.prefix' value is invalid: A value is required");
@@ -530,10 +570,10 @@ mod tests {
 
     #[test]
     fn keys_for_later_are_reported_only_when_they_differ() {
-        let quiet = props(&[("provide.transaction.metadata", "false"), ("snapshot.max.threads", "1")]);
+        let quiet = props(&[("include.schema.comments", "false"), ("snapshot.max.threads", "1")]);
         assert!(later_keys(&quiet).is_empty());
-        let loud = props(&[("provide.transaction.metadata", "true"), ("snapshot.max.threads", "4")]);
-        assert_eq!(later_keys(&loud), vec!["provide.transaction.metadata", "snapshot.max.threads"]);
+        let loud = props(&[("include.schema.comments", "true"), ("snapshot.max.threads", "4")]);
+        assert_eq!(later_keys(&loud), vec!["include.schema.comments", "snapshot.max.threads"]);
     }
 
     #[test]
