@@ -9,7 +9,9 @@
 //! is replayed from its begin and what is stored already is filtered out; every queue is bounded.
 
 pub mod beside;
+pub mod calendar;
 pub mod catalog;
+pub mod columns;
 pub mod config;
 pub mod connector;
 pub mod copy;
@@ -18,6 +20,7 @@ pub mod defaults;
 pub mod error;
 pub mod event;
 pub mod filters;
+pub mod geometry;
 pub mod heartbeat;
 pub mod lost;
 pub mod messages;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_api::{Error, Props, Secret};
 
+use crate::columns::ColumnRules;
 use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
@@ -190,6 +191,8 @@ pub struct Settings {
     pub snapshot_overrides: Vec<(String, String)>,
     pub snapshot_order: RowCountOrder,
     pub filters: Filters,
+    /// Masks, hashes, cuts and source types.
+    pub columns: ColumnRules,
     pub values: ValueModes,
     pub names: NameAdjustment,
     pub field_names: NameAdjustment,
@@ -246,17 +249,12 @@ pub const LATER: &[&str] = &[
     "signal.data.collection",
     "notification.enabled.channels",
     "transaction.metadata.factory",
-    "column.mask.hash.([^.]+).with.salt.(.+)",
-    "column.mask.with.(d+).chars",
-    "column.truncate.to.(d+).chars",
     "include.schema.comments",
-    "column.propagate.source.type",
-    "datatype.propagate.source.type",
     "internal.snapshot.scan.all.columns.force",
     "sourceinfo.struct.maker",
 ];
 
-/// The keys of [`LATER`] that are set to something of their own, families by their first part.
+/// The keys of [`LATER`] that are set to something of their own.
 pub fn later_keys(props: &Props) -> Vec<String> {
     let def = PostgresConfig::def();
     let differs = |key: &str, value: &str| match def.key(key).map(|key| &key.default) {
@@ -266,14 +264,10 @@ pub fn later_keys(props: &Props) -> Vec<String> {
         }
         _ => value.trim() != "false",
     };
-    let families = ["column.mask.", "column.truncate."];
     props
         .iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))
-        .filter(|(key, value)| {
-            families.iter().any(|family| key.starts_with(family))
-                || (LATER.contains(&key.as_str()) && !value.trim().is_empty() && differs(key, value))
-        })
+        .filter(|(key, value)| LATER.contains(&key.as_str()) && !value.trim().is_empty() && differs(key, value))
         .map(|(key, _)| key.clone())
         .collect()
 }
@@ -333,7 +327,7 @@ impl Settings {
             snapshot_isolation: named(Isolation::parse, "snapshot.isolation.mode", &config.snapshot_isolation_mode)?,
             snapshot_include: raw("snapshot.include.collection.list")
                 .filter(|list| !list.trim().is_empty())
-                .map(|list| Patterns::parse(list).map_err(|e| bad_pattern("snapshot.include.collection.list", &e)))
+                .map(|list| Patterns::parse(list).map_err(|e| e.of_key("snapshot.include.collection.list")))
                 .transpose()?,
             snapshot_overrides: overrides(config, props),
             snapshot_order: named(
@@ -342,6 +336,7 @@ impl Settings {
                 &config.snapshot_tables_order_by_row_count,
             )?,
             filters: filters(config, props)?,
+            columns: ColumnRules::parse(props)?,
             values: ValueModes {
                 decimal: named(DecimalMode::parse, "decimal.handling.mode", &config.decimal_handling_mode)?,
                 time: named(TimeMode::parse, "time.precision.mode", &config.time_precision_mode)?,
@@ -386,7 +381,7 @@ impl Settings {
                 format!("{prefix}{}{name}", raw("topic.delimiter").unwrap_or(".").trim()).into()
             }),
             message_prefixes: Filter::parse(raw("message.prefix.include.list"), raw("message.prefix.exclude.list"))
-                .map_err(|e| bad_pattern("message.prefix.include.list", &e))?,
+                .map_err(|e| e.of_key("message.prefix.include.list"))?,
             check_position: config.internal_log_position_check_enable,
             silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
             query_timeout: limit_ms(config.database_query_timeout_ms.into()),
@@ -414,12 +409,6 @@ fn required<'a>(value: Option<&'a String>, key: &str) -> Result<&'a str, Error> 
 
 fn named<T>(parse: fn(&str) -> Option<T>, key: &str, text: &str) -> Result<T, Error> {
     parse(text).ok_or_else(|| Error::config(format!("The '{key}' value is invalid: {text} is not one of its values")))
-}
-
-fn bad_pattern(key: &str, error: &regex::Error) -> Error {
-    Error::config(format!(
-        "The '{key}' value is invalid: A comma-separated list of valid regular expressions is expected, but {error}"
-    ))
 }
 
 /// Where the database is, out of the configuration.
@@ -479,7 +468,7 @@ fn stream_params(text: &str) -> Vec<(String, String)> {
 fn filters(config: &PostgresConfig, props: &Props) -> Result<Filters, Error> {
     let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
     let filter =
-        |include: &str, exclude: &str| Filter::parse(raw(include), raw(exclude)).map_err(|e| bad_pattern(include, &e));
+        |include: &str, exclude: &str| Filter::parse(raw(include), raw(exclude)).map_err(|e| e.of_key(include));
     Ok(Filters {
         schemas: filter("schema.include.list", "schema.exclude.list")?,
         tables: filter("table.include.list", "table.exclude.list")?,
@@ -515,7 +504,7 @@ fn key_columns(text: &str) -> Result<Vec<(regex::Regex, Vec<String>)>, Error> {
             let (table, columns) = part.split_once(':').ok_or_else(|| {
                 Error::config(format!("The 'message.key.columns' value is invalid: {part} has an invalid format"))
             })?;
-            let table = crate::filters::anchored(table.trim()).map_err(|e| bad_pattern("message.key.columns", &e))?;
+            let table = crate::filters::anchored(table.trim()).map_err(|e| e.of_key("message.key.columns"))?;
             Ok((table, columns.split(',').map(|column| column.trim().to_owned()).collect()))
         })
         .collect()
@@ -583,8 +572,8 @@ mod tests {
     fn keys_for_later_are_reported_only_when_they_differ() {
         let quiet = props(&[("include.schema.comments", "false"), ("snapshot.max.threads", "1")]);
         assert!(later_keys(&quiet).is_empty());
-        let loud = props(&[("include.schema.comments", "true"), ("column.mask.with.5.chars", "a.b.c")]);
-        assert_eq!(later_keys(&loud), vec!["include.schema.comments", "column.mask.with.5.chars"]);
+        let loud = props(&[("include.schema.comments", "true"), ("snapshot.max.threads", "4")]);
+        assert_eq!(later_keys(&loud), vec!["include.schema.comments", "snapshot.max.threads"]);
     }
 
     #[test]
