@@ -10,6 +10,14 @@ use crate::offset::Position;
 use crate::session::Closed;
 use crate::settings::Settings;
 
+/// A place in a batch that a position belongs to.
+struct Mark {
+    after: usize,
+    position: Position,
+    beside: Option<Arc<OffsetMap>>,
+    confirm: u64,
+}
+
 /// Collects records into batches and hands them over.
 pub struct Outlet {
     sender: mpsc::Sender<Result<SourceBatch>>,
@@ -17,8 +25,10 @@ pub struct Outlet {
     sent: u64,
     partition: Arc<OffsetMap>,
     records: Vec<Record>,
-    /// The newest place in the batch that a position belongs to: records before it, the position, what to confirm.
-    mark: Option<(usize, Position, u64)>,
+    /// The newest place in the batch that a position belongs to.
+    mark: Option<Mark>,
+    /// What is stored beside positions that are marked from now on.
+    beside: Option<Arc<OffsetMap>>,
     max: usize,
     /// Bytes read for the records in the batch, and how many are enough.
     bytes: usize,
@@ -39,6 +49,7 @@ impl Outlet {
             partition: Arc::new(partition),
             records: Vec::with_capacity(max),
             mark: None,
+            beside: None,
             max,
             bytes: 0,
             max_bytes: limit.min(BATCH_BYTES_MAX),
@@ -57,7 +68,12 @@ impl Outlet {
 
     /// Says that everything put in so far is complete up to a position; `confirm` is 0 for nothing to confirm.
     pub fn mark(&mut self, position: Position, confirm: u64) {
-        self.mark = Some((self.records.len(), position, confirm));
+        self.mark = Some(Mark { after: self.records.len(), position, beside: self.beside.clone(), confirm });
+    }
+
+    /// Says what is to be stored beside positions that are marked from now on.
+    pub fn beside(&mut self, fields: Option<Arc<OffsetMap>>) {
+        self.beside = fields;
     }
 
     /// True when there are records in it.
@@ -94,11 +110,12 @@ impl Outlet {
     pub fn send(&mut self, permit: mpsc::OwnedPermit<Result<SourceBatch>>) {
         self.bytes = 0;
         let records = std::mem::replace(&mut self.records, Vec::with_capacity(self.max));
-        let checkpoints = self.mark.take().map(|(after, position, tag)| Checkpoint {
-            after,
-            partition: Arc::clone(&self.partition),
-            offset: position.to_offset(),
-            tag,
+        let checkpoints = self.mark.take().map(|mark| {
+            let mut offset = mark.position.to_offset();
+            if let Some(beside) = mark.beside {
+                offset.extend(beside.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            Checkpoint { after: mark.after, partition: Arc::clone(&self.partition), offset, tag: mark.confirm }
         });
         self.sent += 1;
         permit.send(Ok(SourceBatch { records, checkpoints: checkpoints.into_iter().collect() }));

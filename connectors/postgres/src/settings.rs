@@ -9,6 +9,8 @@ use connect_api::{Error, Props, Secret};
 use crate::config::PostgresConfig;
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
+use crate::notifications::Notifier;
+use crate::signals::settings::{SignalSettings, table_name};
 
 /// Declares a mode with the names that the configuration uses.
 macro_rules! mode {
@@ -213,6 +215,8 @@ pub struct Settings {
     pub heartbeat_query: Option<String>,
     pub check_position: bool,
     pub validation_timeout: Duration,
+    pub signals: SignalSettings,
+    pub notifications: Notifier,
 }
 
 /// Keys whose effect belongs to later work: a value other than the default is reported, never ignored in silence.
@@ -233,8 +237,6 @@ pub const LATER: &[&str] = &[
     "message.prefix.exclude.list",
     "converters",
     "post.processors",
-    "signal.data.collection",
-    "notification.enabled.channels",
     "transaction.metadata.factory",
     "column.mask.hash.([^.]+).with.salt.(.+)",
     "column.mask.with.(d+).chars",
@@ -365,6 +367,8 @@ impl Settings {
             heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),
             check_position: config.internal_log_position_check_enable,
             validation_timeout: positive_ms(config.connection_validation_timeout_ms),
+            signals: SignalSettings::parse(config, props, prefix)?,
+            notifications: Notifier::new(config, prefix),
             prefix: prefix.into(),
         })
     }
@@ -459,6 +463,7 @@ fn filters(config: &PostgresConfig, props: &Props) -> Result<Filters, Error> {
         tables: filter("table.include.list", "table.exclude.list")?,
         columns: filter("column.include.list", "column.exclude.list")?,
         builtin: !config.table_ignore_builtin,
+        signals: config.signal_data_collection.as_deref().and_then(table_name),
     })
 }
 

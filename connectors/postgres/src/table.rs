@@ -247,6 +247,11 @@ impl Table {
         a[..self.width] == b[..self.width]
     }
 
+    /// The columns of a row that a consumer sees.
+    pub fn values<'a>(&self, row: &'a [Value]) -> &'a [Value] {
+        &row[..self.width.min(row.len())]
+    }
+
     /// The key of a row.
     pub fn key(&self, row: &[Value]) -> Datum {
         let Some(schema) = &self.key_schema else { return Datum::null() };
@@ -282,7 +287,7 @@ fn bound(value: Value, schema: &SchemaRef) -> Value {
 }
 
 /// The columns of `message.key.columns`, or those of the table itself.
-fn key_columns(name: &TableName, own: &[String], settings: &Settings) -> Vec<String> {
+pub(crate) fn key_columns(name: &TableName, own: &[String], settings: &Settings) -> Vec<String> {
     let full = name.to_string();
     let configured = settings.key_columns.iter().find(|(table, _)| table.is_match(&full));
     configured.map_or_else(|| own.to_vec(), |(_, columns)| columns.clone())

@@ -17,6 +17,7 @@ mod pause;
 mod postgres;
 mod recovery;
 mod rest;
+mod signals;
 mod sink_group;
 mod support;
 mod testbed;
