@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("connect-metrics", &[]),
     ("connect-cluster", &["connect-config", "connect-api"]),
     ("connect-plugins", &["connect-config", "connect-api"]),
-    ("connect-postgres", &["connect-config", "connect-api", "connect-tls"]),
+    ("connect-postgres", &["connect-config", "connect-api", "connect-tls", "connect-kafka"]),
     ("connect-mongodb", &["connect-config", "connect-api"]),
     ("connect-formats", &["connect-config", "connect-api"]),
     ("connect-transforms", &["connect-config", "connect-api"]),

@@ -19,6 +19,8 @@ pub enum Marker {
     Inner,
     LastInTable,
     Last,
+    /// Of an incremental snapshot: such a row has no place in the log of its own.
+    Incremental,
     /// Not of a snapshot.
     Stream,
 }
@@ -32,6 +34,7 @@ impl Marker {
             Self::Inner => "true",
             Self::LastInTable => "last_in_data_collection",
             Self::Last => "last",
+            Self::Incremental => "incremental",
             Self::Stream => "false",
         }
     }
@@ -165,7 +168,7 @@ impl Events {
             Value::String(schema),
             Value::String(table),
             Value::from(source.tx_id),
-            Value::Int64(source.lsn.cast_signed()),
+            if source.marker == Marker::Incremental { Value::Null } else { Value::Int64(source.lsn.cast_signed()) },
             Value::Null,
         ];
         Value::Struct(Struct::new(SchemaRef::clone(&self.source), fields))

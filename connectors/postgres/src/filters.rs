@@ -4,6 +4,8 @@
 use connect_api::Error;
 use regex::{Regex, RegexBuilder};
 
+use crate::catalog::TableName;
+
 /// A list of expressions.
 #[derive(Clone, Debug)]
 pub struct Patterns(Vec<Regex>);
@@ -110,6 +112,8 @@ pub struct Filters {
     pub columns: Filter,
     /// Whether system schemas are captured.
     pub builtin: bool,
+    /// The signal table, which is captured whatever the lists say.
+    pub signals: Option<TableName>,
 }
 
 impl Filters {
@@ -119,7 +123,15 @@ impl Filters {
             || schema.eq_ignore_ascii_case("information_schema")
             || schema.starts_with("pg_toast")
             || schema.starts_with("pg_temp");
-        (self.builtin || !system) && self.schemas.accepts(schema) && self.tables.accepts(&format!("{schema}.{table}"))
+        let listed = (self.builtin || !system)
+            && self.schemas.accepts(schema)
+            && self.tables.accepts(&format!("{schema}.{table}"));
+        listed || self.signals(schema, table)
+    }
+
+    /// True for the signal table.
+    pub fn signals(&self, schema: &str, table: &str) -> bool {
+        self.signals.as_ref().is_some_and(|name| name.schema == schema && name.table == table)
     }
 
     /// The place of the first expression of the table's include list that a table fits; tables are read in this order.

@@ -3,7 +3,8 @@
 //! How a change travels: [`wire`] frames the replication protocol without copying, [`pgoutput`] decodes a frame into
 //! ranges of it, [`table`] turns a tuple into a struct by the plan that was made when the relation was first seen
 //! ([`catalog`], [`types`]), [`event`] wraps it into Debezium's envelope, [`stream`] and [`snapshot`] put records into
-//! batches with the offsets of [`offset`], and [`task`] hands the batches to the worker.
+//! batches with the offsets of [`offset`], and [`task`] hands the batches to the worker. [`signals`] are what users ask of it
+//! meanwhile.
 //!
 //! Invariants: a position is confirmed to the server only when the worker said that its offset is stored; a transaction
 //! is replayed from its begin and what is stored already is filtered out; every queue is bounded.
@@ -25,6 +26,7 @@ pub mod heartbeat;
 pub mod lost;
 pub mod messages;
 pub mod metrics;
+pub mod notifications;
 pub mod numbers;
 pub mod offset;
 pub mod outlet;
@@ -33,6 +35,7 @@ pub mod progress;
 pub mod publication;
 pub mod session;
 pub mod settings;
+pub mod signals;
 pub mod slot;
 pub mod snapshot;
 pub mod standby;

@@ -110,8 +110,12 @@ impl Position {
             Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
             _ => false,
         };
-        let in_snapshot =
-            offset.get("snapshot").is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+        // A blocking snapshot of the reference is no reason for another one: it belongs to a stream.
+        let in_snapshot = match offset.get("snapshot") {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::String(kind)) => !kind.eq_ignore_ascii_case("blocking"),
+            Some(_) => true,
+        };
         Ok(Self {
             lsn: lsn("lsn")?,
             lsn_proc: lsn("lsn_proc")?,
@@ -235,6 +239,13 @@ mod tests {
         assert!(Position::from_offset(&begun.to_offset()).expect("readable").in_unfinished_snapshot());
         let done = Position { snapshot: Some(SnapshotMark { completed: true }), ..Position::default() };
         assert!(!Position::from_offset(&done.to_offset()).expect("readable").in_unfinished_snapshot());
+    }
+
+    #[test]
+    fn a_blocking_snapshot_belongs_to_the_stream() {
+        let offset = serde_json::from_str(r#"{"lsn":1,"snapshot":"BLOCKING","snapshot_completed":false}"#);
+        let position = Position::from_offset(&offset.expect("valid")).expect("readable");
+        assert_eq!(position.snapshot, None);
     }
 
     #[test]

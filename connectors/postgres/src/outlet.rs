@@ -22,6 +22,8 @@ pub struct Outlet {
     mark: Option<Mark>,
     /// Those before it, where a transformation may drop records: the stored position is that of the last one sent.
     earlier: Option<Vec<Mark>>,
+    /// What is stored beside positions that are marked from now on.
+    beside: Option<Arc<OffsetMap>>,
     max: usize,
     /// Bytes read for the records in the batch, and how many are enough.
     bytes: usize,
@@ -35,6 +37,8 @@ struct Mark {
     position: Position,
     /// What of the open transaction is before it, where that is told.
     counted: Option<Counted>,
+    /// What is stored beside the position.
+    beside: Option<Arc<OffsetMap>>,
     /// What to confirm.
     confirm: u64,
 }
@@ -50,18 +54,16 @@ fn between(marks: Vec<Mark>, partition: Arc<OffsetMap>) -> Between {
 
 impl Mark {
     fn checkpoint(&self, partition: &Arc<OffsetMap>) -> Checkpoint {
-        Checkpoint {
-            after: self.after,
-            partition: Arc::clone(partition),
-            offset: self.offset(),
-            tag: self.confirm,
-        }
+        Checkpoint { after: self.after, partition: Arc::clone(partition), offset: self.offset(), tag: self.confirm }
     }
 
     fn offset(&self) -> OffsetMap {
         let mut offset = self.position.to_offset();
         if let Some(counted) = &self.counted {
             counted.put_into(&mut offset);
+        }
+        if let Some(beside) = &self.beside {
+            offset.extend(beside.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         offset
     }
@@ -82,6 +84,7 @@ impl Outlet {
             records: Vec::with_capacity(max),
             mark: None,
             earlier: settings.transforms.then(Vec::new),
+            beside: None,
             max,
             bytes: 0,
             max_bytes: limit.min(BATCH_BYTES_MAX),
@@ -105,11 +108,16 @@ impl Outlet {
 
     /// The same, within a transaction whose events are counted.
     pub fn mark_in(&mut self, position: Position, counted: Option<Counted>, confirm: u64) {
-        let mark = Mark { after: self.records.len(), position, counted, confirm };
+        let mark = Mark { after: self.records.len(), position, counted, beside: self.beside.clone(), confirm };
         let before = self.mark.replace(mark);
         if let (Some(earlier), Some(before)) = (&mut self.earlier, before) {
             earlier.push(before);
         }
+    }
+
+    /// Says what is to be stored beside positions that are marked from now on.
+    pub fn beside(&mut self, fields: Option<Arc<OffsetMap>>) {
+        self.beside = fields;
     }
 
     /// True when there are records in it.
@@ -178,11 +186,15 @@ mod tests {
             after,
             position: Position { lsn: Some(lsn), ..Position::default() },
             counted: None,
+            beside: None,
             confirm: lsn,
         };
         // A delete has two records, and the last one has no position yet.
         let between = between(vec![mark(1, 10), mark(3, 20), mark(4, 30)], Arc::new(OffsetMap::new()));
         let at = |record| between.at(record).map(|checkpoint| checkpoint.tag);
-        assert_eq!([at(0), at(1), at(2), at(3), at(4), at(5)], [None, Some(10), Some(20), Some(20), Some(30), Some(30)]);
+        assert_eq!(
+            [at(0), at(1), at(2), at(3), at(4), at(5)],
+            [None, Some(10), Some(20), Some(20), Some(30), Some(30)]
+        );
     }
 }

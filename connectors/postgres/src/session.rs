@@ -21,6 +21,7 @@ use crate::offset::Position;
 use crate::outlet::Outlet;
 use crate::progress::Taken;
 use crate::settings::{Retries, Settings, SnapshotMode};
+use crate::signals::Signals;
 use crate::slot::{self, Created, SlotState};
 use crate::snapshot;
 use crate::stream::Stream;
@@ -87,6 +88,8 @@ pub struct Session {
     /// What that snapshot saw, when the slot is older than it, and the place in the log after which that does not
     /// matter any more.
     pub snapshotted: Option<(Visible, u64)>,
+    /// What users ask for while it goes on.
+    pub signals: Signals,
     pub confirmed: watch::Receiver<u64>,
     pub cancel: CancellationToken,
     pub report: Report,
@@ -223,9 +226,15 @@ impl Session {
         if wants_snapshot {
             let taken = self.take_snapshot(&mut sql, created.as_ref()).await;
             self.metrics.snapshot_ends(taken.is_ok());
+            if matches!(taken, Err(End::Failed(_))) {
+                self.notify("ABORTED", &[]);
+            }
             taken?;
         } else if !self.snapshot_done {
             self.metrics.snapshot_skipped();
+            if !std::mem::replace(&mut self.signals.told, true) {
+                self.notify("SKIPPED", &[]);
+            }
         }
         let Some(replication) = replication else {
             if !self.snapshot_done {

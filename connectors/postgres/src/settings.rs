@@ -10,6 +10,8 @@ use crate::columns::ColumnRules;
 use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
+use crate::notifications::Notifier;
+use crate::signals::settings::{SignalSettings, table_name};
 
 /// Declares a mode with the names that the configuration uses.
 macro_rules! mode {
@@ -229,6 +231,8 @@ pub struct Settings {
     /// `database.query.timeout.ms`, where there is a limit.
     pub query_timeout: Option<Duration>,
     pub validation_timeout: Duration,
+    pub signals: SignalSettings,
+    pub notifications: Notifier,
 }
 
 /// Keys whose effect belongs to later work: a value other than the default is reported, never ignored in silence.
@@ -246,8 +250,6 @@ pub const LATER: &[&str] = &[
     "guardrail.collections.max",
     "converters",
     "post.processors",
-    "signal.data.collection",
-    "notification.enabled.channels",
     "transaction.metadata.factory",
     "include.schema.comments",
     "internal.snapshot.scan.all.columns.force",
@@ -386,6 +388,8 @@ impl Settings {
             silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
             query_timeout: limit_ms(config.database_query_timeout_ms.into()),
             validation_timeout: positive_ms(config.connection_validation_timeout_ms),
+            signals: SignalSettings::parse(config, props, prefix)?,
+            notifications: Notifier::new(config, prefix),
             prefix: prefix.into(),
         })
     }
@@ -474,6 +478,7 @@ fn filters(config: &PostgresConfig, props: &Props) -> Result<Filters, Error> {
         tables: filter("table.include.list", "table.exclude.list")?,
         columns: filter("column.include.list", "column.exclude.list")?,
         builtin: !config.table_ignore_builtin,
+        signals: config.signal_data_collection.as_deref().and_then(table_name),
     })
 }
 

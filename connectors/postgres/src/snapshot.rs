@@ -12,7 +12,7 @@ use crate::catalog::{self, Listed, TableMeta, TableName};
 use crate::copy;
 use crate::error::{DbError, PgError, forbidden};
 use crate::event::{Marker, Source, now_us};
-use crate::filters::Filter;
+use crate::filters::{Filter, Patterns};
 use crate::offset::{Position, SnapshotMark};
 use crate::session::{End, Session};
 use crate::settings::{Isolation, RowCountOrder, Settings};
@@ -40,6 +40,8 @@ struct Snapshot<'a> {
     held: Option<Held>,
     progress: Progress,
     reported: Instant,
+    statements: Vec<(String, String)>,
+    stored: bool,
 }
 
 /// Reads all captured tables. Gives the position after it, `None` when there was no row, and what the snapshot saw: no
@@ -49,14 +51,9 @@ pub async fn run(
     sql: &mut Wire,
     created: Option<&Created>,
 ) -> Result<(Option<Position>, (Visible, u64)), End> {
+    session.notify("STARTED", &[]);
     begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
     let (lsn, tx_id, visible) = place(sql, created).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
-    let tables = tables(&session.settings, sql).await?;
-    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-    let metas = catalog::describe(sql, &oids).await.map_err(|e| e.failed_to("read the columns"))?;
-    let wanted = metas.iter().flat_map(|meta| &meta.columns).map(|column| column.type_oid);
-    let types = catalog::types(sql, wanted).await.map_err(|e| e.failed_to("read the types"))?;
-    tracing::info!(source = %session.settings.prefix, tables = tables.len(), lsn = %slot::lsn_text(lsn), "snapshot begins");
     let position = Position {
         lsn: Some(lsn),
         tx_id: Some(tx_id),
@@ -64,7 +61,58 @@ pub async fn run(
         snapshot: Some(SnapshotMark::default()),
         ..Position::default()
     };
+    let settings = Arc::clone(&session.settings);
+    let chosen = chosen(&settings, sql).await?;
+    let task = Task { chosen, statements: settings.snapshot_overrides.clone(), stored: true };
+    let position = read(session, sql, task, position).await?;
+    Ok((position, (visible, lsn)))
+}
+
+/// Reads the tables that fit, while the stream stands at a position. Records say that place; it is not stored.
+pub async fn on_demand(
+    session: &mut Session,
+    sql: &mut Wire,
+    tables: &Patterns,
+    statements: Vec<(String, String)>,
+    position: Position,
+) -> Result<(), End> {
+    session.notify("STARTED", &[]);
+    begin(session, sql, None).await.map_err(|e| e.failed_to("begin the snapshot"))?;
+    let (lsn, tx_id, _) = place(sql, None).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+    let position = Position {
+        lsn: position.lsn.or(Some(lsn)),
+        tx_id: position.tx_id.or(Some(tx_id)),
+        snapshot: Some(SnapshotMark::default()),
+        ..position
+    };
+    let mut chosen = slot::captured(sql, &session.settings).await?;
+    chosen.retain(|table| tables.matches(&table.name.to_string()));
+    in_order(&session.settings, &mut chosen);
+    read(session, sql, Task { chosen, statements, stored: false }, position).await?;
+    Ok(())
+}
+
+/// What is to be read.
+struct Task {
+    /// The tables in order, the signal table among them.
+    chosen: Vec<Listed>,
+    /// Statements that give the rows of a table instead of all of them.
+    statements: Vec<(String, String)>,
+    /// Positions are stored on the way.
+    stored: bool,
+}
+
+/// Reads all rows of all tables, and ends the transaction. Gives the position after it, `None` when there was no row.
+async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Position) -> Result<Option<Position>, End> {
+    let captured = names(&task.chosen);
+    let tables = without_signals(&session.settings, task.chosen);
+    let lsn = position.lsn.unwrap_or(0);
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let metas = catalog::describe(sql, &oids).await.map_err(|e| e.failed_to("read the columns"))?;
+    let wanted = metas.iter().flat_map(|meta| &meta.columns).map(|column| column.type_oid);
+    let types = catalog::types(sql, wanted).await.map_err(|e| e.failed_to("read the types"))?;
     readable(&session.settings, sql, &metas, &types).await?;
+    tracing::info!(source = %session.settings.prefix, tables = tables.len(), lsn = %slot::lsn_text(lsn), "snapshot begins");
     session.metrics.snapshot_begins(tables.iter().map(|table| table.name.to_string()));
     let progress = Progress {
         phase: Phase::Snapshot,
@@ -80,14 +128,43 @@ pub async fn run(
         stream: None,
     };
     (session.report)(progress.clone());
-    let mut snapshot = Snapshot { session, position, held: None, progress, reported: Instant::now() };
+    let read = names(&tables);
+    let mut snapshot = Snapshot {
+        session,
+        position,
+        held: None,
+        progress,
+        reported: Instant::now(),
+        statements: task.statements,
+        stored: task.stored,
+    };
     for (index, listed) in tables.iter().enumerate() {
         let Some(meta) = metas.iter().find(|meta| meta.oid == listed.oid) else { continue };
-        snapshot.table(sql, index, meta, &types).await?;
+        let name = listed.name.to_string();
+        let progress = [("data_collections", read.clone()), ("current_collection_in_progress", name.clone())];
+        snapshot.session.notify("IN_PROGRESS", &progress);
+        let rows = snapshot.table(sql, index, meta, &types).await?;
+        let done = [
+            ("data_collections", captured.clone()),
+            ("scanned_collection", name),
+            ("total_rows_scanned", rows.to_string()),
+            ("status", "SUCCEEDED".to_owned()),
+        ];
+        snapshot.session.notify("TABLE_SCAN_COMPLETED", &done);
     }
     let position = snapshot.finish().await?;
     sql.query("COMMIT").await.map_err(|e| e.failed_to("end the snapshot"))?;
-    Ok((position, (visible, lsn)))
+    Ok(position)
+}
+
+fn names(tables: &[Listed]) -> String {
+    tables.iter().map(|table| table.name.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Rows of the signal table are no data.
+fn without_signals(settings: &Settings, mut tables: Vec<Listed>) -> Vec<Listed> {
+    tables.retain(|table| !settings.filters.signals(&table.name.schema, &table.name.table));
+    tables
 }
 
 async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
@@ -138,25 +215,35 @@ async fn readable(settings: &Settings, sql: &mut Wire, metas: &[TableMeta], type
 
 /// The tables to read, in order.
 pub async fn tables(settings: &Settings, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
+    Ok(without_signals(settings, chosen(settings, sql).await?))
+}
+
+/// The tables of the settings, in order, the signal table among them.
+async fn chosen(settings: &Settings, sql: &mut Wire) -> Result<Vec<Listed>, Error> {
     let mut tables = slot::captured(sql, settings).await?;
-    tables.sort_by_key(|table| settings.filters.table_place(&table.name.schema, &table.name.table));
     if let Some(include) = &settings.snapshot_include {
         tables.retain(|table| include.matches(&table.name.to_string()));
     }
+    in_order(settings, &mut tables);
+    Ok(tables)
+}
+
+fn in_order(settings: &Settings, tables: &mut [Listed]) {
+    tables.sort_by_key(|table| settings.filters.table_place(&table.name.schema, &table.name.table));
     match settings.snapshot_order {
         RowCountOrder::Disabled => {}
         RowCountOrder::Ascending => tables.sort_by_key(|table| table.rows.unwrap_or(0)),
         RowCountOrder::Descending => tables.sort_by_key(|table| std::cmp::Reverse(table.rows.unwrap_or(0))),
     }
-    Ok(tables)
 }
 
 impl Snapshot<'_> {
-    async fn table(&mut self, sql: &mut Wire, index: usize, meta: &TableMeta, types: &Types) -> Result<(), End> {
+    /// Reads a table; gives the number of its rows.
+    async fn table(&mut self, sql: &mut Wire, index: usize, meta: &TableMeta, types: &Types) -> Result<u64, End> {
         let settings = Arc::clone(&self.session.settings);
         let table = Arc::new(Table::from_catalog(meta, types, &settings));
         let name = meta.name.to_string();
-        let override_sql = settings.snapshot_overrides.iter().find(|(table, _)| table.eq_ignore_ascii_case(&name));
+        let override_sql = self.statements.iter().find(|(table, _)| table.eq_ignore_ascii_case(&name));
         let columns: Vec<String> = table.snapshot_columns().map(identifier).collect();
         let columns = columns.join(", ");
         let from = match override_sql {
@@ -218,7 +305,7 @@ impl Snapshot<'_> {
         }
         self.report(index, rows, true);
         tracing::info!(source = %settings.prefix, table = %name, rows, "table read");
-        Ok(())
+        Ok(rows)
     }
 
     /// Holds a row back and releases the one before it, whose marker is certain now.
@@ -226,9 +313,7 @@ impl Snapshot<'_> {
         let starts_table = next.first_of_table;
         let Some(held) = self.held.replace(next) else {
             // That a snapshot was begun is stored ahead of its first row: a run after a crash has to know of it.
-            self.session.outlet.mark(self.position, 0);
-            self.session.outlet.flush(&self.session.cancel).await?;
-            return Ok(());
+            return if self.stored { self.flush().await } else { Ok(()) };
         };
         let marker = match (held.first_of_table, held.first_table, starts_table) {
             (true, true, _) => Marker::First,
@@ -237,10 +322,14 @@ impl Snapshot<'_> {
             (false, _, false) => Marker::Inner,
         };
         self.emit(held, marker);
-        if self.session.outlet.is_full() {
+        if self.session.outlet.is_full() { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.stored {
             self.session.outlet.mark(self.position, 0);
-            self.session.outlet.flush(&self.session.cancel).await?;
         }
+        self.session.outlet.flush(&self.session.cancel).await?;
         Ok(())
     }
 
@@ -249,7 +338,7 @@ impl Snapshot<'_> {
         let source = Source {
             marker,
             lsn: self.position.lsn.unwrap_or(0),
-            last_commit: None,
+            last_commit: self.position.lsn_commit,
             tx_id: self.position.tx_id,
             ts_us,
         };
@@ -265,7 +354,11 @@ impl Snapshot<'_> {
         if let Some(held) = last {
             self.emit(held, Marker::Last);
             self.position.snapshot = Some(SnapshotMark { completed: true });
-            self.session.outlet.mark(self.position, 0);
+        }
+        self.session.notify("COMPLETED", &[]);
+        if some {
+            self.flush().await?;
+        } else if self.session.outlet.has_content() {
             self.session.outlet.flush(&self.session.cancel).await?;
         }
         (self.session.report)(self.progress);

@@ -23,6 +23,7 @@ use crate::offset::{MessageType, Position, Resume};
 use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
 use crate::progress::{Follower, Handed};
 use crate::session::{End, Session};
+use crate::signals::act;
 use crate::slot::{self, lsn_text};
 use crate::table::Table;
 use crate::wire::{Frame, Wire, identifier, literal};
@@ -43,10 +44,10 @@ struct Transaction {
 
 /// A running stream.
 pub struct Stream<'a> {
-    session: &'a mut Session,
+    pub(crate) session: &'a mut Session,
     sql: Beside,
-    wire: Wire,
-    position: &'a mut Position,
+    pub(crate) wire: Wire,
+    pub(crate) position: &'a mut Position,
     resume: Resume,
     /// `None` for tables that are not captured.
     tables: HashMap<u32, Option<Arc<Table>>>,
@@ -54,7 +55,7 @@ pub struct Stream<'a> {
     /// The position has moved since it was marked.
     unmarked: bool,
     /// Everything before this place is delivered or not wanted.
-    resolved: u64,
+    pub(crate) resolved: u64,
     /// The last place that a mark spoke of, and when.
     marked: (u64, Instant),
     received: u64,
@@ -107,7 +108,10 @@ impl<'a> Stream<'a> {
     /// Streams until the task stops or the connection fails.
     pub async fn run(mut self) -> Result<(), End> {
         self.start().await?;
-        let ended = self.serve().await;
+        let ended = match act::begin(&mut self).await {
+            Ok(()) => self.serve().await,
+            Err(end) => Err(end),
+        };
         if let Err(End::Closed) = &ended {
             self.close().await;
         }
@@ -158,7 +162,7 @@ impl<'a> Stream<'a> {
         Handed { batches: outlet.sent(), waiting: outlet.has_records(), read: self.resolved }
     }
 
-    fn report(&mut self) {
+    pub(crate) fn report(&mut self) {
         self.news = false;
         let position = Some(lsn_text(self.received.max(self.position.furthest())));
         let handed = self.handed();
@@ -210,9 +214,15 @@ impl<'a> Stream<'a> {
         let often = self.session.settings.silence.map_or(LOOK_EVERY, |silence| LOOK_EVERY.min(silence / 2));
         let mut look = tokio::time::interval(often);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let signalled = self.session.signals.polls();
+        let mut signals = tokio::time::interval(self.session.settings.signals.poll_interval);
+        signals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while let Some(frame) = self.wire.buffered_frame().map_err(|e| e.failed_to("read the stream"))? {
                 self.frame(frame).await?;
+                if self.session.signals.is_due(self.resolved) {
+                    act::arrived(self).await?;
+                }
                 if self.session.outlet.is_full() {
                     break;
                 }
@@ -254,6 +264,7 @@ impl<'a> Stream<'a> {
                     self.follower.ends_at(end.unwrap_or(0));
                 }
                 _ = heartbeat.tick(), if beat.is_some() => self.beat().await?,
+                _ = signals.tick(), if signalled => act::look(self).await?,
                 filled = self.wire.fill(), if !full => {
                     filled.map_err(|e| e.failed_to("read the stream"))?;
                     self.heard = Instant::now();
@@ -285,6 +296,16 @@ impl<'a> Stream<'a> {
 
     /// Tells the server what is stored, and asks it to say how far it is.
     async fn tell_server(&mut self, ask: bool) -> Result<(), End> {
+        let message = self.status(ask);
+        let settings = &self.session.settings;
+        let late = |limit| PgError::silent(&settings.server.address(), limit);
+        let sent = within(settings.silence, self.wire.send_copy_data(&message), late).await;
+        sent.map_err(|e| e.failed_to("confirm the position"))?;
+        Ok(())
+    }
+
+    /// What tells the server that.
+    pub(crate) fn status(&mut self, ask: bool) -> [u8; 34] {
         let stored = *self.session.confirmed.borrow_and_update();
         let stored = if self.session.settings.flush_lsn { stored } else { 0 };
         let mut message = [0; 34];
@@ -295,10 +316,18 @@ impl<'a> Stream<'a> {
         let clock = crate::event::now_us() - POSTGRES_EPOCH_US;
         message[25..33].copy_from_slice(&clock.to_be_bytes());
         message[33] = u8::from(ask);
-        let settings = &self.session.settings;
-        let late = |limit| PgError::silent(&settings.server.address(), limit);
-        let sent = within(settings.silence, self.wire.send_copy_data(&message), late).await;
-        sent.map_err(|e| e.failed_to("confirm the position"))?;
+        message
+    }
+
+    /// Something was handed over or decided between two events: stores how far that is, and hurries the server's next word
+    /// about its log when a window waits for it.
+    pub(crate) async fn settled(&mut self) -> Result<(), End> {
+        if self.transaction.is_none() && !self.unmarked && *self.position != Position::default() {
+            self.mark();
+        }
+        if self.session.signals.window.until.is_some() {
+            self.tell_server(true).await?;
+        }
         Ok(())
     }
 
@@ -442,6 +471,7 @@ impl<'a> Stream<'a> {
         };
         let mut table = Table::from_relation(&relation, metas.first(), &types, &settings);
         table.counts = self.session.metrics.table(&table.name.to_string());
+        self.session.signals.described(relation.oid, &table.name);
         tracing::debug!(table = %table.name, columns = relation.columns.len(), "table described by the stream");
         self.tables.insert(relation.oid, Some(Arc::new(table)));
         // Nothing was read meanwhile.
@@ -554,9 +584,17 @@ impl<'a> Stream<'a> {
     }
 
     fn insert(&mut self, lsn: u64, relation: u32, new: &Tuple) -> Result<MessageType, Error> {
+        let watched = self.session.signals.watches(relation);
         if let Some(table) = self.wanted(relation, EventKind::Create)? {
-            let record = self.session.events.create(&table, table.streamed_row(new, None)?, &self.source(lsn));
+            let row = table.streamed_row(new, None)?;
+            if watched {
+                self.session.signals.inserted(relation, &table, &row);
+            }
+            let record = self.session.events.create(&table, row, &self.source(lsn));
             self.session.outlet.records().push(record);
+        } else if watched && let Some(table) = self.table(relation)? {
+            // Signals count whether they become records or not.
+            self.session.signals.inserted(relation, &table, &table.streamed_row(new, None)?);
         }
         Ok(MessageType::Insert)
     }
@@ -575,7 +613,13 @@ impl<'a> Stream<'a> {
                 return Ok(MessageType::Update);
             }
             let source = self.source(lsn);
-            let Session { events, outlet, .. } = &mut *self.session;
+            let Session { events, outlet, signals, .. } = &mut *self.session;
+            if signals.watches(relation) {
+                signals.changed(relation, &table, &new);
+                if let Some((old, _)) = &old {
+                    signals.changed(relation, &table, old);
+                }
+            }
             events.update(&table, old, new, &source, outlet.records());
         }
         Ok(MessageType::Update)
@@ -585,7 +629,10 @@ impl<'a> Stream<'a> {
         if let Some(table) = self.wanted(relation, EventKind::Delete)? {
             let row = table.streamed_row(old.tuple(), None)?;
             let source = self.source(lsn);
-            let Session { events, outlet, .. } = &mut *self.session;
+            let Session { events, outlet, signals, .. } = &mut *self.session;
+            if signals.watches(relation) {
+                signals.deleted(relation, &table, &row);
+            }
             events.delete(&table, row, &source, outlet.records());
         }
         Ok(MessageType::Delete)
@@ -593,6 +640,7 @@ impl<'a> Stream<'a> {
 
     fn truncate(&mut self, lsn: u64, relations: &[u32]) -> Result<MessageType, Error> {
         for &relation in relations {
+            self.session.signals.emptied(relation);
             if let Some(table) = self.wanted(relation, EventKind::Truncate)? {
                 let record = self.session.events.truncate(&table, &self.source(lsn));
                 self.session.outlet.records().push(record);

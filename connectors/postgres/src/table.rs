@@ -298,6 +298,11 @@ impl Table {
         self.image(a.to_vec()) == self.image(b.to_vec())
     }
 
+    /// The columns of a row that a consumer sees.
+    pub fn values<'a>(&self, row: &'a [Value]) -> &'a [Value] {
+        &row[..self.width.min(row.len())]
+    }
+
     /// The key of a row.
     pub fn key(&self, row: &[Value]) -> Datum {
         let Some(schema) = &self.key_schema else { return Datum::null() };
@@ -416,7 +421,7 @@ fn bound(value: Value, schema: &SchemaRef) -> Value {
 }
 
 /// The columns of `message.key.columns`, or those of the table itself.
-fn key_columns(name: &TableName, own: &[String], settings: &Settings) -> Vec<String> {
+pub(crate) fn key_columns(name: &TableName, own: &[String], settings: &Settings) -> Vec<String> {
     let full = name.to_string();
     let configured = settings.key_columns.iter().find(|(table, _)| table.is_match(&full));
     configured.map_or_else(|| own.to_vec(), |(_, columns)| columns.clone())
@@ -504,7 +509,7 @@ mod tests {
 
     fn fields(value: &Value) -> Vec<Value> {
         let Value::Struct(own) = value else { panic!("no struct: {value:?}") };
-        own.fields.clone()
+        own.fields.to_vec()
     }
 
     #[test]

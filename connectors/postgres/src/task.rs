@@ -18,6 +18,8 @@ use crate::outlet::Outlet;
 use crate::progress::Taken;
 use crate::session::Session;
 use crate::settings::{Settings, later_keys};
+use crate::signals::Signals;
+use crate::signals::state::State;
 use crate::slot::lsn_text;
 use crate::transactions::Counted;
 
@@ -51,6 +53,8 @@ impl PostgresTask {
         let partition = partition(&settings.prefix);
         let stored = context.offsets.offset(&partition).await?;
         let position = stored.as_ref().map(Position::from_offset).transpose()?;
+        let state = stored.as_ref().map(State::from_offset).transpose()?.unwrap_or_default();
+        let signals = Signals::new(&settings.signals, &settings.prefix, state)?;
         let cancel = context.cancel.child_token();
         let (sender, batches) = mpsc::channel(settings.queue_batches);
         let (confirmed, confirmations) = watch::channel(0);
@@ -72,6 +76,7 @@ impl PostgresTask {
             snapshot_begun: false,
             snapshot_done: false,
             snapshotted: None,
+            signals,
             confirmed: confirmations,
             cancel: cancel.clone(),
             report: context.progress,

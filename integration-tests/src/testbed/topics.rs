@@ -199,6 +199,15 @@ impl Topics {
         }
         Ok(())
     }
+
+    /// Produces a value with a key, and waits for it.
+    pub async fn produce_keyed(&self, topic: &str, key: &str, value: &str) -> Result<(), Failure> {
+        let producer: FutureProducer =
+            client(&self.bootstrap).set("acks", "all").create().or_fail("failed to make a Kafka producer")?;
+        let record: FutureRecord<'_, str, str> = FutureRecord::to(topic).key(key).payload(value);
+        let sent = producer.send(record, REQUEST_LIMIT).await.map_err(|(error, _)| error);
+        sent.map(|_| ()).or_fail(format!("failed to produce to {topic}"))
+    }
 }
 
 fn client(bootstrap: &str) -> ClientConfig {

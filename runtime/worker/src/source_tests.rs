@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::{Between, Checkpoint, Datum, Error, ErrorKind, OffsetMap, Record, Result, SourceBatch, SourceTask, Value};
+use connect_api::{
+    Between, Checkpoint, Datum, Error, ErrorKind, OffsetMap, Record, Result, SourceBatch, SourceTask, Value,
+};
 use connect_cluster::{TaskId, UnitId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -74,7 +76,11 @@ fn partition() -> OffsetMap {
 /// A batch of these values with a checkpoint behind the last.
 fn batch(values: &[&str], tag: u64) -> SourceBatch {
     let checkpoint = Checkpoint { after: values.len(), partition: Arc::new(partition()), offset: offset(tag), tag };
-    SourceBatch { records: values.iter().map(|value| record(value)).collect(), checkpoints: vec![checkpoint], between: None }
+    SourceBatch {
+        records: values.iter().map(|value| record(value)).collect(),
+        checkpoints: vec![checkpoint],
+        between: None,
+    }
 }
 
 /// A running loop and everything around it.
@@ -424,7 +430,8 @@ async fn the_position_is_that_of_the_last_record_that_was_sent() {
         checkpoints: vec![tagged(3, 3)],
         between: Some(between.clone()),
     };
-    let left_out_later = SourceBatch { checkpoints: vec![tagged(0, 5)], between: Some(between.clone()), ..SourceBatch::default() };
+    let left_out_later =
+        SourceBatch { checkpoints: vec![tagged(0, 5)], between: Some(between.clone()), ..SourceBatch::default() };
     let sent = SourceBatch { records: vec![record("b")], checkpoints: vec![tagged(1, 4)], between: Some(between) };
     let policy = ErrorPolicy { tolerate: true, ..ErrorPolicy::default() };
     let rig = Rig::start(MemoryBroker::new(), vec![Ok(left_out), Ok(left_out_later)], policy.clone());

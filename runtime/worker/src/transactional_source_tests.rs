@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::source::Dropped;
 use crate::control::{Control, News, TopicsUsed};
 use crate::convert::Encoder;
 use crate::failure::ErrorPolicy;
@@ -21,6 +20,7 @@ use crate::memory_transactions::MemoryTransactions;
 use crate::metrics::TaskMetrics;
 use crate::offsets::OffsetTable;
 use crate::report::Reporter;
+use crate::source::Dropped;
 use crate::source::SourceSettings;
 use crate::testing::{converters, eventually};
 use crate::topic_creation::TopicCreation;
@@ -64,7 +64,11 @@ fn batch(values: &[&str], checkpoint: Option<(usize, u64)>) -> SourceBatch {
         offset: map("at", tag),
         tag,
     });
-    SourceBatch { records: values.iter().map(record).collect(), checkpoints: checkpoint.into_iter().collect(), between: None }
+    SourceBatch {
+        records: values.iter().map(record).collect(),
+        checkpoints: checkpoint.into_iter().collect(),
+        between: None,
+    }
 }
 
 struct Rig {

@@ -1,0 +1,158 @@
+//! Carries signals out, between two messages of the stream. The server is told meanwhile that the stream is alive.
+
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::offset::Position;
+use crate::session::{End, Session};
+use crate::signals::parse::{Request, Signal};
+use crate::signals::{blocking, incremental, poll};
+use crate::stream::Stream;
+use crate::wire::Wire;
+
+/// What keeps a stream open while something else is done.
+struct Pulse {
+    status: [u8; 34],
+    every: Duration,
+    cancel: CancellationToken,
+}
+
+impl Pulse {
+    fn of(stream: &mut Stream<'_>) -> Self {
+        let status = stream.status(false);
+        Self { status, every: stream.session.settings.status_interval, cancel: stream.session.cancel.clone() }
+    }
+
+    /// Does something that takes its time, while the stream stays open.
+    async fn during<T>(self, wire: &mut Wire, work: impl Future<Output = Result<T, End>>) -> Result<T, End> {
+        let mut work = std::pin::pin!(work);
+        let mut ticks = tokio::time::interval(self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(End::Closed),
+                done = &mut work => return done,
+                _ = ticks.tick() => {
+                    wire.send_copy_data(&self.status).await.map_err(|e| e.failed_to("confirm the position"))?;
+                }
+            }
+        }
+    }
+}
+
+/// At the start of a stream: what an earlier connection, or an earlier run, left undone.
+pub async fn begin(stream: &mut Stream<'_>) -> Result<(), End> {
+    incremental::store(stream.session);
+    stream.session.signals.window.clear();
+    // Windows of chunks that are not read any more.
+    stream.session.signals.arrived.retain(|signal| !signal.kind.starts_with("snapshot-window-"));
+    if stream.session.signals.state.running() && !stream.session.signals.state.paused {
+        let tables = stream.session.signals.state.names();
+        tracing::info!(source = %stream.session.settings.prefix, tables, "an incremental snapshot goes on");
+        Pulse::of(stream).during(&mut stream.wire, incremental::read_chunk(stream.session)).await?;
+        stream.settled().await?;
+    }
+    take_blocking(stream).await?;
+    arrived(stream).await
+}
+
+/// What the stream has brought: signals of the table, and the place that a window waits for.
+pub async fn arrived(stream: &mut Stream<'_>) -> Result<(), End> {
+    while let Some(signal) = stream.session.signals.arrived.pop_front() {
+        act(stream, signal).await?;
+    }
+    let resolved = stream.resolved;
+    while stream.session.signals.window.until.is_some_and(|until| until <= resolved) {
+        let pulse = Pulse::of(stream);
+        let position = *stream.position;
+        let session = &mut *stream.session;
+        let work = async {
+            incremental::send_window(session, position).await?;
+            incremental::read_chunk(session).await
+        };
+        pulse.during(&mut stream.wire, work).await?;
+        stream.settled().await?;
+    }
+    Ok(())
+}
+
+/// Looks at the channels beside the stream.
+pub async fn look(stream: &mut Stream<'_>) -> Result<(), End> {
+    for (offset, signal) in poll(&mut stream.session.signals) {
+        if let Some(signal) = signal {
+            act(stream, signal).await?;
+            stream.settled().await?;
+        }
+        if let (Some(offset), Some(channel)) = (offset, &stream.session.signals.kafka) {
+            channel.done(offset);
+        }
+    }
+    Ok(())
+}
+
+async fn act(stream: &mut Stream<'_>, signal: Signal) -> Result<(), End> {
+    let request = match signal.request() {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::warn!(signal = ?signal.id, kind = %signal.kind, %error, "a signal is ignored");
+            return Ok(());
+        }
+    };
+    let pulse = Pulse::of(stream);
+    let position = *stream.position;
+    pulse.during(&mut stream.wire, carry_out(stream.session, position, request, &signal)).await?;
+    take_blocking(stream).await
+}
+
+async fn carry_out(session: &mut Session, position: Position, request: Request, signal: &Signal) -> Result<(), End> {
+    match request {
+        Request::Log(message) => {
+            let offset = serde_json::Value::Object(position.to_offset()).to_string();
+            tracing::info!(signal = ?signal.id, "{}", message.replacen("{}", &offset, 1));
+            Ok(())
+        }
+        Request::Incremental(wanted) => match incremental::tables(session, &wanted).await {
+            Ok(Some(names)) => incremental::add(session, wanted, names).await,
+            Ok(None) => Ok(()),
+            Err(end) => {
+                // Nothing is done yet: the next connection begins with it.
+                session.signals.arrived.push_front(signal.clone());
+                Err(end)
+            }
+        },
+        Request::Blocking(wanted) => {
+            session.signals.blocking.push_back(wanted);
+            Ok(())
+        }
+        Request::Stop(tables) => {
+            incremental::stop(session, tables);
+            Ok(())
+        }
+        Request::Pause => {
+            incremental::pause(session);
+            Ok(())
+        }
+        Request::Resume => incremental::resume(session).await,
+        Request::WindowOpen(id) => {
+            incremental::open_window(session, &id);
+            Ok(())
+        }
+        Request::WindowClose(id) => incremental::close_window(session, position, &id).await,
+    }
+}
+
+/// Takes the blocking snapshots that were asked for; one that the connection breaks off is taken again.
+async fn take_blocking(stream: &mut Stream<'_>) -> Result<(), End> {
+    while let Some(wanted) = stream.session.signals.blocking.front().cloned() {
+        let pulse = Pulse::of(stream);
+        let position = *stream.position;
+        pulse.during(&mut stream.wire, blocking::run(stream.session, &wanted, position)).await?;
+        stream.session.signals.blocking.pop_front();
+        stream.report();
+    }
+    Ok(())
+}
