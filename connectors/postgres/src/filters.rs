@@ -99,8 +99,9 @@ impl Filters {
             || schema.eq_ignore_ascii_case("information_schema")
             || schema.starts_with("pg_toast")
             || schema.starts_with("pg_temp");
-        let listed =
-            (self.builtin || !system) && self.schemas.accepts(schema) && self.tables.accepts(&format!("{schema}.{table}"));
+        let listed = (self.builtin || !system)
+            && self.schemas.accepts(schema)
+            && self.tables.accepts(&format!("{schema}.{table}"));
         listed || self.signals(schema, table)
     }
 

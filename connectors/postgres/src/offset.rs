@@ -216,7 +216,10 @@ mod tests {
     fn an_unfinished_snapshot_is_seen() {
         let begun = Position { snapshot: Some(SnapshotMark::default()), ..Position::default() };
         assert!(Position::from_offset(&begun.to_offset()).expect("readable").in_unfinished_snapshot());
-        let done = Position { snapshot: Some(SnapshotMark { completed: true, ..SnapshotMark::default() }), ..Position::default() };
+        let done = Position {
+            snapshot: Some(SnapshotMark { completed: true, ..SnapshotMark::default() }),
+            ..Position::default()
+        };
         assert!(!Position::from_offset(&done.to_offset()).expect("readable").in_unfinished_snapshot());
     }
 

@@ -60,7 +60,8 @@ pub(super) async fn mark(ends: &Ends, customers: &Collection<Document>, name: &s
     eventually_moving(&what, STUCK_AFTER, async || {
         let found = customers.find_one(doc! {"_id": {"id": 1_i64}}).await.map_err(|error| error.to_string())?;
         let found = found.as_ref().and_then(|customer| customer.get_str("name").ok()).unwrap_or("not there");
-        let progress = || lag(ends).map_or_else(|failure| failure.to_string(), |behind| format!("{behind} records left"));
+        let progress =
+            || lag(ends).map_or_else(|failure| failure.to_string(), |behind| format!("{behind} records left"));
         if found == name { Ok(()) } else { Err(format!("{found}, {}", progress())) }
     })
     .await

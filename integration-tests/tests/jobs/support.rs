@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use integration_tests::testbed::agree::compare;
-use integration_tests::testbed::{Api, PostgresAddress, Servers, Worker, WorkerSetup, eventually_async, eventually_moving};
+use integration_tests::testbed::{
+    Api, PostgresAddress, Servers, Worker, WorkerSetup, eventually_async, eventually_moving,
+};
 use mongodb::Collection;
 use mongodb::bson::Document;
 use reqwest::Method;

@@ -115,7 +115,11 @@ async fn pause_until_it_warns(browser: &Browser, shop: &Shop) {
     browser.picture("worker-warning").await;
     browser.go("#/").await;
     browser.sees(&line(&shop.name), &["Paused", "log retention"]).await;
-    assert_eq!(documents(shop).await.count_documents(Document::new()).await.unwrap(), before, "a paused job lets nothing through");
+    assert_eq!(
+        documents(shop).await.count_documents(Document::new()).await.unwrap(),
+        before,
+        "a paused job lets nothing through"
+    );
     browser.click(&format!("{} a", line(&shop.name))).await;
 }
 

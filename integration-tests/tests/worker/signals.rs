@@ -75,7 +75,11 @@ async fn same_state(client: &Client, topics: &Topics, topic: &str) {
         let state = last_state(topics, topic);
         let missing: Vec<_> = rows.iter().filter(|(id, version)| state.get(id) != Some(version)).take(5).collect();
         let extra: Vec<_> = state.keys().filter(|id| !rows.contains_key(id)).take(5).collect();
-        if missing.is_empty() && extra.is_empty() { Ok(()) } else { Err(format!("missing {missing:?}, extra {extra:?}")) }
+        if missing.is_empty() && extra.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("missing {missing:?}, extra {extra:?}"))
+        }
     })
     .await
     .unwrap();
@@ -169,7 +173,9 @@ async fn a_key_that_is_not_unique_loses_no_rows() {
     let (address, client) = support::database(&name).await;
     tables(&client, 1).await;
     client
-        .batch_execute("create table nokey (k int, v int); insert into nokey select i / 7, i from generate_series(1, 100) i")
+        .batch_execute(
+            "create table nokey (k int, v int); insert into nokey select i / 7, i from generate_series(1, 100) i",
+        )
         .await
         .unwrap();
     let config = signalled(source(&address, &name, "public.nokey"), json!({"incremental.snapshot.chunk.size": "10"}));

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::ClientContext;
 
 use crate::topic_log::LogRecord;
 use crate::translate::{ClientKind, translate};

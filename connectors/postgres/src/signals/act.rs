@@ -120,12 +120,7 @@ async fn act(stream: &mut Stream<'_>, signal: Signal) -> Result<(), End> {
     take_blocking(stream).await
 }
 
-async fn carry_out(
-    session: &mut Session,
-    position: Position,
-    request: Request,
-    signal: &Signal,
-) -> Result<(), End> {
+async fn carry_out(session: &mut Session, position: Position, request: Request, signal: &Signal) -> Result<(), End> {
     match request {
         Request::Log(message) => {
             let offset = serde_json::Value::Object(position.to_offset()).to_string();
@@ -170,7 +165,10 @@ async fn take_blocking(stream: &mut Stream<'_>) -> Result<(), End> {
         let taken = pulse.during(&mut stream.wire, blocking::run(stream.session, &wanted, position)).await?;
         stream.session.signals.blocking.pop_front();
         if let Some(position) = taken {
-            stream.mark_snapshot(position);
+            // A notification that the snapshot is over carries the position after it.
+            let told = stream.session.settings.notifications.writes();
+            let snapshot = position.snapshot.filter(|_| !told);
+            stream.mark_snapshot(Position { snapshot, ..position });
         }
         stream.report();
     }

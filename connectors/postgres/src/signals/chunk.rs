@@ -55,7 +55,11 @@ pub struct Chunk {
 
 impl Plan {
     /// The plan for a table of the signal.
-    pub async fn make(sql: &mut Wire, settings: &Settings, wanted: &Collection) -> Result<Result<Self, Unreadable>, Error> {
+    pub async fn make(
+        sql: &mut Wire,
+        settings: &Settings,
+        wanted: &Collection,
+    ) -> Result<Result<Self, Unreadable>, Error> {
         let captured = crate::slot::captured(sql, settings).await?;
         let Some(listed) = captured.iter().find(|table| table.name.to_string() == wanted.id) else {
             return Ok(Err(Unreadable::Unknown));
@@ -93,7 +97,12 @@ impl Plan {
     fn maximum_query(&self) -> String {
         let names: Vec<&str> = self.keys.iter().map(|key| key.name.as_str()).collect();
         let condition = self.filter.as_ref().map(|filter| format!(" WHERE ({filter})")).unwrap_or_default();
-        format!("SELECT {} FROM {}{condition} ORDER BY {} DESC LIMIT 1", names.join(", "), self.name, names.join(" DESC, "))
+        format!(
+            "SELECT {} FROM {}{condition} ORDER BY {} DESC LIMIT 1",
+            names.join(", "),
+            self.name,
+            names.join(" DESC, ")
+        )
     }
 
     fn key(&self, texts: Vec<Option<String>>) -> Key {
@@ -101,7 +110,13 @@ impl Plan {
     }
 
     /// The rows after a key, and not after the highest one.
-    pub async fn read(&self, sql: &mut Wire, after: Option<&Key>, maximum: &Key, size: usize) -> Result<Chunk, ReadError> {
+    pub async fn read(
+        &self,
+        sql: &mut Wire,
+        after: Option<&Key>,
+        maximum: &Key,
+        size: usize,
+    ) -> Result<Chunk, ReadError> {
         sql.start_copy(&format!("COPY ({}) TO STDOUT", self.query(after, maximum, size))).await?;
         let mut chunk = Chunk::default();
         let mut cells = Vec::new();
@@ -237,8 +252,9 @@ mod tests {
         let name = TableName { schema: "public".to_owned(), table: "t".to_owned() };
         let key: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
         let meta = TableMeta { oid: 1, name, columns: columns.iter().map(column).collect(), key: key.clone() };
-        let props = [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")]
-            .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let props =
+            [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")]
+                .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         let settings = Settings::parse(&props.into_iter().collect()).expect("valid settings");
         Plan {
             id: "public.t".to_owned(),

@@ -143,7 +143,12 @@ pub async fn send_window(session: &mut Session, position: Position) -> Result<()
         let source = Source {
             marker: Marker::Incremental,
             // Between transactions the reference's place is the end of the last one.
-            lsn: position.lsn_commit.filter(|_| position.is_between()).or(position.lsn).or(session.slot_from).unwrap_or(0),
+            lsn: position
+                .lsn_commit
+                .filter(|_| position.is_between())
+                .or(position.lsn)
+                .or(session.slot_from)
+                .unwrap_or(0),
             last_commit: position.lsn_commit,
             tx_id: None,
             ts_us: now_us(),

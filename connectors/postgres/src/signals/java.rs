@@ -78,7 +78,11 @@ impl Writer {
             match unit {
                 1..=0x7f => bytes.push(unit as u8),
                 0 | 0x80..=0x7ff => bytes.extend([0xc0 | (unit >> 6) as u8, 0x80 | (unit & 0x3f) as u8]),
-                _ => bytes.extend([0xe0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 0x3f) as u8, 0x80 | (unit & 0x3f) as u8]),
+                _ => bytes.extend([
+                    0xe0 | (unit >> 12) as u8,
+                    0x80 | (unit >> 6 & 0x3f) as u8,
+                    0x80 | (unit & 0x3f) as u8,
+                ]),
             }
         }
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
@@ -275,7 +279,10 @@ enum Node {
     Text(String),
     Array(Vec<Node>),
     Bytes(Vec<u8>),
-    Object { class: String, fields: Vec<(String, Node)> },
+    Object {
+        class: String,
+        fields: Vec<(String, Node)>,
+    },
     Class(Described),
     /// A number of a field, in the bits of its type.
     Bits(u64),

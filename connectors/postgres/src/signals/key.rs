@@ -53,7 +53,10 @@ pub type Key = Vec<Part>;
 
 /// The key as notifications show it.
 pub fn display(key: &[Part]) -> String {
-    key.iter().map(|part| part.text.as_deref().map_or_else(|| "<null>".to_owned(), |text| java_text(part.class, text))).collect::<Vec<_>>().join(",")
+    key.iter()
+        .map(|part| part.text.as_deref().map_or_else(|| "<null>".to_owned(), |text| java_text(part.class, text)))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn java_text(class: Class, text: &str) -> String {
@@ -91,7 +94,11 @@ mod tests {
         let part = |oid, text: Option<&str>| Part { class: Class::of(oid), text: text.map(str::to_owned) };
         let key = [part(23, Some("7")), part(16, Some("t")), part(701, Some("1")), part(25, None)];
         assert_eq!(display(&key), "7,true,1.0,<null>");
-        let times = [part(1114, Some("2024-01-01 01:02:03")), part(1184, Some("2024-01-01 01:02:03.45+00")), part(1082, Some("2024-01-06"))];
+        let times = [
+            part(1114, Some("2024-01-01 01:02:03")),
+            part(1184, Some("2024-01-01 01:02:03.45+00")),
+            part(1082, Some("2024-01-06")),
+        ];
         assert_eq!(display(&times), "2024-01-01 01:02:03.0,2024-01-01 01:02:03.45,2024-01-06");
     }
 }

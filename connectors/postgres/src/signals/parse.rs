@@ -76,7 +76,11 @@ impl Signal {
         };
         if self.kind == "stop-snapshot" {
             // A blocking snapshot goes on to its end.
-            return if blocking { Err(Error::data("only incremental snapshots can be stopped")) } else { Ok(Request::Stop(tables)) };
+            return if blocking {
+                Err(Error::data("only incremental snapshots can be stopped"))
+            } else {
+                Ok(Request::Stop(tables))
+            };
         }
         let snapshot = Snapshot {
             id: self.id.clone(),
@@ -102,7 +106,8 @@ fn tables(data: &Map<String, Value>) -> Result<Option<Vec<String>>, Error> {
         return Ok(None);
     };
     let name = |name: &Value| {
-        let name = name.as_str().ok_or_else(|| Error::data(format!("'data-collections' holds {name}, which is no name")));
+        let name =
+            name.as_str().ok_or_else(|| Error::data(format!("'data-collections' holds {name}, which is no name")));
         name.map(|name| name.trim().to_owned())
     };
     list.iter().map(name).collect::<Result<_, _>>().map(Some)
@@ -113,7 +118,8 @@ fn conditions(data: &Map<String, Value>) -> Result<Vec<Condition>, Error> {
     let condition = |value: &Value| {
         let text = |field: &str| value.get(field).and_then(Value::as_str);
         let name = text("data-collection").ok_or_else(|| missing("data-collection"))?;
-        let table = crate::filters::anchored(name).map_err(|e| Error::data(format!("'{name}' is no expression: {e}")))?;
+        let table =
+            crate::filters::anchored(name).map_err(|e| Error::data(format!("'{name}' is no expression: {e}")))?;
         Ok(Condition { table, name: plain_name(name), filter: text("filter").unwrap_or_default().to_owned() })
     };
     list.map(Vec::as_slice).unwrap_or_default().iter().map(condition).collect()
@@ -135,7 +141,10 @@ mod tests {
         assert_eq!(snapshot.tables, ["public.a", "public\\.b.*"]);
         assert_eq!(snapshot.surrogate_key.as_deref(), Some("k"));
         assert!(snapshot.conditions[0].table.is_match("public.a"), "names are compared without regard to case");
-        assert!(matches!(request("execute-snapshot", r#"{"data-collections": ["a"], "type": "BLOCKING"}"#), Ok(Request::Blocking(_))));
+        assert!(matches!(
+            request("execute-snapshot", r#"{"data-collections": ["a"], "type": "BLOCKING"}"#),
+            Ok(Request::Blocking(_))
+        ));
     }
 
     #[test]

@@ -113,7 +113,9 @@ impl State {
         };
         let (Some(sent), Some(maximum)) = (key(PRIMARY_KEY), key(MAXIMUM_KEY)) else {
             // Better twice than never.
-            tracing::warn!("the stored key of an incremental snapshot can't be read: its table is read from the beginning");
+            tracing::warn!(
+                "the stored key of an incremental snapshot can't be read: its table is read from the beginning"
+            );
             return Ok(Self { tables, correlation: correlation(offset), ..Self::default() });
         };
         Ok(Self { tables, correlation: correlation(offset), chunk_end: sent.clone(), sent, maximum, ..Self::default() })

@@ -66,7 +66,9 @@ pub async fn close(
 /// A place behind all that the chunk has seen, which a stream gets to without anything else being written.
 async fn place(sql: &mut Wire) -> Result<u64, PgError> {
     let rows = sql.query("SELECT pg_is_in_recovery()").await?;
-    let text = |rows: &[crate::wire::Row], at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
+    let text = |rows: &[crate::wire::Row], at: usize| {
+        rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default()
+    };
     let standby = text(&rows, 0) == "t";
     let query = if standby {
         "SELECT pg_last_wal_replay_lsn(), true"
@@ -74,7 +76,8 @@ async fn place(sql: &mut Wire) -> Result<u64, PgError> {
         "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
     };
     let rows = sql.query(query).await?;
-    let place = parse_lsn(&text(&rows, 0)).ok_or_else(|| PgError::Protocol(format!("{:?} as a place in the log", rows)))?;
+    let place =
+        parse_lsn(&text(&rows, 0)).ok_or_else(|| PgError::Protocol(format!("{:?} as a place in the log", rows)))?;
     if text(&rows, 1) != "t" {
         // The last records are not written out yet, and on an idle server nothing would hurry that. A transaction id makes a
         // commit record behind them.

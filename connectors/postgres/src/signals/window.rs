@@ -97,8 +97,9 @@ mod tests {
             default: None,
             generated: false,
         };
-        let props = [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")]
-            .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let props =
+            [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")]
+                .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         let settings = Settings::parse(&props.into_iter().collect()).expect("valid settings");
         let meta = TableMeta {
             oid: 1,
