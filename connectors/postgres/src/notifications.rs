@@ -67,6 +67,11 @@ impl Notifier {
         Self { log: enabled("log"), topic: topic.map(Into::into), server: server.into() }
     }
 
+    /// True when notifications are records.
+    pub fn writes(&self) -> bool {
+        self.topic.is_some()
+    }
+
     /// Sends one; without an id of its own it gets a new one.
     pub fn send(&self, outlet: &mut Outlet, of: &str, kind: &str, id: Option<&str>, data: &[(&str, String)]) {
         if !self.log && self.topic.is_none() {

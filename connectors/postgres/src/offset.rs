@@ -47,6 +47,8 @@ impl MessageType {
 pub struct SnapshotMark {
     /// The whole snapshot is delivered with this offset.
     pub completed: bool,
+    /// It was asked for while the stream went on.
+    pub blocking: bool,
 }
 
 /// A position.
@@ -89,7 +91,7 @@ impl Position {
         put("lsn", self.lsn.map(lsn));
         put("txId", self.tx_id.map(Value::from));
         put("ts_usec", self.ts_us.map(Value::from));
-        put("snapshot", self.snapshot.map(|_| "INITIAL".into()));
+        put("snapshot", self.snapshot.map(|mark| if mark.blocking { "BLOCKING" } else { "INITIAL" }.into()));
         put("snapshot_completed", self.snapshot.map(|mark| mark.completed.into()));
         map
     }
@@ -124,7 +126,8 @@ impl Position {
             ts_us: number("ts_usec")?,
             message: offset.get("messageType").and_then(Value::as_str).and_then(MessageType::parse),
             snapshot: in_snapshot
-                .then(|| SnapshotMark { completed: flag("snapshot_completed") || flag("last_snapshot_record") }),
+                .then(|| flag("snapshot_completed") || flag("last_snapshot_record"))
+                .map(|completed| SnapshotMark { completed, blocking: false }),
         })
     }
 
@@ -154,6 +157,11 @@ impl Position {
     /// True after such a message. One within a transaction has the end of an earlier one before it.
     fn is_after_message(&self) -> bool {
         self.message == Some(MessageType::Message) && self.lsn_proc == self.lsn_commit
+    }
+
+    /// True when the last message was the end of a transaction, or belonged to none.
+    pub fn is_between(&self) -> bool {
+        self.message == Some(MessageType::Commit) || self.is_after_message()
     }
 
     /// True when a snapshot was begun and not finished.
@@ -235,9 +243,12 @@ mod tests {
 
     #[test]
     fn an_unfinished_snapshot_is_seen() {
-        let begun = Position { snapshot: Some(SnapshotMark { completed: false }), ..Position::default() };
+        let begun = Position { snapshot: Some(SnapshotMark::default()), ..Position::default() };
         assert!(Position::from_offset(&begun.to_offset()).expect("readable").in_unfinished_snapshot());
-        let done = Position { snapshot: Some(SnapshotMark { completed: true }), ..Position::default() };
+        let done = Position {
+            snapshot: Some(SnapshotMark { completed: true, ..SnapshotMark::default() }),
+            ..Position::default()
+        };
         assert!(!Position::from_offset(&done.to_offset()).expect("readable").in_unfinished_snapshot());
     }
 

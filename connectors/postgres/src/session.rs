@@ -21,7 +21,7 @@ use crate::offset::Position;
 use crate::outlet::Outlet;
 use crate::progress::Taken;
 use crate::settings::{Retries, Settings, SnapshotMode};
-use crate::signals::Signals;
+use crate::signals::{Signals, incremental};
 use crate::slot::{self, Created, SlotState};
 use crate::snapshot;
 use crate::stream::Stream;
@@ -233,7 +233,7 @@ impl Session {
         } else if !self.snapshot_done {
             self.metrics.snapshot_skipped();
             if !std::mem::replace(&mut self.signals.told, true) {
-                self.notify("SKIPPED", &[]);
+                self.skipped();
             }
         }
         let Some(replication) = replication else {
@@ -252,6 +252,15 @@ impl Session {
         match streamed {
             Err(End::Failed(error)) => Err(End::Failed(self.explained(error).await)),
             other => other,
+        }
+    }
+
+    /// Tells that no snapshot is needed. What is told carries the position, of which the snapshot before is no part any more.
+    fn skipped(&mut self) {
+        self.notify("SKIPPED", &[]);
+        if let Some(position) = self.position.filter(|_| self.outlet.has_records()) {
+            incremental::store(self);
+            self.outlet.mark(Position { snapshot: None, ..position }, 0);
         }
     }
 

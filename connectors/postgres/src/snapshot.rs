@@ -68,28 +68,28 @@ pub async fn run(
     Ok((position, (visible, lsn)))
 }
 
-/// Reads the tables that fit, while the stream stands at a position. Records say that place; it is not stored.
+/// Reads the tables that fit, while the stream stands at a position. Records say that place; it is not stored meanwhile. Gives
+/// the position after it, `None` when there was no row.
 pub async fn on_demand(
     session: &mut Session,
     sql: &mut Wire,
     tables: &Patterns,
     statements: Vec<(String, String)>,
     position: Position,
-) -> Result<(), End> {
+) -> Result<Option<Position>, End> {
     session.notify("STARTED", &[]);
     begin(session, sql, None).await.map_err(|e| e.failed_to("begin the snapshot"))?;
     let (lsn, tx_id, _) = place(sql, None).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
     let position = Position {
         lsn: position.lsn.or(Some(lsn)),
         tx_id: position.tx_id.or(Some(tx_id)),
-        snapshot: Some(SnapshotMark::default()),
+        snapshot: Some(SnapshotMark { blocking: true, ..SnapshotMark::default() }),
         ..position
     };
     let mut chosen = slot::captured(sql, &session.settings).await?;
     chosen.retain(|table| tables.matches(&table.name.to_string()));
     in_order(&session.settings, &mut chosen);
-    read(session, sql, Task { chosen, statements, stored: false }, position).await?;
-    Ok(())
+    read(session, sql, Task { chosen, statements, stored: false }, position).await
 }
 
 /// What is to be read.
@@ -353,7 +353,7 @@ impl Snapshot<'_> {
         let some = last.is_some();
         if let Some(held) = last {
             self.emit(held, Marker::Last);
-            self.position.snapshot = Some(SnapshotMark { completed: true });
+            self.position.snapshot = self.position.snapshot.map(|mark| SnapshotMark { completed: true, ..mark });
         }
         self.session.notify("COMPLETED", &[]);
         if some {

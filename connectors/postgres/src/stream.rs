@@ -319,6 +319,17 @@ impl<'a> Stream<'a> {
         message
     }
 
+    /// A snapshot that was asked for is done: its position is the one to store, until the stream brings the next event.
+    pub(crate) fn mark_snapshot(&mut self, position: Position) {
+        self.session.outlet.mark(position, 0);
+        self.unmarked = false;
+    }
+
+    /// True between the begin and the end of a transaction.
+    pub(crate) fn transaction_is_open(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Something was handed over or decided between two events: stores how far that is, and hurries the server's next word
     /// about its log when a window waits for it.
     pub(crate) async fn settled(&mut self) -> Result<(), End> {

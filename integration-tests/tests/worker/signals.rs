@@ -31,6 +31,18 @@ fn signalled(config: Value, changes: Value) -> Value {
     with(with(config, &base), &changes)
 }
 
+/// Starts a source, and waits until its stream is read: what is written before that is not in it.
+async fn start(worker: &Worker, client: &Client, name: &str, config: &Value) {
+    worker.api().create("s", config).await.unwrap();
+    eventually_async("the stream", ARRIVAL, async || {
+        let active = "select coalesce(bool_or(active), false) from pg_replication_slots where slot_name = $1";
+        let active: bool = client.query_one(active, &[&name]).await.map_err(|error| error.to_string())?.get(0);
+        if active { Ok(()) } else { Err("nobody reads the slot".to_owned()) }
+    })
+    .await
+    .unwrap();
+}
+
 async fn signal(client: &Client, id: &str, kind: &str, data: &Value) {
     client.execute("insert into sig values ($1, $2, $3)", &[&id, &kind, &data.to_string()]).await.unwrap();
 }
@@ -92,8 +104,7 @@ async fn kills_during_an_incremental_snapshot_lose_no_row_and_go_on_with_the_chu
     let (address, client) = support::database(&name).await;
     tables(&client, ROWS).await;
     let config = signalled(source(&address, &name, "public.t"), json!({"offset.flush.interval.ms": "100"}));
-    worker.api().create("s", &config).await.unwrap();
-    worker.api().wait_running("s").await.unwrap();
+    start(&worker, &client, &name, &config).await;
     let topic = format!("{name}.public.t");
     signal(&client, "one", "execute-snapshot", &json!({"data-collections": ["public.t"]})).await;
     let mut written = 0;
@@ -136,8 +147,7 @@ async fn a_read_only_snapshot_writes_nothing_and_misses_nothing() {
         "signal.enabled.channels": "file",
         "signal.file": file.display().to_string(),
     });
-    worker.api().create("s", &signalled(source(&address, &name, "public.t"), changes)).await.unwrap();
-    worker.api().wait_running("s").await.unwrap();
+    start(&worker, &client, &name, &signalled(source(&address, &name, "public.t"), changes)).await;
     let line = json!({"id": "f", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}});
     std::fs::write(&file, format!("{line}\n")).unwrap();
     let topic = format!("{name}.public.t");
@@ -169,8 +179,7 @@ async fn a_key_that_is_not_unique_loses_no_rows() {
         .await
         .unwrap();
     let config = signalled(source(&address, &name, "public.nokey"), json!({"incremental.snapshot.chunk.size": "10"}));
-    worker.api().create("s", &config).await.unwrap();
-    worker.api().wait_running("s").await.unwrap();
+    start(&worker, &client, &name, &config).await;
     let data = json!({"data-collections": ["public.nokey"], "surrogate-key": "k"});
     signal(&client, "k", "execute-snapshot", &data).await;
     let topic = format!("{name}.public.nokey");
@@ -197,8 +206,7 @@ async fn a_snapshot_pauses_resumes_and_stops() {
         "notification.sink.topic.name": notes,
         "incremental.snapshot.chunk.size": "1",
     });
-    worker.api().create("s", &signalled(source(&address, &name, "public.t"), changes)).await.unwrap();
-    worker.api().wait_running("s").await.unwrap();
+    start(&worker, &client, &name, &signalled(source(&address, &name, "public.t"), changes)).await;
     let topic = format!("{name}.public.t");
     signal(&client, "one", "execute-snapshot", &json!({"data-collections": ["public.t"]})).await;
     wait_records(&topics, &topic, 20).await;
@@ -242,8 +250,7 @@ async fn a_signal_through_kafka_is_acted_upon_once() {
         "signal.kafka.bootstrap.servers": Servers::shared().kafka.bootstrap,
         "signal.kafka.groupId": name,
     });
-    worker.api().create("s", &signalled(source(&address, &name, "public.t"), changes)).await.unwrap();
-    worker.api().wait_running("s").await.unwrap();
+    start(&worker, &client, &name, &signalled(source(&address, &name, "public.t"), changes)).await;
     let value = json!({"id": "k", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}).to_string();
     topics.produce_keyed(&signals, &name, &value).await.unwrap();
     let topic = format!("{name}.public.t");
@@ -268,8 +275,7 @@ async fn a_kill_during_a_blocking_snapshot_takes_it_again() {
     let (mut worker, topics, name) = (support::worker("blocking").await, topics(), unique("blocking"));
     let (address, client) = support::database(&name).await;
     tables(&client, 60_000).await;
-    worker.api().create("s", &signalled(source(&address, &name, "public.t"), json!({}))).await.unwrap();
-    worker.api().wait_running("s").await.unwrap();
+    start(&worker, &client, &name, &signalled(source(&address, &name, "public.t"), json!({}))).await;
     let data = json!({"data-collections": ["public.t"], "type": "blocking"});
     signal(&client, "b", "execute-snapshot", &data).await;
     let topic = format!("{name}.public.t");

@@ -63,21 +63,33 @@ pub async fn begin(stream: &mut Stream<'_>) -> Result<(), End> {
 /// What the stream has brought: signals of the table, and the place that a window waits for.
 pub async fn arrived(stream: &mut Stream<'_>) -> Result<(), End> {
     while let Some(signal) = stream.session.signals.arrived.pop_front() {
+        stream.session.signals.begun = false;
         act(stream, signal).await?;
+        // The transaction of the signal was committed before the first chunk was read: without signals to wait for, nothing
+        // holds that one up.
+        let begun = stream.session.signals.begun && stream.transaction_is_open();
+        if begun && stream.session.signals.window.until.is_some() {
+            hand_over(stream).await?;
+        }
     }
     let resolved = stream.resolved;
     while stream.session.signals.window.until.is_some_and(|until| until <= resolved) {
-        let pulse = Pulse::of(stream);
-        let position = *stream.position;
-        let session = &mut *stream.session;
-        let work = async {
-            incremental::send_window(session, position).await?;
-            incremental::read_chunk(session).await
-        };
-        pulse.during(&mut stream.wire, work).await?;
-        stream.settled().await?;
+        hand_over(stream).await?;
     }
     Ok(())
+}
+
+/// The rows that wait, and then the next chunk.
+async fn hand_over(stream: &mut Stream<'_>) -> Result<(), End> {
+    let pulse = Pulse::of(stream);
+    let position = *stream.position;
+    let session = &mut *stream.session;
+    let work = async {
+        incremental::send_window(session, position).await?;
+        incremental::read_chunk(session).await
+    };
+    pulse.during(&mut stream.wire, work).await?;
+    stream.settled().await
 }
 
 /// Looks at the channels beside the stream.
@@ -150,8 +162,14 @@ async fn take_blocking(stream: &mut Stream<'_>) -> Result<(), End> {
     while let Some(wanted) = stream.session.signals.blocking.front().cloned() {
         let pulse = Pulse::of(stream);
         let position = *stream.position;
-        pulse.during(&mut stream.wire, blocking::run(stream.session, &wanted, position)).await?;
+        let taken = pulse.during(&mut stream.wire, blocking::run(stream.session, &wanted, position)).await?;
         stream.session.signals.blocking.pop_front();
+        if let Some(position) = taken {
+            // A notification that the snapshot is over carries the position after it.
+            let told = stream.session.settings.notifications.writes();
+            let snapshot = position.snapshot.filter(|_| !told);
+            stream.mark_snapshot(Position { snapshot, ..position });
+        }
         stream.report();
     }
     Ok(())

@@ -9,13 +9,14 @@ use crate::signals::parse::Snapshot;
 use crate::snapshot;
 use crate::wire::{Purpose, Wire};
 
-/// Takes one. Only what another connection may get over is an error; anything else is told, and the stream goes on.
-pub async fn run(session: &mut Session, wanted: &Snapshot, position: Position) -> Result<(), End> {
+/// Takes one; gives the position after it, when there were rows. Only what another connection may get over is an error;
+/// anything else is told, and the stream goes on.
+pub async fn run(session: &mut Session, wanted: &Snapshot, position: Position) -> Result<Option<Position>, End> {
     let patterns = match Patterns::parse(&wanted.tables.join(",")) {
         Ok(patterns) => patterns,
         Err(error) => {
             tracing::warn!(signal = ?wanted.id, %error, "a blocking snapshot is ignored: its tables are no expressions");
-            return Ok(());
+            return Ok(None);
         }
     };
     let statement = |condition: &crate::signals::parse::Condition| {
@@ -26,7 +27,7 @@ pub async fn run(session: &mut Session, wanted: &Snapshot, position: Position) -
     let taken = taken(session, &patterns, statements, position).await;
     session.metrics.snapshot_ends(taken.is_ok());
     let error = match taken {
-        Ok(()) => return Ok(()),
+        Ok(position) => return Ok(position),
         Err(End::Failed(error)) => error,
         Err(End::Closed) => return Err(End::Closed),
     };
@@ -35,7 +36,7 @@ pub async fn run(session: &mut Session, wanted: &Snapshot, position: Position) -
         return Err(error.into());
     }
     tracing::warn!(signal = ?wanted.id, %error, "the blocking snapshot failed: the stream goes on without it");
-    Ok(())
+    Ok(None)
 }
 
 async fn taken(
@@ -43,11 +44,11 @@ async fn taken(
     patterns: &Patterns,
     statements: Vec<(String, String)>,
     position: Position,
-) -> Result<(), End> {
+) -> Result<Option<Position>, End> {
     let mut sql = Wire::connect(&session.settings.server, Purpose::Sql)
         .await
         .map_err(|e| e.failed_to("open a session for a blocking snapshot"))?;
-    snapshot::on_demand(session, &mut sql, patterns, statements, position).await?;
+    let position = snapshot::on_demand(session, &mut sql, patterns, statements, position).await?;
     sql.close(false).await;
-    Ok(())
+    Ok(position)
 }

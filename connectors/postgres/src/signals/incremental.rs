@@ -54,6 +54,7 @@ pub async fn add(session: &mut Session, wanted: Snapshot, names: Vec<String>) ->
     }
     session.metrics.snapshot_begins(names.split(',').map(str::to_owned));
     notify(session, "STARTED", &[("data_collections", names)]);
+    session.signals.begun = true;
     read_chunk(session).await
 }
 
@@ -141,7 +142,13 @@ pub async fn send_window(session: &mut Session, position: Position) -> Result<()
     for row in rows {
         let source = Source {
             marker: Marker::Incremental,
-            lsn: position.lsn.or(session.slot_from).unwrap_or(0),
+            // Between transactions the reference's place is the end of the last one.
+            lsn: position
+                .lsn_commit
+                .filter(|_| position.is_between())
+                .or(position.lsn)
+                .or(session.slot_from)
+                .unwrap_or(0),
             last_commit: position.lsn_commit,
             tx_id: None,
             ts_us: now_us(),

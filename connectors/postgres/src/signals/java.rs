@@ -1,9 +1,11 @@
 //! Keys in Java's serialized form, in hexadecimal: what the reference stores of an incremental snapshot in offsets
 //! (`Object[]` of the boxes of its columns), so that a worker of either kind goes on with the other's chunk.
 
+use std::collections::HashMap;
+
 use num_bigint::{BigInt, Sign};
 
-use crate::signals::key::{Class, Key, Part};
+use crate::signals::key::{Class, Key, Part, micros, timestamp_text};
 
 const NULL: u8 = 0x70;
 const REFERENCE: u8 = 0x71;
@@ -11,6 +13,7 @@ const CLASS: u8 = 0x72;
 const OBJECT: u8 = 0x73;
 const STRING: u8 = 0x74;
 const ARRAY: u8 = 0x75;
+const BLOCK: u8 = 0x77;
 const BLOCK_END: u8 = 0x78;
 const FIRST_HANDLE: u32 = 0x7e_0000;
 /// Flags of a class: it can be serialized, and it has a method of its own for that.
@@ -19,19 +22,20 @@ const OWN_METHOD: u8 = 3;
 
 /// The stored form of a key, or of none.
 pub fn write(key: Option<&[Part]>) -> String {
-    let mut out = Writer(vec![0xac, 0xed, 0, 5]);
+    let mut out = Writer { bytes: vec![0xac, 0xed, 0, 5], handles: 0, known: HashMap::new() };
     match key {
-        None => out.0.push(NULL),
+        None => out.bytes.push(NULL),
         Some(key) => {
-            out.0.push(ARRAY);
-            out.class("[Ljava.lang.Object;", 0x90ce_589f_1073_296c, PLAIN, &[], None);
+            out.bytes.push(ARRAY);
+            out.class("[Ljava.lang.Object;", 0x90ce_589f_1073_296c, PLAIN, &[], &[]);
+            out.handles += 1;
             out.int(i32::try_from(key.len()).unwrap_or(0));
             for part in key {
                 out.part(part);
             }
         }
     }
-    out.0.iter().map(|byte| format!("{byte:02X}")).collect()
+    out.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a stored key; `None` in the second place when it holds what can't be read, such as another class.
@@ -49,13 +53,22 @@ pub fn read(text: &str) -> Option<Option<Key>> {
 }
 
 type FieldOf<'a> = (u8, &'a str, Option<&'a str>);
-const NUMBER: (&str, u64) = ("java.lang.Number", 0x86ac_951d_0b94_e08b);
 
-struct Writer(Vec<u8>);
+/// A class without fields that others are of.
+type ParentOf<'a> = (&'a str, u64, u8);
+const NUMBER: ParentOf<'static> = ("java.lang.Number", 0x86ac_951d_0b94_e08b, PLAIN);
+const DATE: ParentOf<'static> = ("java.util.Date", 0x686a_8101_4b59_7419, OWN_METHOD);
+
+struct Writer {
+    bytes: Vec<u8>,
+    /// Handles given so far; what comes again is a reference.
+    handles: u32,
+    known: HashMap<String, u32>,
+}
 
 impl Writer {
     fn int(&mut self, value: i32) {
-        self.0.extend(value.to_be_bytes());
+        self.bytes.extend(value.to_be_bytes());
     }
 
     fn utf(&mut self, text: &str) {
@@ -73,98 +86,152 @@ impl Writer {
             }
         }
         let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-        self.0.extend(length.to_be_bytes());
-        self.0.extend(&bytes[..length.into()]);
+        self.bytes.extend(length.to_be_bytes());
+        self.bytes.extend(&bytes[..length.into()]);
+    }
+
+    /// Gives the next handle to something; true when it had one, which is written instead.
+    fn refers(&mut self, what: &str) -> bool {
+        if let Some(handle) = self.known.get(what) {
+            self.bytes.push(REFERENCE);
+            self.bytes.extend((FIRST_HANDLE + handle).to_be_bytes());
+            return true;
+        }
+        false
+    }
+
+    fn keep(&mut self, what: String) {
+        self.known.insert(what, self.handles);
+        self.handles += 1;
     }
 
     fn string(&mut self, text: &str) {
-        self.0.push(STRING);
+        self.bytes.push(STRING);
         self.utf(text);
+        self.handles += 1;
     }
 
-    fn class(&mut self, name: &str, uid: u64, flags: u8, fields: &[FieldOf<'_>], parent: Option<(&str, u64)>) {
-        self.0.push(CLASS);
+    fn class(&mut self, name: &str, uid: u64, flags: u8, fields: &[FieldOf<'_>], parents: &[ParentOf<'_>]) {
+        let what = format!("class {name}");
+        if self.refers(&what) {
+            return;
+        }
+        self.bytes.push(CLASS);
         self.utf(name);
-        self.0.extend(uid.to_be_bytes());
-        self.0.push(flags);
-        self.0.extend(u16::try_from(fields.len()).unwrap_or(0).to_be_bytes());
+        self.bytes.extend(uid.to_be_bytes());
+        self.keep(what);
+        self.bytes.push(flags);
+        self.bytes.extend(u16::try_from(fields.len()).unwrap_or(0).to_be_bytes());
         for (kind, name, class) in fields {
-            self.0.push(*kind);
+            self.bytes.push(*kind);
             self.utf(name);
-            if let Some(class) = class {
-                self.string(class);
+            let Some(class) = class else { continue };
+            let what = format!("type {class}");
+            if !self.refers(&what) {
+                self.bytes.push(STRING);
+                self.utf(class);
+                self.keep(what);
             }
         }
-        self.0.push(BLOCK_END);
-        match parent {
-            Some((name, uid)) => self.class(name, uid, PLAIN, &[], None),
-            None => self.0.push(NULL),
+        self.bytes.push(BLOCK_END);
+        match parents {
+            [(name, uid, flags), rest @ ..] => self.class(name, *uid, *flags, &[], rest),
+            [] => self.bytes.push(NULL),
         }
     }
 
-    fn boxed(&mut self, name: &str, uid: u64, kind: u8, parent: Option<(&str, u64)>, value: &[u8]) {
-        self.0.push(OBJECT);
-        self.class(name, uid, PLAIN, &[(kind, "value", None)], parent);
-        self.0.extend(value);
+    fn object(&mut self, name: &str, uid: u64, flags: u8, fields: &[FieldOf<'_>], parents: &[ParentOf<'_>]) {
+        self.bytes.push(OBJECT);
+        self.class(name, uid, flags, fields, parents);
+        self.handles += 1;
+    }
+
+    fn boxed(&mut self, name: &str, uid: u64, kind: u8, parents: &[ParentOf<'_>], value: &[u8]) {
+        self.object(name, uid, PLAIN, &[(kind, "value", None)], parents);
+        self.bytes.extend(value);
     }
 
     fn part(&mut self, part: &Part) {
-        let Some(text) = &part.text else { return self.0.push(NULL) };
-        if self.number(part.class, text).is_none() {
+        let Some(text) = &part.text else { return self.bytes.push(NULL) };
+        // Java has one object for each of these.
+        let small = matches!(part.class, Class::Short | Class::Integer | Class::Long)
+            && text.parse::<i64>().is_ok_and(|number| (-128..=127).contains(&number));
+        let what = (small || part.class == Class::Boolean).then(|| format!("{:?} {text}", part.class));
+        if what.as_ref().is_some_and(|what| self.refers(what)) {
+            return;
+        }
+        if self.value(part.class, text).is_none() {
             self.string(text);
+        } else if let Some(what) = what {
+            self.known.insert(what, self.handles - 1);
         }
     }
 
     /// Writes a text as its class, unless it does not fit.
-    fn number(&mut self, class: Class, text: &str) -> Option<()> {
+    fn value(&mut self, class: Class, text: &str) -> Option<()> {
         match class {
             Class::Boolean => {
                 let value = u8::from(matches!(text, "t" | "true"));
-                self.boxed("java.lang.Boolean", 0xcd20_7280_d59c_faee, b'Z', None, &[value]);
+                self.boxed("java.lang.Boolean", 0xcd20_7280_d59c_faee, b'Z', &[], &[value]);
             }
             Class::Short => {
                 let value: i16 = text.parse().ok()?;
-                self.boxed("java.lang.Short", 0x684d_3713_3460_da52, b'S', Some(NUMBER), &value.to_be_bytes());
+                self.boxed("java.lang.Short", 0x684d_3713_3460_da52, b'S', &[NUMBER], &value.to_be_bytes());
             }
             Class::Integer => {
                 let value: i32 = text.parse().ok()?;
-                self.boxed("java.lang.Integer", 0x12e2_a0a4_f781_8738, b'I', Some(NUMBER), &value.to_be_bytes());
+                self.boxed("java.lang.Integer", 0x12e2_a0a4_f781_8738, b'I', &[NUMBER], &value.to_be_bytes());
             }
             Class::Long => {
                 let value: i64 = text.parse().ok()?;
-                self.boxed("java.lang.Long", 0x3b8b_e490_cc8f_23df, b'J', Some(NUMBER), &value.to_be_bytes());
+                self.boxed("java.lang.Long", 0x3b8b_e490_cc8f_23df, b'J', &[NUMBER], &value.to_be_bytes());
             }
             Class::Float => {
                 let value: f32 = text.parse().ok()?;
-                self.boxed("java.lang.Float", 0xdaed_c9a2_db3c_f0ec, b'F', Some(NUMBER), &value.to_be_bytes());
+                self.boxed("java.lang.Float", 0xdaed_c9a2_db3c_f0ec, b'F', &[NUMBER], &value.to_be_bytes());
             }
             Class::Double => {
                 let value: f64 = text.parse().ok()?;
-                self.boxed("java.lang.Double", 0x80b3_c24a_296b_fb04, b'D', Some(NUMBER), &value.to_be_bytes());
+                self.boxed("java.lang.Double", 0x80b3_c24a_296b_fb04, b'D', &[NUMBER], &value.to_be_bytes());
             }
             Class::Decimal => self.decimal(text)?,
             Class::Uuid => {
                 let (most, least) = uuid::Uuid::parse_str(text).ok()?.as_u64_pair();
-                self.0.push(OBJECT);
                 let fields: [FieldOf<'_>; 2] = [(b'J', "leastSigBits", None), (b'J', "mostSigBits", None)];
-                self.class("java.util.UUID", 0xbc99_03f7_986d_852f, PLAIN, &fields, None);
-                self.0.extend(least.to_be_bytes());
-                self.0.extend(most.to_be_bytes());
+                self.object("java.util.UUID", 0xbc99_03f7_986d_852f, PLAIN, &fields, &[]);
+                self.bytes.extend(least.to_be_bytes());
+                self.bytes.extend(most.to_be_bytes());
+            }
+            Class::Date => {
+                let us = micros(&format!("{text} 00:00:00"))?;
+                self.object("java.sql.Date", 0x14fa_4668_3f35_6697, PLAIN, &[], &[DATE]);
+                self.millis(us.div_euclid(1000));
+            }
+            Class::Timestamp => {
+                let us = micros(text)?;
+                self.object("java.sql.Timestamp", 0x2618_d5c8_0153_bf65, PLAIN, &[(b'I', "nanos", None)], &[DATE]);
+                self.millis(us.div_euclid(1_000_000) * 1000);
+                self.int(i32::try_from(us.rem_euclid(1_000_000) * 1000).ok()?);
             }
             Class::String => return None,
         }
         Some(())
     }
 
+    /// The own data of a date.
+    fn millis(&mut self, ms: i64) {
+        self.bytes.extend([BLOCK, 8]);
+        self.bytes.extend(ms.to_be_bytes());
+        self.bytes.push(BLOCK_END);
+    }
+
     fn decimal(&mut self, text: &str) -> Option<()> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let unscaled: BigInt = format!("{whole}{fraction}").parse().ok()?;
         let scale = i32::try_from(fraction.len()).ok()?;
-        self.0.push(OBJECT);
         let fields: [FieldOf<'_>; 2] = [(b'I', "scale", None), (b'L', "intVal", Some("Ljava/math/BigInteger;"))];
-        self.class("java.math.BigDecimal", 0x54c7_1557_f981_284f, OWN_METHOD, &fields, Some(NUMBER));
+        self.object("java.math.BigDecimal", 0x54c7_1557_f981_284f, OWN_METHOD, &fields, &[NUMBER]);
         self.int(scale);
-        self.0.push(OBJECT);
         let fields: [FieldOf<'_>; 6] = [
             (b'I', "bitCount", None),
             (b'I', "bitLength", None),
@@ -173,7 +240,7 @@ impl Writer {
             (b'I', "signum", None),
             (b'[', "magnitude", Some("[B")),
         ];
-        self.class("java.math.BigInteger", 0x8cfc_9f1f_a93b_fb1d, OWN_METHOD, &fields, Some(NUMBER));
+        self.object("java.math.BigInteger", 0x8cfc_9f1f_a93b_fb1d, OWN_METHOD, &fields, &[NUMBER]);
         let (sign, magnitude) = unscaled.to_bytes_be();
         let (signum, magnitude) = match sign {
             Sign::Minus => (-1, magnitude),
@@ -183,14 +250,18 @@ impl Writer {
         for number in [-1, -1, -2, -2, signum] {
             self.int(number);
         }
-        self.0.push(ARRAY);
-        self.class("[B", 0xacf3_17f8_0608_54e0, PLAIN, &[], None);
+        self.bytes.push(ARRAY);
+        self.class("[B", 0xacf3_17f8_0608_54e0, PLAIN, &[], &[]);
+        self.handles += 1;
         self.int(i32::try_from(magnitude.len()).ok()?);
-        self.0.extend(magnitude);
-        self.0.extend([BLOCK_END, BLOCK_END]);
+        self.bytes.extend(magnitude);
+        self.bytes.extend([BLOCK_END, BLOCK_END]);
         Some(())
     }
 }
+
+/// Stands for the name of a field, for what a class writes beyond its fields.
+const OWN_DATA: &str = "(own data)";
 
 /// A class that was described in the stream.
 #[derive(Clone, Debug)]
@@ -245,6 +316,14 @@ impl Node {
                         let uuid = uuid::Uuid::from_u64_pair(bits("mostSigBits")?, bits("leastSigBits")?);
                         of(Class::Uuid, uuid.to_string())
                     }
+                    "java.sql.Date" => {
+                        let us = i128::from(bits(OWN_DATA)?.cast_signed()) * 1000;
+                        of(Class::Date, timestamp_text(us).split_once(' ')?.0.to_owned())
+                    }
+                    "java.sql.Timestamp" => {
+                        let us = i128::from(bits(OWN_DATA)?.cast_signed()) * 1000 + i128::from(bits("nanos")? / 1000);
+                        of(Class::Timestamp, timestamp_text(us))
+                    }
                     "java.math.BigDecimal" => {
                         let scale = bits("scale")? as i32;
                         let unscaled = Self::field(fields, "intVal")?.big_integer()?;
@@ -292,8 +371,17 @@ impl Reader<'_> {
 
     fn utf(&mut self) -> Option<String> {
         let length = usize::try_from(self.bits(2)?).ok()?;
-        let bytes = self.rest.split_off(..length)?;
-        Some(connect_api::java::utf8::decode(bytes))
+        let mut bytes = self.rest.split_off(..length)?;
+        let mut units = Vec::with_capacity(length);
+        while let Some(&first) = bytes.split_off_first() {
+            let mut more = || bytes.split_off_first().map(|byte| u16::from(byte & 0x3f));
+            units.push(match first {
+                0..=0x7f => u16::from(first),
+                0xc0..=0xdf => u16::from(first & 0x1f) << 6 | more()?,
+                _ => u16::from(first & 0x0f) << 12 | more()? << 6 | more()?,
+            });
+        }
+        String::from_utf16(&units).ok()
     }
 
     fn keep(&mut self, node: Node) -> usize {
@@ -399,11 +487,18 @@ impl Reader<'_> {
             };
             out.push((name.clone(), Node::Bits(self.bits(bytes)?)));
         }
-        // Classes with data of their own beyond their fields are not among those that are known.
-        if class.flags == OWN_METHOD && self.byte()? != BLOCK_END {
-            return None;
+        if class.flags != OWN_METHOD {
+            return Some(());
         }
-        Some(())
+        match self.byte()? {
+            BLOCK_END => Some(()),
+            // A number of eight bytes, as dates have it.
+            BLOCK if self.byte()? == 8 => {
+                out.push((OWN_DATA.to_owned(), Node::Bits(self.bits(8)?)));
+                (self.byte()? == BLOCK_END).then_some(())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -415,32 +510,20 @@ mod tests {
         Part { class, text: Some(text.to_owned()) }
     }
 
-    #[test]
-    fn an_integer_is_what_java_writes() {
-        // new Object[]{10} and null, by ObjectOutputStream.
-        let written = write(Some(&[part(Class::Integer, "10")]));
-        assert_eq!(
-            written,
-            "ACED0005757200135B4C6A6176612E6C616E672E4F626A6563743B90CE589F1073296C020000787000000001737200116A6176612E6C616E\
-             672E496E746567657212E2A0A4F781873802000149000576616C7565787200106A6176612E6C616E672E4E756D62657286AC951D0B94E08B\
-             02000078700000000A"
-        );
-        assert_eq!(write(None), "ACED000570");
-        assert_eq!(read("ACED000570"), Some(None));
-    }
+    /// `new Object[]{..}` by Java's ObjectOutputStream, with what [`KEY`] holds.
+    const ALL: &str = "aced0005757200135b4c6a6176612e6c616e672e4f626a6563743b90ce589f1073296c020000787000000009\
+        737200116a6176612e6c616e672e426f6f6c65616ecd207280d59cfaee0200015a000576616c7565787001\
+        7372000f6a6176612e6c616e672e53686f7274684d37133460da5202000153000576616c7565787200106a6176612e6c616e672e4e756d62657286ac951d0b94e08b0200007870fffd\
+        737200116a6176612e6c616e672e496e746567657212e2a0a4f781873802000149000576616c75657871007e0005fffffff6\
+        7372000e6a6176612e6c616e672e4c6f6e673b8be490cc8f23df0200014a000576616c75657871007e00050020000000000001\
+        737200106a6176612e6c616e672e446f75626c6580b3c24a296bfb0402000144000576616c75657871007e00053ff8000000000000\
+        7372000f6a6176612e6c616e672e466c6f6174daedc9a2db3cf0ec02000146000576616c75657871007e00053e800000\
+        737200146a6176612e6d6174682e426967446563696d616c54c71557f981284f0300024900057363616c654c0006696e7456616c7400164c6a6176612f6d6174682f426967496e74656765723b7871007e000500000003\
+        737200146a6176612e6d6174682e426967496e74656765728cfc9f1fa93bfb1d030006490008626974436f756e744900096269744c656e67746849001366697273744e6f6e7a65726f427974654e756d49000c6c6f776573745365744269744900067369676e756d5b00096d61676e69747564657400025b427871007e0005fffffffffffffffffffffffefffffffeffffffff757200025b42acf317f8060854e002000078700000000301e23a7878\
+        7371007e000f000000007371007e0012fffffffffffffffffffffffefffffffe000000007571007e001500000000787870";
 
-    #[test]
-    fn references_of_java_are_followed() {
-        // new Object[]{1, 2}: the second box refers to the class of the first.
-        let text = "ACED0005757200135B4C6A6176612E6C616E672E4F626A6563743B90CE589F1073296C020000787000000002737200116A6176612E6C616E\
-                    672E496E746567657212E2A0A4F781873802000149000576616C7565787200106A6176612E6C616E672E4E756D62657286AC951D0B94E08B\
-                    0200007870000000017371007E000200000002";
-        assert_eq!(read(text), Some(Some(vec![part(Class::Integer, "1"), part(Class::Integer, "2")])));
-    }
-
-    #[test]
-    fn all_classes_come_back() {
-        let key = vec![
+    fn all() -> Key {
+        vec![
             part(Class::Boolean, "true"),
             part(Class::Short, "-3"),
             part(Class::Integer, "-10"),
@@ -449,11 +532,54 @@ mod tests {
             part(Class::Float, "0.25"),
             part(Class::Decimal, "-123.450"),
             part(Class::Decimal, "0"),
+            Part { class: Class::String, text: None },
+        ]
+    }
+
+    #[test]
+    fn keys_are_what_java_writes() {
+        assert_eq!(write(Some(&all())), ALL);
+        assert_eq!(read(ALL), Some(Some(all())));
+        assert_eq!(write(None), "aced000570");
+        assert_eq!(read("ACED000570"), Some(None));
+    }
+
+    #[test]
+    fn what_comes_again_is_a_reference() {
+        // new Object[]{1, 2}, and the same box twice.
+        let head = "aced0005757200135b4c6a6176612e6c616e672e4f626a6563743b90ce589f1073296c020000787000000002737200116a6176612e6c616e\
+                    672e496e746567657212e2a0a4f781873802000149000576616c7565787200106a6176612e6c616e672e4e756d62657286ac951d0b94e08b\
+                    020000787000000001";
+        for (second, rest) in [("2", "7371007e000200000002"), ("1", "71007e0004")] {
+            let key = vec![part(Class::Integer, "1"), part(Class::Integer, second)];
+            assert_eq!(write(Some(&key)), format!("{head}{rest}"));
+            assert_eq!(read(&format!("{head}{rest}")), Some(Some(key)));
+        }
+    }
+
+    #[test]
+    fn times_are_what_java_writes() {
+        let key = vec![part(Class::Timestamp, "2024-01-01 01:02:03.456789"), part(Class::Date, "2024-01-06")];
+        let written = write(Some(&key));
+        let java = "737200126a6176612e73716c2e54696d657374616d702618d5c80153bf650200014900056e616e6f737872000e6a6176612e7574696c2e44\
+                    617465686a81014b597419030000787077080000018cc28ac2f8781b3a0c087372000d6a6176612e73716c2e4461746514fa46683f35669702\
+                    00007871007e000377080000018cdc11c00078";
+        assert!(written.ends_with(java), "{written}");
+        assert_eq!(read(&written), Some(Some(key)));
+    }
+
+    #[test]
+    fn texts_and_ids_come_back() {
+        let key = vec![
             part(Class::Uuid, "f47ac10b-58cc-4372-a567-0e02b2c3d479"),
             part(Class::String, "naïve 😀"),
-            Part { class: Class::String, text: None },
+            part(Class::String, "\u{0}"),
         ];
         assert_eq!(read(&write(Some(&key))), Some(Some(key)));
+        // What does not fit its class is text.
+        let odd = vec![part(Class::Timestamp, "infinity"), part(Class::Decimal, "NaN")];
+        let text = odd.iter().map(|part| Part { class: Class::String, text: part.text.clone() }).collect();
+        assert_eq!(read(&write(Some(&odd))), Some(Some(text)));
     }
 
     #[test]

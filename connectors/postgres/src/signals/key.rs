@@ -3,6 +3,8 @@
 
 use connect_api::java::text;
 
+use crate::times;
+
 /// Java's class of a column of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -14,6 +16,10 @@ pub enum Class {
     Double,
     Decimal,
     Uuid,
+    /// `java.sql.Date`.
+    Date,
+    /// `java.sql.Timestamp`.
+    Timestamp,
     String,
 }
 
@@ -26,6 +32,8 @@ impl Class {
             21 | 23 => Self::Integer,
             700 => Self::Float,
             701 => Self::Double,
+            1082 => Self::Date,
+            1114 | 1184 => Self::Timestamp,
             1700 => Self::Decimal,
             2950 => Self::Uuid,
             _ => Self::String,
@@ -58,9 +66,23 @@ fn java_text(class: Class, text: &str) -> String {
         Class::Boolean => Some(matches!(text, "t" | "true").to_string()),
         Class::Double => double(text),
         Class::Float => float(text),
+        Class::Timestamp => micros(text).map(|us| timestamp_text(us.into())),
         _ => None,
     };
     shown.unwrap_or_else(|| text.to_owned())
+}
+
+/// Microseconds since 1970 of a timestamp's text; `None` for what Java has no instant for.
+pub fn micros(text: &str) -> Option<i64> {
+    match times::timestamp(text.as_bytes())? {
+        times::Instant::At(us) => i64::try_from(us).ok(),
+        _ => None,
+    }
+}
+
+/// A timestamp as Java shows it, in UTC; the server reads the same.
+pub fn timestamp_text(us: i128) -> String {
+    times::iso_timestamp(us, 1).replacen('T', " ", 1).trim_end_matches('Z').to_owned()
 }
 
 #[cfg(test)]
@@ -72,5 +94,11 @@ mod tests {
         let part = |oid, text: Option<&str>| Part { class: Class::of(oid), text: text.map(str::to_owned) };
         let key = [part(23, Some("7")), part(16, Some("t")), part(701, Some("1")), part(25, None)];
         assert_eq!(display(&key), "7,true,1.0,<null>");
+        let times = [
+            part(1114, Some("2024-01-01 01:02:03")),
+            part(1184, Some("2024-01-01 01:02:03.45+00")),
+            part(1082, Some("2024-01-06")),
+        ];
+        assert_eq!(display(&times), "2024-01-01 01:02:03.0,2024-01-01 01:02:03.45,2024-01-06");
     }
 }

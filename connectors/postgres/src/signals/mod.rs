@@ -45,6 +45,8 @@ pub struct Signals {
     pub arrived: VecDeque<Signal>,
     /// Blocking snapshots to be taken.
     pub blocking: VecDeque<Snapshot>,
+    /// The incremental snapshot has begun with the signal that was acted upon last.
+    pub begun: bool,
     /// The signal table, as the stream names it.
     table: Option<u32>,
     kafka: Option<kafka::Channel>,
@@ -63,6 +65,7 @@ impl Signals {
             sql: None,
             arrived: VecDeque::new(),
             blocking: VecDeque::new(),
+            begun: false,
             table: None,
             kafka: settings.kafka.as_ref().map(|kafka| kafka::Channel::open(kafka, server)).transpose()?,
             told: false,
