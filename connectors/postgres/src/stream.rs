@@ -59,6 +59,8 @@ pub struct Stream<'a> {
     /// The last place that a mark spoke of, and when.
     marked: (u64, Instant),
     received: u64,
+    /// When this began, in microseconds since the epoch.
+    began_us: i64,
     answer: bool,
     /// The place and the commit's time of the last event since metrics were told of one.
     seen: Option<(u64, i64)>,
@@ -95,6 +97,7 @@ impl<'a> Stream<'a> {
             resolved: 0,
             marked: (0, Instant::now()),
             received: 0,
+            began_us: crate::event::now_us(),
             answer: false,
             seen: None,
             follower,

@@ -50,7 +50,7 @@ impl Stream<'_> {
             self.mark();
         }
         // It carries no time: that of what was committed before it, as in the reference, so that times do not go back.
-        let ts_us = self.position.ts_us.unwrap_or_else(crate::event::now_us);
+        let ts_us = self.position.ts_us.unwrap_or(self.began_us);
         self.position.told(lsn, ts_us);
         let source = Source { marker: Marker::Stream, lsn, last_commit: self.position.lsn_commit, tx_id: None, ts_us };
         let Session { events, messages, outlet, .. } = &mut *self.session;
