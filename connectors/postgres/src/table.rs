@@ -504,7 +504,7 @@ mod tests {
 
     fn fields(value: &Value) -> Vec<Value> {
         let Value::Struct(own) = value else { panic!("no struct: {value:?}") };
-        own.fields.clone()
+        own.fields.to_vec()
     }
 
     #[test]
