@@ -2,7 +2,8 @@
 //!
 //! Debezium gives both one and the same list of headers, so that what a transform appends to those of the delete is there
 //! when the tombstone comes. A transform that appends remembers it for the next record. Lists are in common only on the way
-//! out of the connector, and no longer once a record was sent to another topic, which copies them.
+//! out of the connector, and no longer once a transform made another record of one, which copies them. Of such transforms only
+//! those that send a record to another topic are noticed here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
