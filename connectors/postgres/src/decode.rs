@@ -49,11 +49,8 @@ pub enum Decoder {
     Decimal {
         scale: i32,
     },
-    /// A numeric without a scale: a struct of scale and unscaled value.
-    VariableDecimal {
-        schema: SchemaRef,
-        stripped: bool,
-    },
+    /// A numeric without a scale: a struct of scale and unscaled value, without the zeros at the end of its fraction.
+    VariableDecimal(SchemaRef),
     DecimalDouble,
     DecimalText,
     Money {
@@ -409,9 +406,7 @@ impl Decoder {
     #[must_use]
     pub fn bound_to(self, schema: &SchemaRef) -> Self {
         match (self, &schema.kind) {
-            (Self::VariableDecimal { stripped, .. }, _) => {
-                Self::VariableDecimal { schema: SchemaRef::clone(schema), stripped }
-            }
+            (Self::VariableDecimal(_), _) => Self::VariableDecimal(SchemaRef::clone(schema)),
             (Self::Point(_), _) => Self::Point(SchemaRef::clone(schema)),
             (Self::Array(element), Kind::Array(inner)) => Self::Array(Box::new(element.bound_to(inner))),
             (decoder, _) => decoder,
@@ -434,10 +429,8 @@ impl Decoder {
             Self::Float32 => Value::Float32(float(text, "real")?),
             Self::Float64 => Value::Float64(float(text, "double precision")?),
             Self::Decimal { scale } => decimal(text.bytes, Some(*scale))?.map_or(Value::Null, |(n, _)| Value::Bytes(n)),
-            Self::VariableDecimal { schema, stripped } => {
-                let bytes = if *stripped { stripped_zeros(text.bytes) } else { text.bytes };
-                decimal(bytes, None)?.map_or(Value::Null, |(n, scale)| variable_decimal(schema, n, scale))
-            }
+            Self::VariableDecimal(schema) => decimal(stripped_zeros(text.bytes), None)?
+                .map_or(Value::Null, |(n, scale)| variable_decimal(schema, n, scale)),
             Self::DecimalDouble => Value::Float64(float(text, "numeric")?),
             Self::DecimalText if text.bytes == b"NaN" => Value::from("NAN"),
             Self::DecimalText => text.string()?,
@@ -503,6 +496,17 @@ mod tests {
         assert_eq!(decoded(&Decoder::Int64, "-9223372036854775808"), Value::Int64(i64::MIN));
         assert_eq!(decoded(&Decoder::DecimalText, "NaN"), Value::from("NAN"));
         assert!(Decoder::Int16.decode(&Text::whole(&Bytes::from_static(b"32768"))).is_err());
+    }
+
+    #[test]
+    fn a_numeric_without_a_scale_has_no_zeros_at_the_end() {
+        let decoder = Decoder::VariableDecimal(crate::types::variable_decimal_schema());
+        for (text, scale, unscaled) in
+            [("123.4500", 2, "MDk="), ("100", 0, "ZA=="), ("0.00", 0, "AA=="), ("5.0", 0, "BQ==")]
+        {
+            let Value::Struct(value) = decoded(&decoder, text) else { panic!("no struct") };
+            assert_eq!(*value.fields, [Value::Int32(scale), base64(unscaled)], "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use connect_api::Value;
 use regex::Regex;
 
-use crate::decode::{Decoder, Text};
+use crate::calendar::Calendar;
+use crate::decode::{Decoder, Text, Unit};
 
 static FUNCTION: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[(]?[A-Za-z0-9_.]+\(.*\)").expect("the pattern is constant"));
@@ -41,10 +42,36 @@ fn scaled(text: &str, typmod: i32) -> Option<String> {
     Some(format!("{text}{point}{}", "0".repeat(wanted.saturating_sub(own))))
 }
 
+/// Defaults are read with `java.time` everywhere, whoever reads the values.
+fn reader(decoder: &Decoder) -> Decoder {
+    match *decoder {
+        Decoder::Date { iso, .. } => Decoder::Date { iso, calendar: Calendar::Gregorian },
+        Decoder::Timestamp(unit, _) => Decoder::Timestamp(unit, Calendar::Gregorian),
+        Decoder::ZonedTimestamp(digits, _) => Decoder::ZonedTimestamp(digits, Calendar::Gregorian),
+        ref other => other.clone(),
+    }
+}
+
+/// What an infinite default becomes: the last or first day that `java.time` knows, where it fits.
+fn endless(decoder: &Decoder, last: bool) -> Option<Value> {
+    let either = |first: &'static str, end: &'static str| Value::from(if last { end } else { first });
+    let number = |first: i64, end: i64| Value::Int64(if last { end } else { first });
+    Some(match decoder {
+        Decoder::Date { iso: true, .. } => either("-999999999-01-01Z", "+999999999-12-31Z"),
+        Decoder::Date { .. } => Value::Int32(if last { 169_560_311 } else { -170_999_002 }),
+        Decoder::Timestamp(Unit::Iso, _) => {
+            either("-999999999-01-01T00:00:00Z", "+999999999-12-31T23:59:59.999999999Z")
+        }
+        Decoder::Timestamp(Unit::Micros, _) => number(i64::MIN, -9_223_372_036_853_775_810),
+        Decoder::Timestamp(Unit::Nanos, _) => number(-3_028_005_206_664_544_256, 7_852_397_722_631_405_567),
+        _ => return None,
+    })
+}
+
 /// The default of a column, in the form that its decoder gives; `None` when it has none that can be read.
 pub fn parse(expression: &str, (type_oid, typmod): (u32, i32), is_enum: bool, decoder: &Decoder) -> Option<Value> {
     let placeholder = if is_enum { "" } else { generated(type_oid)? };
-    if matches!(decoder, Decoder::VariableDecimal { .. }) {
+    if matches!(decoder, Decoder::VariableDecimal(_)) {
         return None;
     }
     let clock = matches!(type_oid, 1082 | 1083 | 1114 | 1184)
@@ -59,15 +86,17 @@ pub fn parse(expression: &str, (type_oid, typmod): (u32, i32), is_enum: bool, de
         Decoder::Bool => "f",
         _ => text.trim(),
     };
+    if let (1082 | 1114 | 1184, "infinity" | "-infinity") = (type_oid, text) {
+        return endless(decoder, text == "infinity");
+    }
     let scaled = matches!(decoder, Decoder::DecimalText).then(|| scaled(text, typmod)).flatten();
     let bytes = Bytes::copy_from_slice(scaled.as_deref().unwrap_or(text).as_bytes());
-    decoder.decode(&Text::whole(&bytes)).ok().filter(|value| !value.is_null())
+    reader(decoder).decode(&Text::whole(&bytes)).ok().filter(|value| !value.is_null())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calendar::Calendar;
 
     #[test]
     fn a_decimal_has_all_digits_of_its_scale() {
@@ -88,9 +117,29 @@ mod tests {
             ("(1 + 2)", 23, Decoder::Int32, None),
             ("nextval('df_fn_pk_seq'::regclass)", 23, Decoder::Int32, Some(Value::Int32(0))),
             ("true", 16, Decoder::Bool, Some(Value::Bool(true))),
-            ("now()", 1114, Decoder::Timestamp(crate::decode::Unit::Micros, Calendar::Hybrid), Some(Value::Int64(0))),
+            ("now()", 1114, Decoder::Timestamp(Unit::Micros, Calendar::Hybrid), Some(Value::Int64(0))),
             ("CURRENT_DATE", 1082, Decoder::Date { iso: false, calendar: Calendar::Hybrid }, Some(Value::Int32(0))),
             ("'\\x00ff'::bytea", 17, Decoder::Text, None),
+            (
+                "'0044-03-15 BC'::date",
+                1082,
+                Decoder::Date { iso: false, calendar: Calendar::Hybrid },
+                Some(Value::Int32(-735_160)),
+            ),
+            (
+                "'-infinity'::date",
+                1082,
+                Decoder::Date { iso: false, calendar: Calendar::Hybrid },
+                Some(Value::Int32(-170_999_002)),
+            ),
+            (
+                "'infinity'::timestamp without time zone",
+                1114,
+                Decoder::Timestamp(Unit::Micros, Calendar::Gregorian),
+                Some(Value::Int64(-9_223_372_036_853_775_810)),
+            ),
+            ("'infinity'::timestamp", 1114, Decoder::Timestamp(Unit::Millis, Calendar::Hybrid), None),
+            ("'infinity'::timestamptz", 1184, Decoder::ZonedTimestamp(6, Calendar::Hybrid), None),
         ] {
             assert_eq!(parse(expression, (oid, -1), false, &decoder), wanted, "{expression}");
         }

@@ -292,7 +292,7 @@ impl Planner<'_> {
                 let zero = variable_decimal(&schema, two_complement(0), 0);
                 Plan {
                     schema: (*schema).clone(),
-                    decoder: Decoder::VariableDecimal { schema, stripped: false },
+                    decoder: Decoder::VariableDecimal(schema),
                     placeholder: zero.clone(),
                     zero,
                 }
@@ -403,8 +403,6 @@ impl Planner<'_> {
             plan.schema.is("io.debezium.data.Enum") || matches!(plan.decoder, Decoder::Raw(_) | Decoder::Geometry(_));
         let inner = Arc::new(if required { plan.schema } else { plan.schema.optional() });
         let decoder = Box::new(match plan.decoder {
-            // In arrays the reference strips the zeros at the end.
-            Decoder::VariableDecimal { schema, .. } => Decoder::VariableDecimal { schema, stripped: true },
             Decoder::ZonedTimestamp(digits, _) => Decoder::ZonedTimestamp(digits, Calendar::HybridFields),
             decoder => decoder,
         });

@@ -9,7 +9,7 @@ use connect_config::{ConfigEntry, ConfigValue, Props, Validated};
 
 use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
-use crate::filters::{Patterns, split_list};
+use crate::filters::{Patterns, anchored, split_list};
 use crate::settings::{
     BinaryMode, DecimalMode, HstoreMode, IntervalMode, Isolation, NameAdjustment, PublicationMode, RowCountOrder,
     Server, Settings, SnapshotMode, SslMode, TimeMode,
@@ -332,6 +332,8 @@ impl Checks<'_> {
             "message.prefix.include.list",
             "message.prefix.exclude.list",
             "snapshot.include.collection.list",
+            "column.propagate.source.type",
+            "datatype.propagate.source.type",
         ];
         for key in patterns {
             if let Some(Err(e)) = self.given(key).map(Patterns::parse) {
@@ -361,6 +363,9 @@ impl Checks<'_> {
             if !fits {
                 let why = format!("{part} has an invalid format (expecting '^\\s*([^\\s:]+):([^:\\s]+)\\s*$')");
                 self.error("message.key.columns", why);
+            } else if let Some(Err(e)) = part.split_once(':').map(|(table, _)| anchored(table.trim())) {
+                // The reference refuses this one with an internal error.
+                self.error("message.key.columns", e);
             }
         }
     }

@@ -42,11 +42,13 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 /// The class that the JVM names for records that Kafka did not take.
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
-/// Records that were dropped since the last one that was sent.
+/// Records that were dropped at the end of what was read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dropped {
-    /// The last record was.
-    last: bool,
+    /// Since the last checkpoint, some were.
+    any: bool,
+    /// Since the last checkpoint, some were sent.
+    but_sent: bool,
     /// Since when the position stays behind them.
     held_since: Option<Instant>,
 }
@@ -288,12 +290,12 @@ impl SourceLoop {
                 Ok(true) => {}
                 Ok(false) => {
                     TaskMetrics::add(&self.metrics.filtered, 1);
-                    self.dropped.last = true;
+                    self.dropped.any = true;
                     continue;
                 }
                 Err(failed) => {
                     if !self.encode_again(spare, failed).await? {
-                        self.dropped.last = true;
+                        self.dropped.any = true;
                         continue;
                     }
                 }
@@ -303,7 +305,7 @@ impl SourceLoop {
             }
             written += u64::from(self.offer_at_once() || self.send().await?);
             kept = index + 1;
-            self.dropped.last = false;
+            self.dropped.but_sent = true;
         }
         for checkpoint in checkpoints {
             self.pass(checkpoint, kept, between.as_ref());
@@ -318,7 +320,9 @@ impl SourceLoop {
     /// source's system keeps its log for as long as the position stays.
     fn pass(&mut self, checkpoint: Checkpoint, kept: usize, between: Option<&Between>) {
         // One without records of its own may be that of the last records of the batch before.
-        let behind = kept < checkpoint.after || checkpoint.after == 0 && self.dropped.last;
+        let before = self.dropped.any && !self.dropped.but_sent;
+        (self.dropped.any, self.dropped.but_sent) = (false, false);
+        let behind = kept < checkpoint.after || checkpoint.after == 0 && before;
         let Some(between) = between.filter(|_| behind) else {
             self.dropped.held_since = None;
             return self.tracker.checkpoint(checkpoint);

@@ -58,7 +58,7 @@ impl Mapping {
     }
 }
 
-/// The first UTF-16 units of a text. Java writes half of a pair as a question mark.
+/// The first UTF-16 units of a text. A question mark stands for half of a pair, which no UTF-8 has.
 fn cut(text: ByteString, units: usize) -> ByteString {
     // A text has no more units than bytes.
     if text.len() <= units {

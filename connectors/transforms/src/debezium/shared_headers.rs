@@ -2,7 +2,8 @@
 //!
 //! Debezium gives both one and the same list of headers, so that what a transform appends to those of the delete is there
 //! when the tombstone comes. A transform that appends remembers it for the next record. Lists are in common only on the way
-//! out of the connector, and no longer once a record was sent to another topic, which copies them.
+//! out of the connector, and no longer once a transform made another record of one, which copies them. Of such transforms only
+//! those that send a record to another topic are noticed here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,6 +44,49 @@ impl SharedHeaders {
         let own = |last: &Appended| last.topic == tombstone.topic && last.key == tombstone.key;
         if let Some(last) = last.filter(own) {
             tombstone.headers.extend(last.headers);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Value;
+
+    use super::*;
+
+    fn record(topic: &str, key: &str, headers: &[&str]) -> Record {
+        let datum = |text: &str| Datum { schema: None, value: Value::from(text) };
+        let mut record = Record::source(topic.into(), datum(key), Datum::null());
+        record.headers = headers.iter().map(|name| Header { key: (*name).into(), datum: Datum::null() }).collect();
+        record
+    }
+
+    fn names(record: &Record) -> Vec<&str> {
+        record.headers.iter().map(|header| &*header.key).collect()
+    }
+
+    #[test]
+    fn a_tombstone_has_what_its_delete_got() {
+        let shared = SharedHeaders::default();
+        shared.deleted(&record("p.s.t", "1", &["own", "op"]), Some("p.s.t.Envelope"), 1);
+        let mut tombstone = record("p.s.t", "1", &["own"]);
+        shared.extend(&mut tombstone);
+        assert_eq!(names(&tombstone), ["own", "op"]);
+        let mut again = record("p.s.t", "1", &["own"]);
+        shared.extend(&mut again);
+        assert_eq!(names(&again), ["own"], "once");
+    }
+
+    #[test]
+    fn lists_that_are_not_the_same_are_left_alone() {
+        for (topic, envelope, key) in
+            [("p.s.t", "p.s.t.Envelope", "2"), ("routed", "p.s.t.Envelope", "1"), ("p.s.t", "other.Envelope", "1")]
+        {
+            let shared = SharedHeaders::default();
+            shared.deleted(&record(topic, "1", &["op"]), Some(envelope), 0);
+            let mut tombstone = record(topic, key, &[]);
+            shared.extend(&mut tombstone);
+            assert!(names(&tombstone).is_empty(), "{topic} {envelope} {key}");
         }
     }
 }
