@@ -1,4 +1,6 @@
-//! How Java reads and prints numbers and patterns, where the difference to Rust is visible to users.
+//! How Java reads and prints numbers, where the difference to Rust is visible to users.
+
+pub use crate::java_pattern::regex_error;
 
 /// The text of a double as `Double.toString` prints it: `1.0`, `1.0E10`, `NaN`, `-Infinity`.
 pub fn double_text(value: f64) -> String {
@@ -86,99 +88,4 @@ pub fn parse_long(text: &str) -> Option<i64> {
         })
         .collect();
     plain?.parse().ok()
-}
-
-/// The message of `PatternSyntaxException` for a pattern that does not compile, `None` when it does.
-///
-/// The three mistakes that people make have Java's words. Look-around and back references are legal in Java.
-pub fn regex_error(pattern: &str) -> Option<String> {
-    let at_end = |what: &str| {
-        let last = pattern.chars().count().saturating_sub(1);
-        format!("{what} near index {last}\n{pattern}")
-    };
-    let error = regex_syntax_error(pattern)?;
-    Some(match error {
-        SyntaxError::UnclosedClass => {
-            let last = pattern.chars().count().saturating_sub(1);
-            format!("{}\n{}^", at_end("Unclosed character class"), " ".repeat(last))
-        }
-        SyntaxError::UnclosedGroup => {
-            // Java points behind the pattern, and draws no caret there.
-            format!("Unclosed group near index {}\n{pattern}", pattern.chars().count())
-        }
-        SyntaxError::Dangling(at, c) => {
-            format!("Dangling meta character '{c}' near index {at}\n{pattern}\n{}^", " ".repeat(at))
-        }
-        SyntaxError::UnmatchedClose(at) => {
-            format!("Unmatched closing ')' near index {}\n{pattern}", at.saturating_sub(1))
-        }
-        SyntaxError::Other(text) => text,
-    })
-}
-
-enum SyntaxError {
-    UnclosedClass,
-    UnclosedGroup,
-    Dangling(usize, char),
-    UnmatchedClose(usize),
-    Other(String),
-}
-
-fn regex_syntax_error(pattern: &str) -> Option<SyntaxError> {
-    let error = match regex::Regex::new(pattern) {
-        Ok(_) => return None,
-        Err(regex::Error::Syntax(text)) => text,
-        Err(other) => return Some(SyntaxError::Other(other.to_string())),
-    };
-    // What the regex crate refuses by design, and Java accepts.
-    if error.contains("look-around") || error.contains("backreferences") || error.contains("unrecognized flag") {
-        return None;
-    }
-    let kind = scan(pattern);
-    Some(kind.unwrap_or_else(|| {
-        let last_line = error.lines().last().unwrap_or("error: invalid pattern");
-        SyntaxError::Other(last_line.trim_start_matches("error: ").to_owned())
-    }))
-}
-
-/// Finds the mistake by walking over the pattern as Java's compiler does.
-fn scan(pattern: &str) -> Option<SyntaxError> {
-    let mut depth = 0_usize;
-    let mut class_depth = 0_usize;
-    let mut may_repeat = false;
-    let mut chars = pattern.chars().enumerate().peekable();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => {
-                chars.next();
-                may_repeat = true;
-            }
-            '[' => class_depth += 1,
-            ']' if class_depth > 0 => {
-                class_depth -= 1;
-                may_repeat = true;
-            }
-            _ if class_depth > 0 => {}
-            '(' => {
-                depth += 1;
-                may_repeat = false;
-                if chars.peek().is_some_and(|(_, next)| *next == '?') {
-                    chars.next();
-                }
-            }
-            ')' if depth == 0 => return Some(SyntaxError::UnmatchedClose(at)),
-            ')' => {
-                depth -= 1;
-                may_repeat = true;
-            }
-            '|' => may_repeat = false,
-            '*' | '+' | '?' if !may_repeat => return Some(SyntaxError::Dangling(at, c)),
-            _ => may_repeat = true,
-        }
-    }
-    match (class_depth, depth) {
-        (0, 0) => None,
-        (0, _) => Some(SyntaxError::UnclosedGroup),
-        _ => Some(SyntaxError::UnclosedClass),
-    }
 }

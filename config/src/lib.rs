@@ -10,6 +10,7 @@ pub mod def;
 pub mod embed;
 pub mod java;
 pub mod java_map;
+mod java_pattern;
 pub mod parse;
 pub mod properties;
 pub mod provider;

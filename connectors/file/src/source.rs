@@ -221,7 +221,7 @@ impl FileStreamSourceTask {
             offset: OffsetMap::from_iter([(POSITION.to_owned(), position)]),
             tag: 0,
         };
-        SourceBatch { records, checkpoints: vec![checkpoint] }
+        SourceBatch { records, checkpoints: vec![checkpoint], between: None }
     }
 }
 

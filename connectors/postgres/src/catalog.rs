@@ -164,7 +164,9 @@ pub async fn types(sql: &mut Wire, wanted: impl IntoIterator<Item = u32>) -> Res
         let rows = sql
             .query(&format!(
                 "SELECT t.oid, t.typname, t.typtype, CASE WHEN t.typlen = -1 THEN t.typelem ELSE 0 END, \
-                 t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t WHERE t.oid IN ({})",
+                 t.typbasetype, t.typtypmod, \
+                 CASE WHEN n.nspname = ANY(pg_catalog.current_schemas(true)) THEN NULL ELSE n.nspname END \
+                 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid IN ({})",
                 id_list(open.drain())
             ))
             .await?;
@@ -189,6 +191,7 @@ fn type_info(row: &Row) -> TypeInfo {
     TypeInfo {
         oid: number(row, 0),
         name: text(row, 1).to_owned(),
+        hidden_in: row.get(6).cloned().flatten(),
         kind: text(row, 2).bytes().next().unwrap_or(b'b'),
         element: Some(element).filter(|&oid| oid != 0),
         base: Some((base, text(row, 5).parse().unwrap_or(-1))).filter(|_| base != 0),

@@ -1,6 +1,6 @@
 //! All keys of the connector, declared once, in the order, with the types, defaults and display data of
 //! Debezium's `PostgresConnectorConfig`. What they mean to the code is read in [`crate::settings`]; their checks, which
-//! have Debezium's own wording, are in [`crate::validate`].
+//! have Debezium's own wording, are in [`crate::validate`]. [`ExtraConfig`] holds what Debezium does not have.
 
 use connect_api::Secret;
 use connect_config::declare::ClassName;
@@ -374,5 +374,16 @@ connect_config::config! {
         /// Java class that makes the source block; only the default is supported.
         "sourceinfo.struct.maker" => sourceinfo_struct_maker: ClassName = "io.debezium.connector.postgresql.PostgresSourceInfoStructMaker"
             { importance(Low), group("Events"), order(33), width(Width::Medium), display("Source info struct maker class") },
+    }
+}
+
+connect_config::config! {
+    /// What the reference does not have.
+    pub struct ExtraConfig {
+        /// Longest time without a sign of life from the server, in milliseconds: then the connection counts as broken and is
+        /// made again, although no end of it was heard of (a firewall forgot it, a tunnel hangs). The server is asked once a
+        /// second, so that it is never silent for want of changes. Less than 1000 counts as 1000; 0 is no limit.
+        "server.silence.timeout.ms" => server_silence_timeout_ms: i64 = "60000"
+            { importance(Medium), validator(at_least(0)) },
     }
 }

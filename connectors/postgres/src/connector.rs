@@ -56,7 +56,8 @@ impl SourceConnector for PostgresConnector {
     }
 
     async fn clean_up(&self, props: &Props, what: CleanUp) -> Result<()> {
-        upkeep::clean_up(&Settings::parse(props)?, what).await
+        let connector = props.get("name").and_then(Option::as_deref);
+        upkeep::clean_up(&Settings::parse(props)?, what, connector).await
     }
 
     async fn topics(&self, props: &Props) -> Result<Option<Vec<String>>> {

@@ -1,6 +1,6 @@
 //! From the text of a column to a Connect value: one [`Decoder`] per column, chosen when the table is first seen.
 //!
-//! The same decoders serve snapshot and stream, so that a row looks the same on both ways. Text and bytes that need no
+//! Snapshot and stream share them but for dates of long ago and money, which the reference reads in two ways. Text and bytes that need no
 //! change stay slices of the buffer that they were read into.
 
 use base64::Engine;
@@ -9,7 +9,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use connect_api::{Kind, SchemaRef, Struct, Value};
 
-use crate::numbers::{decimal, money, variable_decimal};
+use crate::calendar::Calendar;
+use crate::geometry;
+use crate::numbers::{decimal, money, money_as_double, variable_decimal};
 use crate::settings::{BinaryMode, DecimalMode};
 use crate::times::{self, Instant};
 
@@ -57,6 +59,8 @@ pub enum Decoder {
     Money {
         mode: DecimalMode,
         digits: i32,
+        /// As the reference reads it in snapshots.
+        double: bool,
     },
     Text,
     /// The type `name`: text in snapshots, null in streams, as the reference has it.
@@ -67,13 +71,14 @@ pub enum Decoder {
     Bits,
     Date {
         iso: bool,
+        calendar: Calendar,
     },
     /// Time of day; `Millis` is an int32.
     Time(Unit),
     ZonedTime,
-    Timestamp(Unit),
+    Timestamp(Unit, Calendar),
     /// With so many digits of a second's fraction.
-    ZonedTimestamp(usize),
+    ZonedTimestamp(usize, Calendar),
     IntervalMicros,
     IntervalIso,
     HstoreJson,
@@ -86,6 +91,8 @@ pub enum Decoder {
     EmptyArray,
     /// The text as bytes.
     Raw(BinaryMode),
+    /// The same for geometric types.
+    Geometry(BinaryMode),
 }
 
 impl<'a> Text<'a> {
@@ -194,19 +201,26 @@ fn bits(text: &[u8]) -> Result<Value, NotOfType> {
     Ok(Value::Bytes(bytes.into()))
 }
 
-fn timestamp(text: &[u8], unit: Unit) -> Result<Value, NotOfType> {
+/// The last years that Postgres knows are beyond 64 bits of microseconds: Java stops at the last number of whole seconds,
+/// and then turns over.
+fn micros(us: i128) -> i64 {
+    let seconds = us.div_euclid(1_000_000) * 1_000_000;
+    let whole = i64::try_from(seconds).unwrap_or(if seconds < 0 { i64::MIN } else { i64::MAX });
+    whole.wrapping_add((us - seconds) as i64)
+}
+
+fn timestamp(text: &[u8], unit: Unit, calendar: Calendar) -> Result<Value, NotOfType> {
     let instant = times::timestamp(text).ok_or(NotOfType("timestamp"))?;
+    let Some(instant) = calendar.instant(instant) else { return Ok(Value::Null) };
     if let (Unit::Iso, Instant::At(us)) = (unit, instant) {
         return Ok(Value::from(times::iso_timestamp(us, 0)));
     }
-    // The last years that Postgres knows are beyond 64 bits of microseconds.
-    let clamped = |us: i128| i64::try_from(us).unwrap_or(if us < 0 { i64::MIN } else { i64::MAX });
     Ok(match (unit, instant) {
-        (Unit::Millis, Instant::At(us)) => Value::Int64(clamped(us).div_euclid(1000)),
+        (Unit::Millis, Instant::At(us)) => Value::Int64(us.div_euclid(1000) as i64),
         (Unit::Millis, Instant::Infinity) => Value::Int64(times::INFINITY_MS),
         (Unit::Millis, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_MS),
-        (Unit::Micros, Instant::At(us)) => Value::Int64(clamped(us)),
-        (Unit::Nanos, Instant::At(us)) => Value::Int64(clamped(us).wrapping_mul(1000)),
+        (Unit::Micros, Instant::At(us)) => Value::Int64(micros(us)),
+        (Unit::Nanos, Instant::At(us)) => Value::Int64((us * 1000) as i64),
         (Unit::Micros, Instant::Infinity) => Value::Int64(times::INFINITY_US),
         (Unit::Micros, Instant::NegativeInfinity) => Value::Int64(times::NEGATIVE_INFINITY_US),
         (Unit::Nanos, Instant::Infinity) => Value::Int64(times::INFINITY_US.wrapping_mul(1000)),
@@ -218,17 +232,29 @@ fn timestamp(text: &[u8], unit: Unit) -> Result<Value, NotOfType> {
     })
 }
 
-fn date(text: &[u8], iso: bool) -> Result<Value, NotOfType> {
-    let days = match times::date(text).ok_or(NotOfType("date"))? {
-        Instant::At(days) => i64::try_from(days).map_err(|_| NotOfType("date"))?,
-        // What the reference's stream gives: the infinite days of pgjdbc, cut to 32 bits.
-        Instant::Infinity => -2_147_472_692,
-        Instant::NegativeInfinity => -2_147_472_691,
-    };
-    if iso {
-        return Ok(Value::from(times::iso_date(days)));
+fn date(text: &[u8], iso: bool, calendar: Calendar) -> Result<Value, NotOfType> {
+    let date = times::date(text).ok_or(NotOfType("date"))?;
+    Ok(match calendar.day(date) {
+        Some(days) if iso => Value::from(times::iso_date(days)),
+        // The driver's infinite days don't fit; Java takes the lower half.
+        Some(days) => Value::Int32(days as i32),
+        None => Value::Null,
+    })
+}
+
+fn zoned_timestamp(text: &Text<'_>, digits: usize, calendar: Calendar) -> Result<Value, NotOfType> {
+    let instant = times::timestamp(text.bytes).ok_or(NotOfType("timestamp with time zone"))?;
+    match calendar.instant(instant) {
+        Some(Instant::At(us)) => Ok(Value::from(times::iso_timestamp(us, digits))),
+        Some(Instant::Infinity | Instant::NegativeInfinity) => text.string(),
+        None => Ok(Value::Null),
     }
-    i32::try_from(days).map(Value::Int32).map_err(|_| NotOfType("date"))
+}
+
+fn geometric(text: &Text<'_>, mode: BinaryMode) -> Result<Value, NotOfType> {
+    const ERROR: NotOfType = NotOfType("geometric");
+    let doubles = geometry::with_doubles(text.str("geometric")?).ok_or(ERROR)?;
+    Ok(binary(doubles.into(), mode))
 }
 
 fn time(text: &[u8], unit: Unit) -> Result<Value, NotOfType> {
@@ -305,9 +331,10 @@ fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
     let inner = text.bytes[start + 1..].strip_suffix(b"}").ok_or(ERROR)?;
     let mut values = Vec::new();
     let mut at = 0;
+    let delimiter = delimiter(inner, element);
     while at < inner.len() {
         match inner[at] {
-            b',' => at += 1,
+            mark if mark == delimiter => at += 1,
             b'{' => {
                 at = skip_nested(inner, at).ok_or(ERROR)?;
                 values.push(Value::Null);
@@ -318,7 +345,7 @@ fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
                 at = next;
             }
             _ => {
-                let end = memchr::memchr(b',', &inner[at..]).map_or(inner.len(), |n| at + n);
+                let end = memchr::memchr(delimiter, &inner[at..]).map_or(inner.len(), |n| at + n);
                 values.push(match &inner[at..end] {
                     b"NULL" => Value::Null,
                     bytes => element.decode(&Text { buffer: text.buffer, bytes })?,
@@ -328,6 +355,12 @@ fn array(text: &Text<'_>, element: &Decoder) -> Result<Vec<Value>, NotOfType> {
         }
     }
     Ok(values)
+}
+
+/// What stands between elements: only boxes have something else, and are the only shapes that are not quoted.
+fn delimiter(inner: &[u8], element: &Decoder) -> u8 {
+    let boxes = matches!(element, Decoder::Geometry(_)) && inner.contains(&b'(') && !inner.contains(&b'"');
+    if boxes { b';' } else { b',' }
 }
 
 /// The place after the array that starts at `at`.
@@ -408,22 +441,19 @@ impl Decoder {
             Self::DecimalDouble => Value::Float64(float(text, "numeric")?),
             Self::DecimalText if text.bytes == b"NaN" => Value::from("NAN"),
             Self::DecimalText => text.string()?,
-            Self::Money { mode, digits } => money(text.bytes, *mode, *digits)?,
+            Self::Money { mode, digits, double: false } => money(text.bytes, *mode, *digits)?,
+            Self::Money { mode, digits, double: true } => money_as_double(text.bytes, *mode, *digits)?,
             Self::Binary(mode) => binary(unhex(text.bytes).ok_or(NotOfType("bytea"))?, *mode),
             Self::Bit => Value::Bool(text.bytes == b"1"),
             Self::Bits => bits(text.bytes)?,
-            Self::Date { iso } => date(text.bytes, *iso)?,
+            Self::Date { iso, calendar } => date(text.bytes, *iso, *calendar)?,
             Self::Time(unit) => time(text.bytes, *unit)?,
             Self::ZonedTime => {
                 let us = times::time_with_zone(text.bytes).ok_or(NotOfType("time with time zone"))?;
                 Value::from(times::zoned_time(us))
             }
-            Self::Timestamp(unit) => timestamp(text.bytes, *unit)?,
-            Self::ZonedTimestamp(digits) => match times::timestamp(text.bytes) {
-                Some(Instant::At(us)) => Value::from(times::iso_timestamp(us, *digits)),
-                Some(Instant::Infinity | Instant::NegativeInfinity) => text.string()?,
-                None => return Err(NotOfType("timestamp with time zone")),
-            },
+            Self::Timestamp(unit, calendar) => timestamp(text.bytes, *unit, *calendar)?,
+            Self::ZonedTimestamp(digits, calendar) => zoned_timestamp(text, *digits, *calendar)?,
             Self::IntervalMicros => {
                 Value::Int64(times::interval(text.bytes).ok_or(NotOfType("interval"))?.approximate_us())
             }
@@ -438,6 +468,7 @@ impl Decoder {
             }
             Self::EmptyArray => Value::Array(Vec::new()),
             Self::Raw(mode) => binary(text.slice(), *mode),
+            Self::Geometry(mode) => geometric(text, *mode)?,
         })
     }
 }
@@ -476,11 +507,29 @@ mod tests {
 
     #[test]
     fn money_is_scaled() {
-        let precise = Decoder::Money { mode: DecimalMode::Precise, digits: 2 };
+        let precise = Decoder::Money { mode: DecimalMode::Precise, digits: 2, double: false };
         assert_eq!(decoded(&precise, "-$92,233,720,368,547,758.08"), base64("gAAAAAAAAAA="));
-        let text = Decoder::Money { mode: DecimalMode::String, digits: 2 };
+        let text = Decoder::Money { mode: DecimalMode::String, digits: 2, double: false };
         assert_eq!(decoded(&text, "$12,345.68"), Value::from("12345.68"));
         assert_eq!(decoded(&text, "-$0.05"), Value::from("-0.05"));
+        // Snapshots read doubles.
+        let text = Decoder::Money { mode: DecimalMode::String, digits: 2, double: true };
+        for (money, wanted) in [("$5.50", "5.5"), ("-$1,000.00", "-1000.0"), ("$12,345,678.90", "1.23456789E7")] {
+            assert_eq!(decoded(&text, money), Value::from(wanted));
+        }
+        let precise = Decoder::Money { mode: DecimalMode::Precise, digits: 2, double: true };
+        assert_eq!(decoded(&precise, "$12,345.68"), base64("EtaI"));
+    }
+
+    #[test]
+    fn the_last_microseconds_turn_over_as_recorded() {
+        for calendar in [Calendar::Gregorian, Calendar::Hybrid] {
+            let last = decoded(&Decoder::Timestamp(Unit::Micros, calendar), "294276-12-31 23:59:59.999999");
+            assert_eq!(last, Value::Int64(-9_223_372_036_853_775_810));
+        }
+        let date = Decoder::Date { iso: false, calendar: Calendar::Hybrid };
+        assert_eq!(decoded(&date, "infinity"), Value::Int32(-622_191_234));
+        assert_eq!(decoded(&date, "-infinity"), Value::Int32(-625_821_272));
     }
 
     #[test]
@@ -501,6 +550,11 @@ mod tests {
         assert_eq!(decoded(&int, "[0:1]={1,2}"), Value::Array(vec![Value::Int32(1), Value::Int32(2)]));
         assert_eq!(decoded(&int, "{{1,2},{3,4}}"), Value::Array(vec![Value::Null, Value::Null]));
         assert_eq!(decoded(&Decoder::ArrayOfRequired(Box::new(Decoder::Text)), "{NULL,ok}"), Value::Null);
+        let shapes = Decoder::Array(Box::new(Decoder::Geometry(BinaryMode::Base64)));
+        let base64 = |text: &str| Value::from(STANDARD.encode(text));
+        let boxes = Value::Array(vec![base64("(1.0,1.0),(0.0,0.0)"), Value::Null]);
+        assert_eq!(decoded(&shapes, "{(1,1),(0,0);NULL}"), boxes);
+        assert_eq!(decoded(&shapes, r#"{"<(1,1),2>"}"#), Value::Array(vec![base64("<(1.0,1.0),2.0>")]));
     }
 
     #[test]
@@ -526,9 +580,11 @@ mod tests {
             let text = Bytes::from(text);
             for decoder in [
                 Decoder::Bool, Decoder::Int16, Decoder::Int64, Decoder::Decimal { scale: 2 }, Decoder::Bits,
-                Decoder::Money { mode: DecimalMode::String, digits: 2 }, Decoder::Binary(BinaryMode::Hex),
+                Decoder::Money { mode: DecimalMode::String, digits: 2, double: true }, Decoder::Binary(BinaryMode::Hex),
+                Decoder::Geometry(BinaryMode::Bytes), Decoder::Date { iso: false, calendar: Calendar::Hybrid },
                 Decoder::HstoreJson, Decoder::Point(schema), Decoder::Array(Box::new(Decoder::Text)),
-                Decoder::ZonedTimestamp(6), Decoder::Timestamp(Unit::Nanos), Decoder::IntervalIso,
+                Decoder::ZonedTimestamp(6, Calendar::HybridFields), Decoder::Timestamp(Unit::Nanos, Calendar::Hybrid),
+                Decoder::IntervalIso,
             ] {
                 drop(decoder.decode(&Text::whole(&text)));
             }

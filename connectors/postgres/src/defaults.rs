@@ -67,6 +67,7 @@ pub fn parse(expression: &str, (type_oid, typmod): (u32, i32), is_enum: bool, de
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::Calendar;
 
     #[test]
     fn a_decimal_has_all_digits_of_its_scale() {
@@ -87,8 +88,8 @@ mod tests {
             ("(1 + 2)", 23, Decoder::Int32, None),
             ("nextval('df_fn_pk_seq'::regclass)", 23, Decoder::Int32, Some(Value::Int32(0))),
             ("true", 16, Decoder::Bool, Some(Value::Bool(true))),
-            ("now()", 1114, Decoder::Timestamp(crate::decode::Unit::Micros), Some(Value::Int64(0))),
-            ("CURRENT_DATE", 1082, Decoder::Date { iso: false }, Some(Value::Int32(0))),
+            ("now()", 1114, Decoder::Timestamp(crate::decode::Unit::Micros, Calendar::Hybrid), Some(Value::Int64(0))),
+            ("CURRENT_DATE", 1082, Decoder::Date { iso: false, calendar: Calendar::Hybrid }, Some(Value::Int32(0))),
             ("'\\x00ff'::bytea", 17, Decoder::Text, None),
         ] {
             assert_eq!(parse(expression, (oid, -1), false, &decoder), wanted, "{expression}");

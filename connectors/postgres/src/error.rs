@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use connect_api::{Error, ErrorKind};
 
@@ -84,6 +85,11 @@ impl PgError {
         Self::Io { message: message.into(), source }
     }
 
+    /// Nothing came from an address for so long.
+    pub fn silent(address: &str, limit: Duration) -> Self {
+        Self::Timeout(format!("no answer from {address} within {limit:?}"))
+    }
+
     /// The SQLSTATE, when the server answered with an error.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
@@ -141,6 +147,16 @@ pub fn forbidden(error: PgError, what: &str, grant: impl FnOnce() -> String) -> 
     let refused = error.kind() == ErrorKind::Forbidden;
     let error = error.failed_to(what);
     if refused { error.hint(grant()) } else { error }
+}
+
+/// What the work gives, or an error when it takes longer than a limit.
+pub async fn within<T, E>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T, E>>,
+    late: impl FnOnce(Duration) -> E,
+) -> Result<T, E> {
+    let Some(limit) = limit else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late(limit)))
 }
 
 /// The SQLSTATE of an error that came from the server.

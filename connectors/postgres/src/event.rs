@@ -9,6 +9,7 @@ use connect_api::{Datum, Field, Header, Kind, Record, Schema, SchemaRef, Struct,
 use crate::VERSION;
 use crate::settings::Settings;
 use crate::table::Table;
+use crate::transactions;
 
 /// What a snapshot's record says about its place (`source.snapshot`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,25 +96,13 @@ pub fn source_schema() -> SchemaRef {
     SchemaRef::clone(&SCHEMA)
 }
 
-fn transaction_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let fields = vec![
-            Field::new("id", required(Kind::String)),
-            Field::new("total_order", required(Kind::Int64)),
-            Field::new("data_collection_order", required(Kind::Int64)),
-        ];
-        Schema::structure(fields).optional().named("event.block").version(1).shared()
-    });
-    SchemaRef::clone(&SCHEMA)
-}
-
 /// The schema of a table's envelope.
 pub fn envelope_schema(value: &SchemaRef, name: String) -> SchemaRef {
     let fields = vec![
         Field::new("before", SchemaRef::clone(value)),
         Field::new("after", SchemaRef::clone(value)),
         Field::new("source", source_schema()),
-        Field::new("transaction", transaction_schema()),
+        Field::new("transaction", transactions::block_schema()),
         Field::new("op", required(Kind::String)),
         Field::new("ts_ms", optional(Kind::Int64)),
         Field::new("ts_us", optional(Kind::Int64)),
@@ -162,7 +151,8 @@ impl Events {
         }
     }
 
-    fn source(&self, table: &Table, source: &Source) -> Value {
+    /// The source block of an event of a table, or of none.
+    pub fn source(&self, schema: ByteString, table: ByteString, source: &Source) -> Value {
         let quoted = |lsn: Option<u64>| lsn.map_or_else(|| "null".to_owned(), |lsn| format!("\"{lsn}\""));
         let sequence = format!("[{},\"{}\"]", quoted(source.last_commit), source.lsn);
         let fields = vec![
@@ -175,8 +165,8 @@ impl Events {
             Value::from(sequence),
             Value::Int64(source.ts_us),
             Value::Int64(source.ts_us.wrapping_mul(1000)),
-            Value::String(table.schema_name.clone()),
-            Value::String(table.table_name.clone()),
+            Value::String(schema),
+            Value::String(table),
             Value::from(source.tx_id),
             if source.marker == Marker::Incremental { Value::Null } else { Value::Int64(source.lsn.cast_signed()) },
             Value::Null,
@@ -197,7 +187,7 @@ impl Events {
         let fields = vec![
             images.0,
             images.1,
-            self.source(table, source),
+            self.source(table.schema_name.clone(), table.table_name.clone(), source),
             Value::Null,
             Value::String(ByteString::from_static(op)),
             Value::Int64(now / 1000),

@@ -1,6 +1,7 @@
 //! Include and exclude lists, as Debezium reads them: comma-separated regular expressions that must match the whole
 //! name, without regard to case; a comma inside an expression is written `\,`.
 
+use connect_api::Error;
 use regex::{Regex, RegexBuilder};
 
 use crate::catalog::TableName;
@@ -8,6 +9,20 @@ use crate::catalog::TableName;
 /// A list of expressions.
 #[derive(Clone, Debug)]
 pub struct Patterns(Vec<Regex>);
+
+/// An expression that can't be used; the words are Java's where it would refuse it, too.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadPattern(String);
+
+impl BadPattern {
+    /// The error for the key that has the expression.
+    pub fn of_key(&self, key: &str) -> Error {
+        Error::config(format!(
+            "The '{key}' value is invalid: A comma-separated list of valid regular expressions is expected, but {self}"
+        ))
+    }
+}
 
 /// Splits a list at its commas; `\,` is a comma that belongs to the expression.
 pub fn split_list(text: &str) -> Vec<String> {
@@ -30,7 +45,7 @@ pub fn split_list(text: &str) -> Vec<String> {
 
 impl Patterns {
     /// Compiles a list; the error names the expression.
-    pub fn parse(text: &str) -> Result<Self, regex::Error> {
+    pub fn parse(text: &str) -> Result<Self, BadPattern> {
         split_list(text).iter().map(|part| anchored(part)).collect::<Result<_, _>>().map(Self)
     }
 
@@ -46,8 +61,17 @@ impl Patterns {
 }
 
 /// One expression that has to match a whole name.
-pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(true).build()
+pub fn anchored(pattern: &str) -> Result<Regex, BadPattern> {
+    // By itself first: an unmatched parenthesis must not close ours.
+    let whole =
+        Regex::new(pattern).and_then(|_| RegexBuilder::new(&format!("^(?:{pattern})$")).case_insensitive(true).build());
+    whole.map_err(|error| {
+        BadPattern(connect_config::java::regex_error(pattern).unwrap_or_else(|| {
+            // Legal in Java.
+            let last_line = error.to_string().lines().last().unwrap_or_default().to_owned();
+            format!("{pattern} is not supported here: {}", last_line.trim_start_matches("error: "))
+        }))
+    })
 }
 
 /// Which of the lists is given.
@@ -61,7 +85,7 @@ pub enum Filter {
 
 impl Filter {
     /// The include list wins, as in Debezium (validation refuses both).
-    pub fn parse(include: Option<&str>, exclude: Option<&str>) -> Result<Self, regex::Error> {
+    pub fn parse(include: Option<&str>, exclude: Option<&str>) -> Result<Self, BadPattern> {
         let given = |list: Option<&str>| list.filter(|text| !text.trim().is_empty()).map(str::to_owned);
         Ok(match (given(include), given(exclude)) {
             (Some(list), _) => Self::Include(Patterns::parse(&list)?),
@@ -141,6 +165,19 @@ mod tests {
             assert_eq!(filters.table(schema, table), wanted, "{schema}.{table}");
         }
         assert!(!Filters::default().table("pg_catalog", "pg_class"));
+    }
+
+    #[test]
+    fn a_broken_expression_is_refused_in_javas_words() {
+        for (list, wanted) in [
+            ("ok,a(", "Unclosed group near index 2\na("),
+            ("x[", "Unclosed character class near index 1\nx[\n ^"),
+            ("*a", "Dangling meta character '*' near index 0\n*a\n^"),
+            ("a)", "Unmatched closing ')' near index 0\na)\n^"),
+        ] {
+            assert_eq!(Patterns::parse(list).expect_err(list).to_string(), wanted);
+        }
+        assert!(Patterns::parse("(?!a)b").expect_err("look-around").to_string().contains("not supported"));
     }
 
     #[test]

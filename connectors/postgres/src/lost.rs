@@ -83,6 +83,7 @@ mod tests {
             restart_lsn: restart,
             confirmed_lsn: Some(confirmed),
             lost,
+            synced: false,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use connect_api::{SchemaRef, Struct, Value};
+use connect_config::java::double_text;
 use num_bigint::BigInt;
 
 use crate::decode::NotOfType;
@@ -59,12 +60,13 @@ pub fn variable_decimal(schema: &SchemaRef, unscaled: Bytes, scale: i32) -> Valu
     Value::Struct(Struct::new(SchemaRef::clone(schema), vec![Value::Int32(scale), Value::Bytes(unscaled)]))
 }
 
-/// A money text in any of its common looks: `$1,000.55`, `-$0.05`, `($0.05)`.
-pub fn money(text: &[u8], mode: DecimalMode, digits: i32) -> Result<Value, NotOfType> {
-    const ERROR: NotOfType = NotOfType("money");
+const NO_MONEY: NotOfType = NotOfType("money");
+
+/// Unscaled value and scale of a money text in any of its common looks: `$1,000.55`, `-$0.05`, `($0.05)`.
+fn cents(text: &[u8]) -> Result<(i128, i32), NotOfType> {
     let negative = text.iter().any(|&b| b == b'-' || b == b'(');
     if text.iter().filter(|b| b.is_ascii_digit()).count() > 19 {
-        return Err(ERROR);
+        return Err(NO_MONEY);
     }
     let mut cents = 0_i128;
     for &b in text.iter().filter(|b| b.is_ascii_digit()) {
@@ -73,12 +75,31 @@ pub fn money(text: &[u8], mode: DecimalMode, digits: i32) -> Result<Value, NotOf
     // `lc_monetary` decides on the digits after the point: those after the last mark that is not a thousand's.
     let point = text.iter().rposition(|&b| b == b'.');
     let own = point.map_or(0, |at| text[at..].iter().filter(|b| b.is_ascii_digit()).count());
-    let own = i32::try_from(own).map_err(|_| ERROR)?;
-    let cents = if negative { -cents } else { cents };
+    let own = i32::try_from(own).map_err(|_| NO_MONEY)?;
+    Ok((if negative { -cents } else { cents }, own))
+}
+
+/// A money text as the stream gives it: exact.
+pub fn money(text: &[u8], mode: DecimalMode, digits: i32) -> Result<Value, NotOfType> {
+    let (cents, own) = cents(text)?;
     match mode {
         DecimalMode::Precise => Ok(Value::Bytes(two_complement(rescaled(cents, own, digits)))),
-        DecimalMode::Double => plain_decimal(cents, own).parse().map(Value::Float64).map_err(|_| ERROR),
+        DecimalMode::Double => plain_decimal(cents, own).parse().map(Value::Float64).map_err(|_| NO_MONEY),
         DecimalMode::String => Ok(Value::from(plain_decimal(cents, own))),
+    }
+}
+
+/// A money text as snapshots give it: the Java driver makes a double of it, which has 15 digits or so.
+pub fn money_as_double(text: &[u8], mode: DecimalMode, digits: i32) -> Result<Value, NotOfType> {
+    let (unscaled, own) = cents(text)?;
+    let number: f64 = plain_decimal(unscaled, own).parse().map_err(|_| NO_MONEY)?;
+    match mode {
+        DecimalMode::Precise => {
+            let (unscaled, own) = cents(number.to_string().as_bytes())?;
+            Ok(Value::Bytes(two_complement(rescaled(unscaled, own, digits))))
+        }
+        DecimalMode::Double => Ok(Value::Float64(number)),
+        DecimalMode::String => Ok(Value::from(double_text(number))),
     }
 }
 

@@ -140,9 +140,28 @@ impl Position {
         }
     }
 
-    /// True when the last message was the end of a transaction.
+    /// A message that belongs to no transaction is delivered. It is the end of all before it, and of nothing that is open: events of
+    /// transactions that end later may stand before it.
+    pub fn told(&mut self, lsn: u64, ts_us: i64) {
+        *self = Self {
+            lsn: Some(lsn),
+            lsn_proc: Some(lsn),
+            lsn_commit: Some(lsn.max(self.lsn_commit.unwrap_or(0))),
+            tx_id: None,
+            ts_us: Some(ts_us),
+            message: Some(MessageType::Message),
+            snapshot: None,
+        };
+    }
+
+    /// True after such a message. One within a transaction has the end of an earlier one before it.
+    fn is_after_message(&self) -> bool {
+        self.message == Some(MessageType::Message) && self.lsn_proc == self.lsn_commit
+    }
+
+    /// True when the last message was the end of a transaction, or belonged to none.
     pub fn is_between(&self) -> bool {
-        self.message == Some(MessageType::Commit)
+        self.message == Some(MessageType::Commit) || self.is_after_message()
     }
 
     /// True when a snapshot was begun and not finished.
@@ -163,19 +182,29 @@ pub struct Resume {
     commit: u64,
     /// In the first transaction after them, events up to here are done.
     event: Option<u64>,
+    /// Messages outside of transactions up to here are done.
+    message: Option<u64>,
 }
 
 impl Resume {
     /// What the stored position says.
     pub fn from(position: &Position) -> Self {
         if position.snapshot.is_some() {
-            return Self { commit: 0, event: None };
+            return Self { commit: 0, event: None, message: None };
         }
         let commit = position.lsn_commit.unwrap_or(0);
+        if position.is_after_message() {
+            return Self { commit, event: None, message: position.lsn_proc };
+        }
         // After a commit the next transaction is whole. The place alone does not tell: events of a transaction may
         // stand before the end of the one that was committed earlier, or exactly there.
         let change = position.message.is_some_and(MessageType::is_change);
-        Self { commit, event: position.lsn_proc.or(position.lsn).filter(|_| change) }
+        Self { commit, event: position.lsn_proc.or(position.lsn).filter(|_| change), message: None }
+    }
+
+    /// True when a message that belongs to no transaction is delivered already.
+    pub fn skips_message(&self, lsn: u64) -> bool {
+        self.message.is_some_and(|done| lsn <= done)
     }
 
     /// True when a whole transaction is delivered already.
@@ -258,6 +287,21 @@ mod tests {
         // After a commit nothing of the next transaction is done.
         let between = at(100, 100, Some(MessageType::Commit));
         assert_eq!(Resume::from(&between).take_event(), None);
+    }
+
+    #[test]
+    fn after_a_message_of_no_transaction_the_next_transaction_is_whole() {
+        let mut position = Position::default();
+        position.committed(100);
+        position.told(150, 1);
+        let mut resume = Resume::from(&Position::from_offset(&position.to_offset()).expect("readable"));
+        assert!(resume.skips_transaction(120) && !resume.skips_transaction(200));
+        assert!(resume.skips_message(150) && !resume.skips_message(151));
+        assert_eq!(resume.take_event(), None, "an event at 110 of a transaction that ends at 200 is not done");
+        // One of a transaction is an event like others.
+        let within = Position { lsn_commit: Some(100), ..position };
+        let mut resume = Resume::from(&within);
+        assert_eq!((resume.take_event(), resume.skips_message(150)), (Some(150), false));
     }
 
     #[test]

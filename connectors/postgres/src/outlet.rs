@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
-use connect_api::{Checkpoint, Error, OffsetMap, Record, Result, SourceBatch};
+use connect_api::{Between, Checkpoint, Error, OffsetMap, Record, Result, SourceBatch};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::offset::Position;
 use crate::session::Closed;
 use crate::settings::Settings;
-
-/// A place in a batch that a position belongs to.
-struct Mark {
-    after: usize,
-    position: Position,
-    beside: Option<Arc<OffsetMap>>,
-    confirm: u64,
-}
+use crate::transactions::Counted;
 
 /// Collects records into batches and hands them over.
 pub struct Outlet {
@@ -27,12 +20,53 @@ pub struct Outlet {
     records: Vec<Record>,
     /// The newest place in the batch that a position belongs to.
     mark: Option<Mark>,
+    /// Those before it, where a transformation may drop records: the stored position is that of the last one sent.
+    earlier: Option<Vec<Mark>>,
     /// What is stored beside positions that are marked from now on.
     beside: Option<Arc<OffsetMap>>,
     max: usize,
     /// Bytes read for the records in the batch, and how many are enough.
     bytes: usize,
     max_bytes: usize,
+}
+
+/// A place in a batch.
+struct Mark {
+    /// Records before it.
+    after: usize,
+    position: Position,
+    /// What of the open transaction is before it, where that is told.
+    counted: Option<Counted>,
+    /// What is stored beside the position.
+    beside: Option<Arc<OffsetMap>>,
+    /// What to confirm.
+    confirm: u64,
+}
+
+/// Gives the position of the event that a record is of: that of the first mark behind it.
+fn between(marks: Vec<Mark>, partition: Arc<OffsetMap>) -> Between {
+    Between::new(move |record| {
+        let at = marks.partition_point(|mark| mark.after < record);
+        let mark = marks.get(at).or_else(|| marks.last())?;
+        Some(mark.checkpoint(&partition))
+    })
+}
+
+impl Mark {
+    fn checkpoint(&self, partition: &Arc<OffsetMap>) -> Checkpoint {
+        Checkpoint { after: self.after, partition: Arc::clone(partition), offset: self.offset(), tag: self.confirm }
+    }
+
+    fn offset(&self) -> OffsetMap {
+        let mut offset = self.position.to_offset();
+        if let Some(counted) = &self.counted {
+            counted.put_into(&mut offset);
+        }
+        if let Some(beside) = &self.beside {
+            offset.extend(beside.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        offset
+    }
 }
 
 /// A batch is handed over when it holds rows of this size, whatever their number.
@@ -49,6 +83,7 @@ impl Outlet {
             partition: Arc::new(partition),
             records: Vec::with_capacity(max),
             mark: None,
+            earlier: settings.transforms.then(Vec::new),
             beside: None,
             max,
             bytes: 0,
@@ -68,7 +103,16 @@ impl Outlet {
 
     /// Says that everything put in so far is complete up to a position; `confirm` is 0 for nothing to confirm.
     pub fn mark(&mut self, position: Position, confirm: u64) {
-        self.mark = Some(Mark { after: self.records.len(), position, beside: self.beside.clone(), confirm });
+        self.mark_in(position, None, confirm);
+    }
+
+    /// The same, within a transaction whose events are counted.
+    pub fn mark_in(&mut self, position: Position, counted: Option<Counted>, confirm: u64) {
+        let mark = Mark { after: self.records.len(), position, counted, beside: self.beside.clone(), confirm };
+        let before = self.mark.replace(mark);
+        if let (Some(earlier), Some(before)) = (&mut self.earlier, before) {
+            earlier.push(before);
+        }
     }
 
     /// Says what is to be stored beside positions that are marked from now on.
@@ -110,15 +154,15 @@ impl Outlet {
     pub fn send(&mut self, permit: mpsc::OwnedPermit<Result<SourceBatch>>) {
         self.bytes = 0;
         let records = std::mem::replace(&mut self.records, Vec::with_capacity(self.max));
-        let checkpoints = self.mark.take().map(|mark| {
-            let mut offset = mark.position.to_offset();
-            if let Some(beside) = mark.beside {
-                offset.extend(beside.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-            Checkpoint { after: mark.after, partition: Arc::clone(&self.partition), offset, tag: mark.confirm }
+        let mark = self.mark.take();
+        let checkpoints = mark.iter().map(|mark| mark.checkpoint(&self.partition)).collect();
+        let between = self.earlier.as_mut().map(|earlier| {
+            let mut marks = std::mem::take(earlier);
+            marks.extend(mark);
+            between(marks, Arc::clone(&self.partition))
         });
         self.sent += 1;
-        permit.send(Ok(SourceBatch { records, checkpoints: checkpoints.into_iter().collect() }));
+        permit.send(Ok(SourceBatch { records, checkpoints, between }));
     }
 
     /// Waits for room and hands the batch over, unless the task is to stop.
@@ -129,5 +173,28 @@ impl Outlet {
         };
         self.send(permit);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_position_of_its_event() {
+        let mark = |after, lsn| Mark {
+            after,
+            position: Position { lsn: Some(lsn), ..Position::default() },
+            counted: None,
+            beside: None,
+            confirm: lsn,
+        };
+        // A delete has two records, and the last one has no position yet.
+        let between = between(vec![mark(1, 10), mark(3, 20), mark(4, 30)], Arc::new(OffsetMap::new()));
+        let at = |record| between.at(record).map(|checkpoint| checkpoint.tag);
+        assert_eq!(
+            [at(0), at(1), at(2), at(3), at(4), at(5)],
+            [None, Some(10), Some(20), Some(20), Some(30), Some(30)]
+        );
     }
 }

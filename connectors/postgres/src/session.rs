@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Error, Phase, Progress, Result};
+use connect_api::{Error, ErrorKind, Phase, Progress, Result};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{forbidden, sqlstate_of};
+use crate::error::{PgError, forbidden, sqlstate_of, within};
 use crate::event::Events;
 use crate::lost::Lost;
+use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::Position;
 use crate::outlet::Outlet;
@@ -24,8 +25,10 @@ use crate::signals::{Signals, incremental};
 use crate::slot::{self, Created, SlotState};
 use crate::snapshot;
 use crate::stream::Stream;
+use crate::transactions::Counted;
 use crate::visible::Visible;
 use crate::wire::{Purpose, Wire};
+use crate::{publication, standby};
 
 /// Reports how far the task is.
 pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -36,6 +39,10 @@ const SHORT_WAITS: [Duration; 3] = [Duration::from_millis(100), Duration::from_m
 const HEALTHY: Duration = Duration::from_secs(10);
 /// How long a look at the slot may take that is to explain why the stream ended.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often, and how many times, a slot is looked for that another session is making; as the reference does.
+const SLOT_PAUSE: Duration = Duration::from_secs(2);
+const SLOT_ATTEMPTS: u32 = 900;
+const SLOT_TELL_EVERY: u32 = 15;
 
 /// The task is to stop, or is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +71,9 @@ impl From<Error> for End {
 pub struct Session {
     pub settings: Arc<Settings>,
     pub events: Events,
+    pub messages: Messages,
+    /// What is delivered of the transaction that is read, counted.
+    pub counted: Counted,
     pub outlet: Outlet,
     /// What is delivered, or handed over to be.
     pub position: Option<Position>,
@@ -116,6 +126,8 @@ impl Session {
                 break;
             };
             tracing::warn!(source = %self.settings.prefix, error = %error, failures, ?wait, "the connection failed; trying again");
+            // For as long as it takes: who counts the time that the source worked has to know that it does not.
+            (self.report)(Progress::default());
             tokio::select! {
                 () = self.cancel.cancelled() => break,
                 () = tokio::time::sleep(wait.max(Duration::from_millis(50))) => {}
@@ -130,12 +142,65 @@ impl Session {
         let mut sql = Wire::connect(&settings.server, Purpose::Sql)
             .await
             .map_err(|e| e.failed_to(&format!("connect to {}", settings.server.address())))?;
+        let ask = async { standby::is_standby(&mut sql).await.map_err(|e| e.failed_to("ask for the server's role")) };
+        let standby = self.in_time("ask for the server's role", ask).await?;
+        match self.work(sql, standby).await {
+            Err(End::Failed(error)) if standby => Err(End::Failed(standby::explained(error, &settings.server))),
+            other => other,
+        }
+    }
+
+    /// Within the time that a query of the catalogue may take.
+    async fn in_time<T>(&self, what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let late = |limit| PgError::silent(&self.settings.server.address(), limit).failed_to(what);
+        within(self.settings.query_timeout, work, late).await
+    }
+
+    /// Looks at what the stream needs, and makes the publication; gives the slot, when it is there.
+    async fn prepare(&self, sql: &mut Wire, standby: bool) -> Result<Option<SlotState>, Error> {
+        let settings = &*self.settings;
+        if standby {
+            standby::refuse_without_slot(sql, settings).await?;
+        }
+        publication::ensure(sql, settings, &self.connector).await?;
+        let state = slot::state(sql, &settings.slot).await.map_err(|e| e.failed_to("look for the slot"))?;
+        if let Some(state) = &state {
+            slot::check(state, settings)?;
+        }
+        Ok(state)
+    }
+
+    /// Waits until a slot that another session is making is there or gone.
+    async fn made_slot(&self, sql: &mut Wire) -> Result<Option<SlotState>, End> {
+        let name = &self.settings.slot;
+        for attempt in 0..SLOT_ATTEMPTS {
+            if attempt % SLOT_TELL_EVERY == 0 {
+                tracing::warn!(
+                    slot = %name,
+                    attempt,
+                    "another session is making the slot, which waits for open transactions to end; waiting for it"
+                );
+            }
+            self.pause(SLOT_PAUSE).await?;
+            let look = async { slot::state(sql, name).await.map_err(|e| e.failed_to("look for the slot")) };
+            let state = self.in_time("look for the slot", look).await?;
+            if !state.as_ref().is_some_and(SlotState::is_being_made) {
+                return Ok(state);
+            }
+        }
+        let message = format!("replication slot \"{name}\" was not made within {:?}", SLOT_PAUSE * SLOT_ATTEMPTS);
+        let remedy = "look in pg_stat_activity for transactions that are open for long; the slot waits for their end";
+        Err(Error::new(ErrorKind::Unavailable, message).hint(remedy).into())
+    }
+
+    /// What is done over a session that is open.
+    async fn work(&mut self, mut sql: Wire, standby: bool) -> Result<(), End> {
+        let settings = Arc::clone(&self.settings);
         let mut slot_state = None;
         if settings.streams() {
-            slot::ensure_publication(&mut sql, &settings).await?;
-            slot_state = slot::state(&mut sql, &settings.slot).await.map_err(|e| e.failed_to("look for the slot"))?;
-            if let Some(state) = &slot_state {
-                slot::check(state, &settings)?;
+            slot_state = self.in_time("prepare the stream", self.prepare(&mut sql, standby)).await?;
+            if slot_state.as_ref().is_some_and(SlotState::is_being_made) {
+                slot_state = self.made_slot(&mut sql).await?;
             }
         }
         let wants_snapshot = self.wants_snapshot(slot_state.as_ref())?;
@@ -224,15 +289,22 @@ impl Session {
         let look = async {
             let mut sql = Wire::connect(&self.settings.server, Purpose::Sql).await.ok()?;
             let slot = slot::state(&mut sql, &self.settings.slot).await.ok()?;
+            let standby = standby::is_standby(&mut sql).await.ok()?;
             let version = sql.server_version;
             sql.close(false).await;
-            Some((version, slot))
+            Some((version, slot, standby))
         };
         let looked = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();
+        let elsewhere = looked.as_ref().filter(|(_, _, standby)| *standby);
+        if let Some(waits) = elsewhere.and_then(|(_, slot, _)| standby::missing(slot.as_ref(), &self.settings.server)) {
+            // The name leads to another server than before.
+            tracing::debug!(%error, "the stream ended, and its slot is not on this standby");
+            return waits;
+        }
         // From version 13 on a slot is invalidated before its log is removed, and says so.
-        let old = looked.as_ref().is_some_and(|(version, _)| *version < 130_000);
+        let old = looked.as_ref().is_some_and(|(version, ..)| *version < 130_000);
         let lost =
-            looked.and_then(|(_, slot)| Lost::of(slot.as_ref(), at)).filter(|lost| !matches!(lost, Lost::Ahead(_)));
+            looked.and_then(|(_, slot, _)| Lost::of(slot.as_ref(), at)).filter(|lost| !matches!(lost, Lost::Ahead(_)));
         match lost.or(Some(Lost::Invalidated).filter(|_| removed && old)) {
             Some(lost) => {
                 tracing::debug!(%error, "the stream ended because the slot is lost");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_api::{Error, Props, Secret};
 
-use crate::config::PostgresConfig;
+use crate::columns::ColumnRules;
+use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
 use crate::notifications::Notifier;
@@ -86,6 +87,9 @@ mode! {
     /// `snapshot.tables.order.by.row.count`.
     RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
 }
+
+/// The shortest silence that means something: the server is asked for a sign of life at least twice in it.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
 
 /// `errors.max.retries`: how often in a row a broken connection is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +193,8 @@ pub struct Settings {
     pub snapshot_overrides: Vec<(String, String)>,
     pub snapshot_order: RowCountOrder,
     pub filters: Filters,
+    /// Masks, hashes, cuts and source types.
+    pub columns: ColumnRules,
     pub values: ValueModes,
     pub names: NameAdjustment,
     pub field_names: NameAdjustment,
@@ -204,6 +210,8 @@ pub struct Settings {
     pub status_interval: Duration,
     pub flush_lsn: bool,
     pub batch_size: usize,
+    /// Records go through transformations, which may drop them.
+    pub transforms: bool,
     /// Batches read ahead.
     pub queue_batches: usize,
     /// Bytes read ahead, at most, when that is limited.
@@ -213,7 +221,15 @@ pub struct Settings {
     pub heartbeat_interval: Option<Duration>,
     pub heartbeat_topic: Arc<str>,
     pub heartbeat_query: Option<String>,
+    /// Where the bounds of transactions are told, with `provide.transaction.metadata`.
+    pub transaction_topic: Option<Arc<str>>,
+    /// The prefixes of logical messages that are wanted.
+    pub message_prefixes: Filter,
     pub check_position: bool,
+    /// `server.silence.timeout.ms`, where there is a limit.
+    pub silence: Option<Duration>,
+    /// `database.query.timeout.ms`, where there is a limit.
+    pub query_timeout: Option<Duration>,
     pub validation_timeout: Duration,
     pub signals: SignalSettings,
     pub notifications: Notifier,
@@ -226,29 +242,21 @@ pub const LATER: &[&str] = &[
     "lsn.flush.timeout.action",
     "xmin.fetch.interval.ms",
     "event.processing.failure.handling.mode",
-    "provide.transaction.metadata",
     "snapshot.max.threads",
     "snapshot.mode.custom.name",
     "snapshot.query.mode",
     "snapshot.locking.mode",
     "openlineage.integration.enabled",
     "guardrail.collections.max",
-    "message.prefix.include.list",
-    "message.prefix.exclude.list",
     "converters",
     "post.processors",
     "transaction.metadata.factory",
-    "column.mask.hash.([^.]+).with.salt.(.+)",
-    "column.mask.with.(d+).chars",
-    "column.truncate.to.(d+).chars",
     "include.schema.comments",
-    "column.propagate.source.type",
-    "datatype.propagate.source.type",
     "internal.snapshot.scan.all.columns.force",
     "sourceinfo.struct.maker",
 ];
 
-/// The keys of [`LATER`] that are set to something of their own, families by their first part.
+/// The keys of [`LATER`] that are set to something of their own.
 pub fn later_keys(props: &Props) -> Vec<String> {
     let def = PostgresConfig::def();
     let differs = |key: &str, value: &str| match def.key(key).map(|key| &key.default) {
@@ -258,14 +266,10 @@ pub fn later_keys(props: &Props) -> Vec<String> {
         }
         _ => value.trim() != "false",
     };
-    let families = ["column.mask.", "column.truncate."];
     props
         .iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))
-        .filter(|(key, value)| {
-            families.iter().any(|family| key.starts_with(family))
-                || (LATER.contains(&key.as_str()) && !value.trim().is_empty() && differs(key, value))
-        })
+        .filter(|(key, value)| LATER.contains(&key.as_str()) && !value.trim().is_empty() && differs(key, value))
         .map(|(key, _)| key.clone())
         .collect()
 }
@@ -274,17 +278,24 @@ fn positive_ms(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
+/// A limit in milliseconds, of which 0 is none.
+fn limit_ms(ms: i64) -> Option<Duration> {
+    Some(positive_ms(ms)).filter(|limit| !limit.is_zero())
+}
+
 impl Settings {
     /// Reads everything; the error names all problems.
     pub fn parse(props: &Props) -> Result<Self, Error> {
-        let config = PostgresConfig::parse(props).map_err(|problems| {
+        let wrong = |problems: Vec<connect_config::ConfigError>| {
             let texts: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
             Error::config(texts.join("\n"))
-        })?;
-        Self::from_config(&config, props)
+        };
+        let config = PostgresConfig::parse(props).map_err(wrong)?;
+        let extra = ExtraConfig::parse(props).map_err(wrong)?;
+        Self::from_config(&config, &extra, props)
     }
 
-    fn from_config(config: &PostgresConfig, props: &Props) -> Result<Self, Error> {
+    fn from_config(config: &PostgresConfig, extra: &ExtraConfig, props: &Props) -> Result<Self, Error> {
         let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
         let prefix = required(config.topic_prefix.as_ref(), "topic.prefix")?;
         let placeholder = config.unavailable_value_placeholder.as_str();
@@ -318,7 +329,7 @@ impl Settings {
             snapshot_isolation: named(Isolation::parse, "snapshot.isolation.mode", &config.snapshot_isolation_mode)?,
             snapshot_include: raw("snapshot.include.collection.list")
                 .filter(|list| !list.trim().is_empty())
-                .map(|list| Patterns::parse(list).map_err(|e| bad_pattern("snapshot.include.collection.list", &e)))
+                .map(|list| Patterns::parse(list).map_err(|e| e.of_key("snapshot.include.collection.list")))
                 .transpose()?,
             snapshot_overrides: overrides(config, props),
             snapshot_order: named(
@@ -327,6 +338,7 @@ impl Settings {
                 &config.snapshot_tables_order_by_row_count,
             )?,
             filters: filters(config, props)?,
+            columns: ColumnRules::parse(props)?,
             values: ValueModes {
                 decimal: named(DecimalMode::parse, "decimal.handling.mode", &config.decimal_handling_mode)?,
                 time: named(TimeMode::parse, "time.precision.mode", &config.time_precision_mode)?,
@@ -355,6 +367,7 @@ impl Settings {
             status_interval: positive_ms(config.status_update_interval_ms.into()).max(Duration::from_millis(10)),
             flush_lsn: config.flush_lsn_source,
             batch_size,
+            transforms: raw("transforms").is_some_and(|names| !names.trim().is_empty()),
             queue_batches: (queue_size / batch_size).clamp(1, 64),
             queue_bytes: usize::try_from(config.max_queue_size_in_bytes).ok().filter(|&bytes| bytes > 0),
             retry_wait: positive_ms(config.retriable_restart_connector_wait_ms),
@@ -365,7 +378,15 @@ impl Settings {
             heartbeat_interval: Some(positive_ms(config.heartbeat_interval_ms.into())).filter(|d| !d.is_zero()),
             heartbeat_topic: format!("{heartbeat_prefix}.{prefix}").into(),
             heartbeat_query: config.heartbeat_action_query.clone().filter(|query| !query.trim().is_empty()),
+            transaction_topic: config.provide_transaction_metadata.then(|| {
+                let name = raw("topic.transaction").map_or("transaction", str::trim);
+                format!("{prefix}{}{name}", raw("topic.delimiter").unwrap_or(".").trim()).into()
+            }),
+            message_prefixes: Filter::parse(raw("message.prefix.include.list"), raw("message.prefix.exclude.list"))
+                .map_err(|e| e.of_key("message.prefix.include.list"))?,
             check_position: config.internal_log_position_check_enable,
+            silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
+            query_timeout: limit_ms(config.database_query_timeout_ms.into()),
             validation_timeout: positive_ms(config.connection_validation_timeout_ms),
             signals: SignalSettings::parse(config, props, prefix)?,
             notifications: Notifier::new(config, prefix),
@@ -392,12 +413,6 @@ fn required<'a>(value: Option<&'a String>, key: &str) -> Result<&'a str, Error> 
 
 fn named<T>(parse: fn(&str) -> Option<T>, key: &str, text: &str) -> Result<T, Error> {
     parse(text).ok_or_else(|| Error::config(format!("The '{key}' value is invalid: {text} is not one of its values")))
-}
-
-fn bad_pattern(key: &str, error: &regex::Error) -> Error {
-    Error::config(format!(
-        "The '{key}' value is invalid: A comma-separated list of valid regular expressions is expected, but {error}"
-    ))
 }
 
 /// Where the database is, out of the configuration.
@@ -457,7 +472,7 @@ fn stream_params(text: &str) -> Vec<(String, String)> {
 fn filters(config: &PostgresConfig, props: &Props) -> Result<Filters, Error> {
     let raw = |key: &str| props.get(key).and_then(|value| value.as_deref());
     let filter =
-        |include: &str, exclude: &str| Filter::parse(raw(include), raw(exclude)).map_err(|e| bad_pattern(include, &e));
+        |include: &str, exclude: &str| Filter::parse(raw(include), raw(exclude)).map_err(|e| e.of_key(include));
     Ok(Filters {
         schemas: filter("schema.include.list", "schema.exclude.list")?,
         tables: filter("table.include.list", "table.exclude.list")?,
@@ -494,7 +509,7 @@ fn key_columns(text: &str) -> Result<Vec<(regex::Regex, Vec<String>)>, Error> {
             let (table, columns) = part.split_once(':').ok_or_else(|| {
                 Error::config(format!("The 'message.key.columns' value is invalid: {part} has an invalid format"))
             })?;
-            let table = crate::filters::anchored(table.trim()).map_err(|e| bad_pattern("message.key.columns", &e))?;
+            let table = crate::filters::anchored(table.trim()).map_err(|e| e.of_key("message.key.columns"))?;
             Ok((table, columns.split(',').map(|column| column.trim().to_owned()).collect()))
         })
         .collect()
@@ -539,6 +554,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_time_may_be_left_out() {
+        let limits = |extra: &[(&str, &str)]| {
+            let settings = Settings::parse(&props(extra)).expect("valid settings");
+            (settings.silence, settings.query_timeout)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(limits(&[]), (seconds(60), seconds(600)));
+        let none = [("server.silence.timeout.ms", "0"), ("database.query.timeout.ms", "0")];
+        assert_eq!(limits(&none), (None, None));
+        assert_eq!(limits(&[("server.silence.timeout.ms", "10")]).0, seconds(1));
+        assert!(Settings::parse(&props(&[("server.silence.timeout.ms", "-1")])).is_err());
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let error = Settings::parse(&Props::new()).expect_err("nothing given");
         assert_eq!(error.message(), "The 'topic.prefix' value is invalid: A value is required");
@@ -546,10 +575,10 @@ mod tests {
 
     #[test]
     fn keys_for_later_are_reported_only_when_they_differ() {
-        let quiet = props(&[("provide.transaction.metadata", "false"), ("snapshot.max.threads", "1")]);
+        let quiet = props(&[("include.schema.comments", "false"), ("snapshot.max.threads", "1")]);
         assert!(later_keys(&quiet).is_empty());
-        let loud = props(&[("provide.transaction.metadata", "true"), ("column.mask.with.5.chars", "a.b.c")]);
-        assert_eq!(later_keys(&loud), vec!["provide.transaction.metadata", "column.mask.with.5.chars"]);
+        let loud = props(&[("include.schema.comments", "true"), ("snapshot.max.threads", "4")]);
+        assert_eq!(later_keys(&loud), vec!["include.schema.comments", "snapshot.max.threads"]);
     }
 
     #[test]

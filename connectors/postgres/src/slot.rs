@@ -1,10 +1,10 @@
-//! The publication and the replication slot: found, made, checked.
+//! The replication slot: found, made, checked.
 
 use connect_api::{Error, ErrorKind};
 
 use crate::catalog::{self, Listed};
 use crate::error::{PgError, forbidden};
-use crate::settings::{PublicationMode, Settings};
+use crate::settings::Settings;
 use crate::wire::{Wire, identifier, literal};
 
 /// What the server says about a slot.
@@ -18,12 +18,20 @@ pub struct SlotState {
     pub confirmed_lsn: Option<u64>,
     /// The server says that it can't be used any more.
     pub lost: bool,
+    /// On a standby: it is a copy of the primary's slot, to be read after a promotion. Elsewhere this means nothing.
+    pub synced: bool,
 }
 
 impl SlotState {
     /// True when nothing can be read from it any more.
     pub fn is_lost(&self) -> bool {
-        self.lost || self.restart_lsn.is_none()
+        !self.is_being_made() && (self.lost || self.restart_lsn.is_none())
+    }
+
+    /// True while a session is still making it: that waits for all transactions that are open, and the slot is gone when the
+    /// session ends before. A worker that was killed meanwhile leaves one behind until the server notices.
+    pub fn is_being_made(&self) -> bool {
+        self.active && self.confirmed_lsn.is_none()
     }
 }
 
@@ -63,9 +71,10 @@ pub fn lost_expression(server_version: u32) -> &'static str {
 /// The slot of a name, if there is one.
 pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgError> {
     let lost = lost_expression(sql.server_version);
+    let synced = if sql.server_version >= 170_000 { "synced" } else { "false" };
     let rows = sql
         .query(&format!(
-            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn, {lost} \
+            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn, {lost}, {synced} \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
             literal(name)
         ))
@@ -79,6 +88,7 @@ pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgEr
             restart_lsn: text(3).as_deref().and_then(parse_lsn),
             confirmed_lsn: text(4).as_deref().and_then(parse_lsn),
             lost: text(5).as_deref() == Some("t"),
+            synced: text(6).as_deref() == Some("t"),
         }
     }))
 }
@@ -138,87 +148,36 @@ pub async fn captured(sql: &mut Wire, settings: &Settings) -> Result<Vec<Listed>
     Ok(tables)
 }
 
-/// Makes or adapts the publication, as `publication.autocreate.mode` says.
-pub async fn ensure_publication(sql: &mut Wire, settings: &Settings) -> Result<(), Error> {
-    let name = &settings.publication;
-    let rows = sql
-        .query(&format!("SELECT puballtables FROM pg_catalog.pg_publication WHERE pubname = {}", literal(name)))
-        .await
-        .map_err(|e| e.failed_to("look for the publication"))?;
-    let existing = rows.first().map(|row| row.first().and_then(Option::as_deref) == Some("t"));
-    let via_root = if settings.publish_via_root { " WITH (publish_via_partition_root = true)" } else { "" };
-    let quoted = identifier(name);
-    let statement = match (settings.publication_mode, existing) {
-        (PublicationMode::Disabled, None) => {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "Publication autocreation is disabled, please create one and restart the connector.",
-            )
-            .class("org.apache.kafka.connect.errors.ConnectException")
-            .hint(format!("CREATE PUBLICATION {quoted} FOR TABLE ...; or change publication.autocreate.mode")));
-        }
-        (PublicationMode::Disabled | PublicationMode::NoTables, Some(_)) | (PublicationMode::AllTables, Some(_)) => {
-            return Ok(());
-        }
-        (PublicationMode::Filtered, Some(true)) => {
-            return Err(Error::config(format!(
-                "Publication {quoted} is of all tables, so that it can't be narrowed to the captured ones"
-            ))
-            .class("org.apache.kafka.connect.errors.ConnectException")
-            .hint("use another publication.name, or publication.autocreate.mode=disabled"));
-        }
-        (PublicationMode::AllTables, None) => format!("CREATE PUBLICATION {quoted} FOR ALL TABLES{via_root}"),
-        (PublicationMode::NoTables, None) => format!("CREATE PUBLICATION {quoted}{via_root}"),
-        (PublicationMode::Filtered, existing) => {
-            let tables = filtered_tables(sql, settings).await?;
-            match existing {
-                None => format!("CREATE PUBLICATION {quoted} FOR TABLE {tables}{via_root}"),
-                Some(_) => format!("ALTER PUBLICATION {quoted} SET TABLE {tables}"),
-            }
-        }
-    };
-    let what = format!("create or alter publication {quoted}");
-    sql.query(&statement).await.map_err(|e| forbidden(e, &what, || may_publish(settings)))?;
-    tracing::info!(publication = %name, "publication is in place");
-    Ok(())
-}
-
 /// How to let the role open the stream.
 pub fn may_replicate(settings: &Settings) -> String {
     let role = identifier(&settings.server.user);
     format!("ALTER ROLE {role} REPLICATION; on hosted servers grant their own role for it, such as rds_replication")
 }
 
-/// How to let the role make the publication.
-fn may_publish(settings: &Settings) -> String {
-    let (role, database) = (identifier(&settings.server.user), identifier(&settings.server.database));
-    let name = identifier(&settings.publication);
-    format!(
-        "GRANT CREATE ON DATABASE {database} TO {role} and make it an owner of the tables, or create the publication {name} \
-         as their owner and set publication.autocreate.mode=disabled"
-    )
-}
-
-/// The list of tables of a filtered publication. A partitioned table and its partitions may both be in it.
-async fn filtered_tables(sql: &mut Wire, settings: &Settings) -> Result<String, Error> {
-    let tables = captured(sql, settings).await?;
-    let mut list = String::new();
-    for table in &tables {
-        let separator = if list.is_empty() { "" } else { ", " };
-        list.push_str(&format!("{separator}{}.{}", identifier(&table.name.schema), identifier(&table.name.table)));
-    }
-    if list.is_empty() {
-        let name = &settings.publication;
-        return Err(Error::config(format!("Unable to create filtered publication {name} for : no table is captured"))
-            .class("org.apache.kafka.connect.errors.ConnectException")
-            .hint("check table.include.list, schema.include.list and their counterparts"));
-    }
-    Ok(list)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_that_is_being_made_is_neither_usable_nor_lost() {
+        let state = |active, restart_lsn, confirmed_lsn| SlotState {
+            plugin: "pgoutput".to_owned(),
+            database: "d".to_owned(),
+            active,
+            restart_lsn,
+            confirmed_lsn,
+            lost: false,
+            synced: false,
+        };
+        let made = |active, restart, confirmed| {
+            let state = state(active, restart, confirmed);
+            (state.is_being_made(), state.is_lost())
+        };
+        assert_eq!(made(true, Some(1), None), (true, false));
+        assert_eq!(made(true, None, None), (true, false));
+        assert_eq!(made(true, Some(1), Some(2)), (false, false));
+        assert_eq!(made(false, None, Some(2)), (false, true));
+    }
 
     #[test]
     fn positions_have_a_text_form() {

@@ -12,7 +12,7 @@ use crate::catalog::{self, Listed, TableMeta, TableName};
 use crate::copy;
 use crate::error::{DbError, PgError, forbidden};
 use crate::event::{Marker, Source, now_us};
-use crate::filters::Patterns;
+use crate::filters::{Filter, Patterns};
 use crate::offset::{Position, SnapshotMark};
 use crate::session::{End, Session};
 use crate::settings::{Isolation, RowCountOrder, Settings};
@@ -111,6 +111,7 @@ async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Posit
     let metas = catalog::describe(sql, &oids).await.map_err(|e| e.failed_to("read the columns"))?;
     let wanted = metas.iter().flat_map(|meta| &meta.columns).map(|column| column.type_oid);
     let types = catalog::types(sql, wanted).await.map_err(|e| e.failed_to("read the types"))?;
+    readable(&session.settings, sql, &metas, &types).await?;
     tracing::info!(source = %session.settings.prefix, tables = tables.len(), lsn = %slot::lsn_text(lsn), "snapshot begins");
     session.metrics.snapshot_begins(tables.iter().map(|table| table.name.to_string()));
     let progress = Progress {
@@ -194,6 +195,22 @@ async fn place(sql: &mut Wire, created: Option<&Created>) -> Result<(u64, i64, V
     let lsn = created.map(|created| created.lsn).or_else(|| parse_lsn(&text(0))).unwrap_or(0);
     let visible = Visible::parse(&text(2)).ok_or_else(|| PgError::Protocol(format!("{} as a snapshot", text(2))))?;
     Ok((lsn, text(1).parse().unwrap_or(0), visible))
+}
+
+/// Refuses what can't be read, before anything is delivered: the reference fails at the first row of such a table.
+async fn readable(settings: &Settings, sql: &mut Wire, metas: &[TableMeta], types: &Types) -> Result<(), Error> {
+    if matches!(settings.filters.columns, Filter::All) {
+        return Ok(());
+    }
+    for meta in metas {
+        let Err(refused) = Table::from_catalog(meta, types, settings).unreadable() else { continue };
+        let (schema, table) = (identifier(&meta.name.schema), identifier(&meta.name.table));
+        let rows = sql.query(&format!("SELECT 1 FROM {schema}.{table} LIMIT 1")).await;
+        if !rows.map_err(|e| e.failed_to(&format!("snapshot table {}", meta.name)))?.is_empty() {
+            return Err(refused);
+        }
+    }
+    Ok(())
 }
 
 /// The tables to read, in order.

@@ -3,6 +3,8 @@
 //! A position is marked only where the next event has another place in the log, because events that share one can't be
 //! told apart on a restart. What is confirmed to the server is what the worker said is stored, never more.
 
+mod told;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +14,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::beside::Beside;
 use crate::catalog;
-use crate::error::{DbError, PgError};
+use crate::error::{DbError, PgError, within};
 use crate::event::{Marker, Source};
 use crate::heartbeat;
+use crate::messages;
 use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
 use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
@@ -25,7 +28,7 @@ use crate::slot::{self, lsn_text};
 use crate::table::Table;
 use crate::wire::{Frame, Wire, identifier, literal};
 
-/// How often it is looked how far the stream is, and the server is asked the same.
+/// How often, at least, it is looked how far the stream is, and the server is asked the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The transaction that is being read.
@@ -56,6 +59,8 @@ pub struct Stream<'a> {
     /// The last place that a mark spoke of, and when.
     marked: (u64, Instant),
     received: u64,
+    /// When this began, in microseconds since the epoch.
+    began_us: i64,
     answer: bool,
     /// The place and the commit's time of the last event since metrics were told of one.
     seen: Option<(u64, i64)>,
@@ -64,6 +69,10 @@ pub struct Stream<'a> {
     pinged: bool,
     /// There is something new to tell.
     news: bool,
+    /// When something came from the server last, or nothing could because nothing was read.
+    heard: Instant,
+    /// The server was silent for too long at the last look. What lay in the socket then is read by the next.
+    overdue: bool,
 }
 
 fn malformed(error: Malformed) -> Error {
@@ -75,9 +84,10 @@ impl<'a> Stream<'a> {
     pub fn new(session: &'a mut Session, sql: Wire, wire: Wire, position: &'a mut Position) -> Self {
         let resume = Resume::from(position);
         let follower = Follower::new(session.taken.clone());
+        let silence = session.settings.silence;
         Self {
             session,
-            sql: Beside::new(sql),
+            sql: Beside::new(sql, silence),
             wire,
             position,
             resume,
@@ -87,11 +97,14 @@ impl<'a> Stream<'a> {
             resolved: 0,
             marked: (0, Instant::now()),
             received: 0,
+            began_us: crate::event::now_us(),
             answer: false,
             seen: None,
             follower,
             pinged: false,
             news: false,
+            heard: Instant::now(),
+            overdue: false,
         }
     }
 
@@ -113,6 +126,10 @@ impl<'a> Stream<'a> {
         let from = self.position.lsn_commit.unwrap_or(0);
         let mut options =
             format!("\"proto_version\" '1', \"publication_names\" {}", literal(&identifier(&settings.publication)));
+        let own = |name: &str| settings.stream_params.iter().any(|(given, _)| given == name);
+        if self.wire.server_version >= messages::SINCE && !own("messages") {
+            options.push_str(", \"messages\" 'true'");
+        }
         for (name, value) in &settings.stream_params {
             options.push_str(&format!(", {} {}", identifier(name), literal(value)));
         }
@@ -120,7 +137,8 @@ impl<'a> Stream<'a> {
             format!("START_REPLICATION SLOT {} LOGICAL {} ({options})", identifier(&settings.slot), lsn_text(from));
         let mut retries = 0;
         loop {
-            match self.wire.start_copy(&command).await {
+            let late = |limit| PgError::silent(&settings.server.address(), limit);
+            match within(settings.silence, self.wire.start_copy(&command), late).await {
                 Ok(()) => break,
                 Err(error) if error.sqlstate() == Some("55006") && retries < settings.slot_max_retries => {
                     retries += 1;
@@ -136,6 +154,7 @@ impl<'a> Stream<'a> {
         tracing::info!(source = %settings.prefix, slot = %settings.slot, from = %lsn_text(from), "streaming");
         self.session.metrics.connected(true);
         self.session.streaming = Some(tokio::time::Instant::now());
+        self.heard = Instant::now();
         self.report();
         Ok(())
     }
@@ -162,10 +181,29 @@ impl<'a> Stream<'a> {
     /// Tells how far the stream is, and asks the server the same: for the place up to which it has nothing more to send, and
     /// for the end of its log, which a stream that is behind does not know.
     async fn look(&mut self) -> Result<(), End> {
+        self.check_silence()?;
         self.report();
         self.tell_server(true).await?;
         self.pinged = true;
         self.sql.ask_end(&self.session.settings.server).await;
+        Ok(())
+    }
+
+    /// A connection whose other end is gone without a word, or that nothing passes through, looks like an idle one, but for
+    /// the answers that do not come.
+    fn check_silence(&mut self) -> Result<(), End> {
+        let settings = &self.session.settings;
+        let Some(limit) = settings.silence else { return Ok(()) };
+        if self.session.outlet.is_full() {
+            // Nothing is read until there is room.
+            self.heard = Instant::now();
+        }
+        let overdue = self.heard.elapsed() >= limit;
+        if overdue && std::mem::replace(&mut self.overdue, true) {
+            let silent = PgError::silent(&settings.server.address(), limit);
+            return Err(silent.failed_to("read the stream").into());
+        }
+        self.overdue = overdue;
         Ok(())
     }
 
@@ -176,7 +214,8 @@ impl<'a> Stream<'a> {
         let mut heartbeat = tokio::time::interval(beat.unwrap_or(Duration::from_secs(3600)));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.tick().await;
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let often = self.session.settings.silence.map_or(LOOK_EVERY, |silence| LOOK_EVERY.min(silence / 2));
+        let mut look = tokio::time::interval(often);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let signalled = self.session.signals.polls();
         let mut signals = tokio::time::interval(self.session.settings.signals.poll_interval);
@@ -229,7 +268,10 @@ impl<'a> Stream<'a> {
                 }
                 _ = heartbeat.tick(), if beat.is_some() => self.beat().await?,
                 _ = signals.tick(), if signalled => act::look(self).await?,
-                filled = self.wire.fill(), if !full => filled.map_err(|e| e.failed_to("read the stream"))?,
+                filled = self.wire.fill(), if !full => {
+                    filled.map_err(|e| e.failed_to("read the stream"))?;
+                    self.heard = Instant::now();
+                }
             }
         }
     }
@@ -258,7 +300,10 @@ impl<'a> Stream<'a> {
     /// Tells the server what is stored, and asks it to say how far it is.
     async fn tell_server(&mut self, ask: bool) -> Result<(), End> {
         let message = self.status(ask);
-        self.wire.send_copy_data(&message).await.map_err(|e| e.failed_to("confirm the position"))?;
+        let settings = &self.session.settings;
+        let late = |limit| PgError::silent(&settings.server.address(), limit);
+        let sent = within(settings.silence, self.wire.send_copy_data(&message), late).await;
+        sent.map_err(|e| e.failed_to("confirm the position"))?;
         Ok(())
     }
 
@@ -318,17 +363,25 @@ impl<'a> Stream<'a> {
 
     fn mark(&mut self) {
         let confirm = self.position.lsn_commit.or(self.position.lsn_proc).unwrap_or(0);
-        self.session.outlet.mark(*self.position, confirm);
+        let counted = self.session.settings.transaction_topic.is_some().then(|| self.session.counted.clone());
+        self.session.outlet.mark_in(*self.position, counted, confirm);
         self.unmarked = false;
         self.marked = (self.position.furthest().max(self.resolved), Instant::now());
     }
 
     async fn beat(&mut self) -> Result<(), End> {
         let settings = Arc::clone(&self.session.settings);
-        if let Some(query) = &settings.heartbeat_query
-            && let Err(error) = self.sql.session(&settings.server).await?.query(query).await
-        {
-            tracing::warn!(source = %settings.prefix, %error, "heartbeat.action.query failed");
+        if let Some(query) = &settings.heartbeat_query {
+            let asked = self.sql.session(&settings.server).await?.query(query);
+            let late = |limit| PgError::silent(&settings.server.address(), limit);
+            if let Err(error) = within(settings.silence, asked, late).await {
+                tracing::warn!(source = %settings.prefix, %error, "heartbeat.action.query failed");
+                if matches!(error, PgError::Timeout(_)) {
+                    self.sql.lose();
+                }
+            }
+            // Nothing was read meanwhile.
+            self.heard = Instant::now();
         }
         let record = heartbeat::record(&settings.heartbeat_topic, &settings.prefix);
         self.session.outlet.records().push(record);
@@ -371,11 +424,18 @@ impl<'a> Stream<'a> {
                 let skipped = seen || self.resume.skips_transaction(begin.final_lsn);
                 let done_until = if skipped { None } else { self.resume.take_event() };
                 self.transaction = Some(Transaction { begin, skipped, done_until, doubtful: Vec::new() });
+                if !skipped {
+                    self.tell_begin(lsn, &begin, done_until.is_some());
+                }
                 Ok(())
             }
             Message::Commit(commit) => self.commit(commit),
             Message::Relation(relation) => self.relation(relation).await,
-            Message::Other | Message::Logical { .. } => Ok(()),
+            Message::Logical { transactional: false, prefix, content, .. } => {
+                self.tell_message(lsn, &prefix, content);
+                Ok(())
+            }
+            Message::Other => Ok(()),
             change => self.change(lsn, change),
         }
     }
@@ -389,11 +449,12 @@ impl<'a> Stream<'a> {
         if let Some(transaction) = &transaction {
             self.follower.committed(commit.end_lsn, transaction.begin.commit_us);
         }
+        self.resolved = self.resolved.max(commit.end_lsn);
         if let Some(transaction) = transaction.filter(|transaction| !transaction.skipped) {
             self.position.committed(commit.end_lsn);
             self.session.metrics.committed(transaction.begin.xid);
+            self.tell_end(&transaction.begin, commit.end_lsn);
         }
-        self.resolved = self.resolved.max(commit.end_lsn);
         Ok(())
     }
 
@@ -405,11 +466,14 @@ impl<'a> Stream<'a> {
         }
         let read = async {
             let sql = self.sql.session(&settings.server).await?;
-            let failed =
-                |e: PgError| e.failed_to(&format!("read the columns of {}.{}", relation.schema, relation.table));
-            let metas = catalog::describe(sql, &[relation.oid]).await.map_err(failed)?;
-            let types = catalog::types(sql, relation.columns.iter().map(|column| column.type_oid)).await;
-            Ok::<_, Error>((metas, types.map_err(failed)?))
+            let described = async {
+                let metas = catalog::describe(sql, &[relation.oid]).await?;
+                let types = catalog::types(sql, relation.columns.iter().map(|column| column.type_oid)).await?;
+                Ok((metas, types))
+            };
+            let late = |limit| PgError::silent(&settings.server.address(), limit);
+            let described = within(settings.silence, described, late).await;
+            described.map_err(|e| e.failed_to(&format!("read the columns of {}.{}", relation.schema, relation.table)))
         };
         let (metas, types) = match read.await {
             Ok(read) => read,
@@ -424,6 +488,8 @@ impl<'a> Stream<'a> {
         self.session.signals.described(relation.oid, &table.name);
         tracing::debug!(table = %table.name, columns = relation.columns.len(), "table described by the stream");
         self.tables.insert(relation.oid, Some(Arc::new(table)));
+        // Nothing was read meanwhile.
+        self.heard = Instant::now();
         Ok(())
     }
 
@@ -472,9 +538,16 @@ impl<'a> Stream<'a> {
             Message::Update { relation, old, new } => self.update(lsn, relation, old.as_ref(), &new)?,
             Message::Delete { relation, old } => self.delete(lsn, relation, &old)?,
             Message::Truncate { relations } => self.truncate(lsn, &relations)?,
+            Message::Logical { prefix, content, .. } => {
+                let source = self.source(lsn);
+                let Session { events, messages, outlet, .. } = &mut *self.session;
+                outlet.records().extend(messages.record(events, &prefix, content, &source));
+                MessageType::Message
+            }
             _ => return Ok(()),
         };
         if self.session.outlet.records().len() > before {
+            self.count(before, lsn, kind == MessageType::Message);
             let begin = self.transaction.as_ref().map(|transaction| transaction.begin);
             *self.position = Position {
                 lsn: Some(lsn),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::{Checkpoint, Error, OffsetMap, Props, Result, SourceBatch, SourceContext, SourceTask};
+use connect_api::{Checkpoint, Error, OffsetMap, Progress, Props, Result, SourceBatch, SourceContext, SourceTask};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::event::Events;
+use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
 use crate::outlet::Outlet;
@@ -20,6 +21,7 @@ use crate::settings::{Settings, later_keys};
 use crate::signals::Signals;
 use crate::signals::state::State;
 use crate::slot::lsn_text;
+use crate::transactions::Counted;
 
 /// Longest time that a stopping task waits for its reader to say goodbye to the server.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -58,10 +60,14 @@ impl PostgresTask {
         let (confirmed, confirmations) = watch::channel(0);
         let metrics = PostgresMetrics::new(&settings, sender.downgrade());
         context.metrics.register("debezium.postgres", "connector-metrics", Arc::clone(&metrics) as _);
+        // Before anything else: the worker takes a task that says nothing for one that is connected.
+        (context.progress)(Progress::default());
         let taken = Taken::default();
         let session = Session {
             metrics,
             events: Events::new(&settings, context.task),
+            messages: Messages::new(&settings),
+            counted: stored.as_ref().map(Counted::from_offset).unwrap_or_default(),
             outlet: Outlet::new(sender, partition, &settings),
             settings,
             position,

@@ -12,7 +12,9 @@ use connect_api::{Field, Kind, Schema, SchemaRef, Struct, Value};
 
 use md5::{Digest, Md5};
 
+use crate::calendar::Calendar;
 use crate::decode::{Decoder, Unit};
+use crate::geometry::is_geometric;
 use crate::numbers::{two_complement, variable_decimal};
 use crate::settings::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode, ValueModes};
 
@@ -21,6 +23,8 @@ use crate::settings::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMod
 pub struct TypeInfo {
     pub oid: u32,
     pub name: String,
+    /// The schema that it is in, when a name without that would not find it.
+    pub hidden_in: Option<String>,
     /// `typtype`: `b`ase, `d`omain, `e`num, `r`ange, `m`ultirange, `c`omposite, `p`seudo.
     pub kind: u8,
     /// The element's type, for arrays.
@@ -80,10 +84,19 @@ fn named(kind: Kind, name: &'static str) -> Schema {
     Schema::of(kind).named(name).version(1)
 }
 
+/// Who reads a value in the reference: the Java driver does in snapshots, the connector itself in streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Snapshot,
+    Stream,
+}
+
 /// Makes plans under one configuration.
+#[derive(Clone, Copy)]
 pub struct Planner<'a> {
     pub modes: &'a ValueModes,
     pub types: &'a Types,
+    pub way: Way,
 }
 
 impl Planner<'_> {
@@ -105,18 +118,28 @@ impl Planner<'_> {
         if let Some(element) = info.element {
             // The reference drops these even where it captures unknown types.
             let dropped = matches!(element, 790 | 1186 | 142 | 600);
-            return if dropped { None } else { self.array(element, typmod).or_else(|| self.unknown()) };
+            return if dropped { None } else { self.array(element, typmod).or_else(|| self.unknown(oid)) };
         }
         match info.name.as_str() {
             "hstore" => Some(self.hstore()),
             "citext" | "isbn" => Some(self.text(Schema::of(Kind::String))),
             "ltree" => Some(self.text(named(Kind::String, "io.debezium.data.Ltree"))),
-            _ => self.unknown(),
+            _ => self.unknown(oid),
         }
     }
 
-    fn unknown(&self) -> Option<Plan> {
-        self.modes.unknown.then(|| Plan { decoder: Decoder::Raw(self.modes.binary), ..self.binary() })
+    fn unknown(&self, oid: u32) -> Option<Plan> {
+        let mode = self.modes.binary;
+        let decoder = if is_geometric(oid) { Decoder::Geometry(mode) } else { Decoder::Raw(mode) };
+        self.modes.unknown.then(|| Plan { decoder, ..self.binary() })
+    }
+
+    /// The calendar of dates and of timestamps without a zone.
+    fn calendar(&self) -> Calendar {
+        match self.way {
+            Way::Snapshot => Calendar::Hybrid,
+            Way::Stream => Calendar::Gregorian,
+        }
     }
 
     fn builtin(&self, oid: u32, typmod: i32) -> Option<Plan> {
@@ -225,7 +248,7 @@ impl Planner<'_> {
 
     fn money(&self) -> Plan {
         let (mode, digits) = (self.modes.decimal, self.modes.money_digits);
-        let decoder = Decoder::Money { mode, digits };
+        let decoder = Decoder::Money { mode, digits, double: self.way == Way::Snapshot };
         match mode {
             DecimalMode::Precise => Plan {
                 schema: named(Kind::Bytes, logical::DECIMAL).parameter("scale", digits.to_string()),
@@ -300,15 +323,15 @@ impl Planner<'_> {
     }
 
     fn date(&self) -> Plan {
-        let (name, iso) = match self.modes.time {
-            TimeMode::Connect => (logical::DATE, false),
-            TimeMode::IsoString => {
-                return self.iso("io.debezium.time.IsoDate", Decoder::Date { iso: true }, "1970-01-01Z");
-            }
-            _ => ("io.debezium.time.Date", false),
+        let iso = self.modes.time == TimeMode::IsoString;
+        let decoder = Decoder::Date { iso, calendar: self.calendar() };
+        let name = match self.modes.time {
+            TimeMode::Connect => logical::DATE,
+            TimeMode::IsoString => return self.iso("io.debezium.time.IsoDate", decoder, "1970-01-01Z"),
+            _ => "io.debezium.time.Date",
         };
         let zero = Value::Int32(0);
-        Plan { schema: named(Kind::Int32, name), decoder: Decoder::Date { iso }, placeholder: zero.clone(), zero }
+        Plan { schema: named(Kind::Int32, name), decoder, placeholder: zero.clone(), zero }
     }
 
     fn time(&self, typmod: i32) -> Plan {
@@ -338,17 +361,19 @@ impl Planner<'_> {
             TimeMode::Nanoseconds => ("io.debezium.time.NanoTimestamp", Unit::Nanos),
             TimeMode::Connect => (logical::TIMESTAMP, Unit::Millis),
             TimeMode::IsoString => {
-                let decoder = Decoder::Timestamp(Unit::Iso);
+                let decoder = Decoder::Timestamp(Unit::Iso, self.calendar());
                 return self.iso("io.debezium.time.IsoTimestamp", decoder, "1970-01-01T00:00:00Z");
             }
         };
         let zero = Value::Int64(0);
-        Plan { schema: named(Kind::Int64, name), decoder: Decoder::Timestamp(unit), placeholder: zero.clone(), zero }
+        let decoder = Decoder::Timestamp(unit, self.calendar());
+        Plan { schema: named(Kind::Int64, name), decoder, placeholder: zero.clone(), zero }
     }
 
     fn zoned_timestamp(&self, typmod: i32) -> Plan {
         let digits = usize::try_from(typmod).unwrap_or(6).min(6);
-        self.iso("io.debezium.time.ZonedTimestamp", Decoder::ZonedTimestamp(digits), "1970-01-01T00:00:00.000000Z")
+        let decoder = Decoder::ZonedTimestamp(digits, self.calendar());
+        self.iso("io.debezium.time.ZonedTimestamp", decoder, "1970-01-01T00:00:00.000000Z")
     }
 
     fn interval(&self) -> Plan {
@@ -372,18 +397,21 @@ impl Planner<'_> {
         if matches!(element, 1560 | 1562) {
             return Some(self.bits(element, typmod));
         }
-        let plan = self.plan(element, typmod)?;
-        let is_enum = plan.schema.is("io.debezium.data.Enum");
-        let inner = Arc::new(if is_enum { plan.schema } else { plan.schema.optional() });
-        // In arrays the reference strips the zeros at the end.
+        // The reference lets the Java driver read arrays in streams, too.
+        let plan = Self { way: Way::Snapshot, ..*self }.plan(element, typmod)?;
+        let required =
+            plan.schema.is("io.debezium.data.Enum") || matches!(plan.decoder, Decoder::Raw(_) | Decoder::Geometry(_));
+        let inner = Arc::new(if required { plan.schema } else { plan.schema.optional() });
         let decoder = Box::new(match plan.decoder {
+            // In arrays the reference strips the zeros at the end.
             Decoder::VariableDecimal { schema, .. } => Decoder::VariableDecimal { schema, stripped: true },
+            Decoder::ZonedTimestamp(digits, _) => Decoder::ZonedTimestamp(digits, Calendar::HybridFields),
             decoder => decoder,
         });
         Some(Plan {
             placeholder: self.array_placeholder(&inner, plan.placeholder),
             schema: Schema::of(Kind::Array(inner)),
-            decoder: if is_enum { Decoder::ArrayOfRequired(decoder) } else { Decoder::Array(decoder) },
+            decoder: if required { Decoder::ArrayOfRequired(decoder) } else { Decoder::Array(decoder) },
             zero: Value::Array(Vec::new()),
         })
     }
@@ -425,7 +453,7 @@ mod tests {
 
     fn name(modes: &ValueModes, oid: u32, typmod: i32) -> String {
         let types = Types::new();
-        let plan = Planner { modes, types: &types }.plan(oid, typmod).expect("a known type");
+        let plan = Planner { modes, types: &types, way: Way::Stream }.plan(oid, typmod).expect("a known type");
         plan.schema.name.as_deref().unwrap_or(plan.schema.kind.name()).to_owned()
     }
 
@@ -449,7 +477,8 @@ mod tests {
     fn a_numeric_with_bounds_is_a_decimal() {
         let modes = modes(&[]);
         let types = Types::new();
-        let plan = Planner { modes: &modes, types: &types }.plan(1700, (5 << 16 | 2) + 4).expect("known");
+        let planner = Planner { modes: &modes, types: &types, way: Way::Stream };
+        let plan = planner.plan(1700, (5 << 16 | 2) + 4).expect("known");
         assert_eq!(plan.schema.get_parameter("scale"), Some("2"));
         assert_eq!(plan.schema.get_parameter("connect.decimal.precision"), Some("5"));
         assert_eq!(name(&modes, 1700, -1), "io.debezium.data.VariableScaleDecimal");
@@ -461,7 +490,7 @@ mod tests {
         let domain = TypeInfo { oid: 90, name: "d".into(), kind: b'd', base: Some((23, -1)), ..TypeInfo::default() };
         let other = TypeInfo { oid: 91, name: "box3d".into(), kind: b'b', ..TypeInfo::default() };
         let types = Types::from([(90, domain), (91, other)]);
-        let planner = Planner { modes: &modes, types: &types };
+        let planner = Planner { modes: &modes, types: &types, way: Way::Stream };
         assert_eq!(planner.plan(90, -1).expect("known").schema.kind, Kind::Int32);
         assert!(planner.plan(91, -1).is_none());
     }

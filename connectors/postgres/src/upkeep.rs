@@ -8,12 +8,12 @@ use std::time::Duration;
 use connect_api::{CleanUp, Error, ErrorKind, Result, Retention};
 use tokio::time::Instant;
 
-use crate::error::{PgError, forbidden};
+use crate::error::{PgError, forbidden, within};
 use crate::settings::{PublicationMode, Settings, SnapshotMode};
 use crate::slot::{self, lost_expression, may_replicate, parse_lsn};
-use crate::snapshot;
 use crate::table::topic_name;
-use crate::wire::{Purpose, Row, Wire, identifier, literal};
+use crate::wire::{Purpose, Row, Wire, literal};
+use crate::{publication, snapshot, standby};
 
 /// Longest time for one look at the server.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,11 +33,8 @@ async fn connect(settings: &Settings) -> Result<Wire> {
 }
 
 async fn in_time<T>(settings: &Settings, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = |_| {
-        let address = settings.server.address();
-        PgError::Timeout(format!("no answer from {address} within {LOOK_TIMEOUT:?}")).failed_to(what)
-    };
-    tokio::time::timeout(LOOK_TIMEOUT, work).await.map_err(late)?
+    let late = |limit| PgError::silent(&settings.server.address(), limit).failed_to(what);
+    within(Some(LOOK_TIMEOUT), work, late).await
 }
 
 fn column(row: &Row, at: usize) -> Option<&str> {
@@ -64,8 +61,12 @@ pub async fn retention(settings: &Settings) -> Result<Option<Retention>> {
             literal(&settings.slot)
         );
         let rows = sql.query(&query).await.map_err(|e| e.failed_to(WHAT))?;
+        let kept = read_retention(&settings.slot, rows.first());
+        if kept.wal_status.is_none() && standby::is_standby(&mut sql).await.map_err(|e| e.failed_to(WHAT))? {
+            return Err(standby::waits(&settings.server));
+        }
         sql.close(false).await;
-        Ok(Some(read_retention(&settings.slot, rows.first())))
+        Ok(Some(kept))
     })
     .await
 }
@@ -96,8 +97,10 @@ pub async fn log_end(settings: &Settings) -> Result<Option<u64>> {
     }
     in_time(settings, WHAT, async {
         let mut sql = connect(settings).await?;
-        let rows = sql.query("SELECT pg_is_in_recovery()").await.map_err(|e| e.failed_to(WHAT))?;
-        let standby = rows.first().and_then(|row| column(row, 0)) == Some("t");
+        let standby = standby::is_standby(&mut sql).await.map_err(|e| e.failed_to(WHAT))?;
+        if standby {
+            standby::refuse_without_slot(&mut sql, settings).await?;
+        }
         let rows = sql.query(if standby { REPLAYED } else { NEXT }).await.map_err(|e| e.failed_to(WHAT))?;
         let row = rows.first();
         let end = row.and_then(|row| column(row, 0)).and_then(parse_lsn);
@@ -134,8 +137,9 @@ pub async fn topics(settings: &Settings) -> Result<Vec<String>> {
     .await
 }
 
-/// Takes away what was made for the source: the slot, and with it the publication when that was not made by somebody else.
-pub async fn clean_up(settings: &Settings, what: CleanUp) -> Result<()> {
+/// Takes away what was made for the source of a connector: the slot, and with it the publication when that was not made by
+/// somebody else.
+pub async fn clean_up(settings: &Settings, what: CleanUp, connector: Option<&str>) -> Result<()> {
     if !settings.streams() {
         // It made neither, and others may have what has these names.
         return Ok(());
@@ -144,7 +148,7 @@ pub async fn clean_up(settings: &Settings, what: CleanUp) -> Result<()> {
         let mut sql = connect(settings).await?;
         drop_slot(&mut sql, settings).await?;
         if what == CleanUp::Everything && settings.publication_mode != PublicationMode::Disabled {
-            drop_publication(&mut sql, settings).await?;
+            publication::drop_own(&mut sql, settings, connector).await?;
         }
         sql.close(false).await;
         Ok(())
@@ -158,7 +162,13 @@ async fn drop_slot(sql: &mut Wire, settings: &Settings) -> Result<()> {
     let failed = |e: PgError| forbidden(e, &what, || may_replicate(settings));
     let until = Instant::now() + RELEASE_TIMEOUT;
     loop {
-        let Some(state) = slot::state(sql, name).await.map_err(failed)? else { return Ok(()) };
+        let state = slot::state(sql, name).await.map_err(failed)?;
+        if standby::is_standby(sql).await.map_err(failed)?
+            && let Some(waits) = standby::missing(state.as_ref(), &settings.server)
+        {
+            return Err(waits);
+        }
+        let Some(state) = state else { return Ok(()) };
         if let Err(error) = slot::check(&state, settings) {
             tracing::warn!(slot = %name, %error, "the slot is not this connector's: it stays");
             return Ok(());
@@ -204,15 +214,6 @@ async fn held(sql: &mut Wire, name: &str, error: PgError) -> Error {
     )
     .hint(format!("stop what reads it, or SELECT pg_terminate_backend({pid}), then try again"))
     .caused_by(error)
-}
-
-async fn drop_publication(sql: &mut Wire, settings: &Settings) -> Result<()> {
-    let name = identifier(&settings.publication);
-    let what = format!("drop publication {name}");
-    let grant = || format!("drop it as its owner: DROP PUBLICATION {name}");
-    sql.query(&format!("DROP PUBLICATION IF EXISTS {name}")).await.map_err(|e| forbidden(e, &what, grant))?;
-    tracing::info!(publication = %settings.publication, "publication dropped");
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use connect_config::def::Type;
 use connect_config::{ConfigEntry, ConfigValue, Props, Validated};
 
-use crate::config::PostgresConfig;
+use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Patterns, split_list};
 use crate::settings::{
@@ -167,6 +167,13 @@ pub async fn validate(props: &Props) -> Validated {
     ];
     checks.port();
     let mut answer = checks.answer;
+    // Shown only to those who use them: others see what the reference shows.
+    for mut entry in ExtraConfig::def().validate(props).entries {
+        if props.contains_key(&entry.name) {
+            entry.key = None;
+            answer.entries.push(entry);
+        }
+    }
     let sound = answer.entries.iter().all(|entry| entry.errors.is_empty() || !connects.contains(&entry.name.as_str()));
     if let (true, Ok(settings)) = (sound, Settings::parse(props)) {
         let plugin = props.get("plugin.name").and_then(Option::as_deref).unwrap_or("decoderbufs");

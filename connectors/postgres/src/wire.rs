@@ -27,6 +27,11 @@ const FRAME_MAX: usize = 1 << 30;
 /// Longest time for making a connection, authentication included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After how long without a byte the other end's machine is asked whether it is still there, and how often then. The system's
+/// own default is two hours: a snapshot or the making of a slot, which may be silent for long, would notice nothing before.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Socket for T {}
 
@@ -92,7 +97,8 @@ impl Wire {
         })?;
         tcp.set_nodelay(true).map_err(|e| PgError::io("The connection attempt failed.", e))?;
         if server.tcp_keep_alive {
-            let kept = socket2::SockRef::from(&tcp).set_keepalive(true);
+            let probes = socket2::TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+            let kept = socket2::SockRef::from(&tcp).set_tcp_keepalive(&probes);
             kept.map_err(|e| PgError::io("The connection attempt failed.", e))?;
         }
         Self::secure(server, purpose, mode, tcp).await

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use connect_postgres::config::PostgresConfig;
+use connect_postgres::config::{ExtraConfig, PostgresConfig};
 use connect_postgres::settings::LATER;
 
 /// Replaces what stands between a marker and its end.
@@ -31,6 +31,7 @@ fn the_readme_is_fresh() {
     let page = std::fs::read_to_string(&path).expect("the page is there");
     let fresh = replaced(&page, "later", &later());
     let fresh = replaced(&fresh, "reference", &connect_config::reference::table(PostgresConfig::def()));
+    let fresh = replaced(&fresh, "extra", &connect_config::reference::table(ExtraConfig::def()));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &fresh).expect("the page can be written");
     }

@@ -112,14 +112,16 @@ impl Postgres {
         let binaries =
             binaries().ok_or_else(|| Failure::new(format!("found no initdb in {INSTALLED} or on the PATH")))?;
         let data = initialise(name, &binaries, options)?;
-        let mut last = Failure::new("failed to start Postgres");
-        for _ in 0..ATTEMPTS {
-            match start_once(name, &binaries, &data, options) {
-                Ok(postgres) => return Ok(postgres),
-                Err(failure) => last = failure,
-            }
-        }
-        Err(last)
+        start_at(name, &binaries, &data, options)
+    }
+
+    /// Starts a standby of a running server, which follows it until it is promoted (`select pg_promote()`). It has none of the
+    /// primary's slots.
+    pub fn start_standby(name: &str, primary: &PostgresAddress, options: PostgresOptions<'_>) -> Result<Self, Failure> {
+        let binaries =
+            binaries().ok_or_else(|| Failure::new(format!("found no pg_basebackup in {INSTALLED} or on the PATH")))?;
+        let data = copy(name, &binaries, primary)?;
+        start_at(name, &binaries, &data, options)
     }
 
     /// Creates a database.
@@ -216,6 +218,37 @@ fn initialise(name: &str, binaries: &Path, options: PostgresOptions<'_>) -> Resu
         }
     }
     Ok(data)
+}
+
+/// The data of a server that follows another one.
+fn copy(name: &str, binaries: &Path, primary: &PostgresAddress) -> Result<PathBuf, Failure> {
+    let home = reaper::data_directory(name)?;
+    own(&home)?;
+    let data = home.join("data");
+    let output = command(&binaries.join("pg_basebackup"))?
+        .args(["-h", &primary.host, "-p", &primary.port.to_string(), "-U", &primary.user])
+        .args(["-w", "-R", "-X", "stream", "-c", "fast", "--no-sync", "-D"])
+        .arg(&data)
+        .env("PGPASSWORD", &primary.password)
+        .stdin(Stdio::null())
+        .output()
+        .or_fail("failed to run pg_basebackup")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::new(format!("pg_basebackup ended with {}: {}", output.status, said.trim())));
+    }
+    Ok(data)
+}
+
+fn start_at(name: &str, binaries: &Path, data: &Path, options: PostgresOptions<'_>) -> Result<Postgres, Failure> {
+    let mut last = Failure::new("failed to start Postgres");
+    for _ in 0..ATTEMPTS {
+        match start_once(name, binaries, data, options) {
+            Ok(postgres) => return Ok(postgres),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
 }
 
 fn start_once(name: &str, binaries: &Path, data: &Path, options: PostgresOptions<'_>) -> Result<Postgres, Failure> {

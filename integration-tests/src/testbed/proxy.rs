@@ -32,9 +32,13 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    /// `host:port` of the server that new connections lead to.
+    upstream: Arc<watch::Sender<String>>,
     fault: Arc<watch::Sender<Fault>>,
     /// How often the connections of the time were forgotten.
     forgotten: Arc<watch::Sender<u64>>,
+    /// How often they were closed to lead elsewhere.
+    moved: Arc<watch::Sender<u64>>,
     accepting: JoinHandle<()>,
 }
 
@@ -49,10 +53,11 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.or_fail("failed to open a port for the proxy")?;
         let address = listener.local_addr().or_fail("failed to look up the proxy's port")?;
         let fault = Arc::new(watch::Sender::new(Fault::None));
-        let forgotten = Arc::new(watch::Sender::new(0));
-        let state = (Arc::clone(&fault), Arc::clone(&forgotten));
-        let accepting = tokio::spawn(accept(listener, upstream.to_owned(), state));
-        Ok(Self { address, fault, forgotten, accepting })
+        let (forgotten, moved) = (Arc::new(watch::Sender::new(0)), Arc::new(watch::Sender::new(0)));
+        let upstream = Arc::new(watch::Sender::new(upstream.to_owned()));
+        let state = (Arc::clone(&fault), Arc::clone(&forgotten), Arc::clone(&moved));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&upstream), state));
+        Ok(Self { address, upstream, fault, forgotten, moved, accepting })
     }
 
     /// Where it listens.
@@ -63,6 +68,12 @@ impl Proxy {
     /// From now on.
     pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
+    }
+
+    /// Leads new connections to another server, as a name does that moves with a failover, and closes the open ones.
+    pub fn lead_to(&self, upstream: &str) {
+        self.upstream.send_replace(upstream.to_owned());
+        self.moved.send_modify(|count| *count += 1);
     }
 
     /// Leaves the open connections half open, as a firewall does that forgot them: the server's end is closed, the client's
@@ -79,18 +90,21 @@ impl Drop for Proxy {
     }
 }
 
-type State = (Arc<watch::Sender<Fault>>, Arc<watch::Sender<u64>>);
+type State = (Arc<watch::Sender<Fault>>, Arc<watch::Sender<u64>>, Arc<watch::Sender<u64>>);
 
-async fn accept(listener: TcpListener, upstream: String, (fault, forgotten): State) {
+async fn accept(listener: TcpListener, upstream: Arc<watch::Sender<String>>, (fault, forgotten, moved): State) {
     while let Ok((client, _)) = listener.accept().await {
-        let (faults, forgotten) = (fault.subscribe(), forgotten.subscribe());
+        let (faults, forgotten, mut moved) = (fault.subscribe(), forgotten.subscribe(), moved.subscribe());
         if *faults.borrow() == Fault::Cut {
             continue;
         }
-        let upstream = upstream.clone();
+        let upstream = upstream.borrow().clone();
         tokio::spawn(async move {
             if let Ok(server) = TcpStream::connect(&upstream).await {
-                connection(client, server, faults, forgotten).await;
+                tokio::select! {
+                    () = connection(client, server, faults, forgotten) => {}
+                    _ = moved.changed() => {}
+                }
             }
         });
     }
@@ -208,6 +222,22 @@ mod tests {
         assert!(socket.write_all(b"y").await.is_ok(), "the client's end is open");
         let mut new = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(round_trip(&mut new).await, Some(b'x'));
+    }
+
+    #[tokio::test]
+    async fn connections_are_closed_and_lead_elsewhere() {
+        let (address, _serving) = echo().await;
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let proxy = Proxy::start(&address).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut socket).await, Some(b'x'));
+        proxy.lead_to(&nobody);
+        assert_eq!(socket.read(&mut [0; 1]).await.unwrap_or(0), 0, "the connection is closed");
+        let mut elsewhere = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut elsewhere).await, None);
+        proxy.lead_to(&address);
+        let mut back = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut back).await, Some(b'x'));
     }
 
     #[tokio::test]

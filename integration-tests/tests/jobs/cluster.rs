@@ -35,6 +35,14 @@ async fn states(worker: &Worker) -> Vec<String> {
     listed.as_array().unwrap().iter().map(|job| job["state"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The jobs that the metrics of a worker tell the state of.
+async fn told(worker: &Worker) -> usize {
+    let url = format!("{}/metrics", worker.api().base().trim_end_matches('/'));
+    let answer = reqwest::Client::new().get(url).header("Accept", "text/plain").send().await.unwrap();
+    let text = answer.error_for_status().unwrap().text().await.unwrap();
+    text.lines().filter(|line| line.starts_with("tidegate_job_state{") && line.ends_with(" 1")).count()
+}
+
 async fn wait_all(workers: &[Worker], state: &str, limit: Duration) -> Duration {
     let began = Instant::now();
     eventually_async(&format!("every worker to show all jobs {state}"), limit, async || {
@@ -61,6 +69,13 @@ async fn all_jobs_of_three_workers_pause_at_once_and_a_worker_started_afterwards
         workers[number % 3].api().post("/jobs", &body).await.unwrap().expect(&[201]).unwrap();
     }
     wait_all(&workers, "running", LIMIT).await;
+    // Every worker knows all jobs; their metrics are the leader's, so that sums count each job once.
+    let mut all = Vec::new();
+    for worker in &workers {
+        all.push(told(worker).await);
+    }
+    all.sort_unstable();
+    assert_eq!(all, [0, 0, JOBS]);
     let began = Instant::now();
     let changed = workers[1].api().put("/jobs/-/pause", None).await.unwrap().expect(&[202]).unwrap().body;
     assert_eq!(changed.as_array().unwrap().len(), JOBS);

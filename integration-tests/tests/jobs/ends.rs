@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use integration_tests::testbed::Worker;
 use serde_json::json;
 
-use crate::support::{Load, Shop, act, actions, refused, wait_job, wait_state, worker};
+use crate::support::{Load, Shop, act, actions, refused, setup, wait_job, wait_state, worker};
 
 /// `complete` and `terminate` end within a minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -51,6 +52,34 @@ async fn completing_an_idle_job_does_not_wait_for_a_change() {
     wait_state(api, name, "completed").await;
     println!("completed in {:?}", began.elapsed());
     assert!(began.elapsed() < MINUTE);
+    shop.assert_equal().await;
+}
+
+/// Each transaction of an exactly-once source ends with a marker, which takes an offset and is no record.
+#[tokio::test(flavor = "multi_thread")]
+async fn completing_behind_an_exactly_once_source_ends_with_both_ends_equal() {
+    let setup = setup("complete_eos").with("exactly.once.source.support", "enabled");
+    let (worker, shop) = (Worker::start(setup).await.unwrap(), Shop::new("complete_eos", 500).await);
+    let (api, name) = (worker.api(), shop.name.as_str());
+    shop.start_streaming(api).await;
+    shop.insert(501, 520).await;
+    shop.wait_count(520).await;
+    // What is left behind the last record is a marker: nothing is to be read any more.
+    wait_job(api, name, "a sink that is at the end", |job| job["streaming"]["sinks"][0]["lag_records"] == 0).await;
+
+    let load = Load::start(&shop, 521).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let began = Instant::now();
+    let written = load.written.load(std::sync::atomic::Ordering::Relaxed);
+    act(api, name, "complete").await;
+    let completed = wait_state(api, name, "completed").await;
+    println!("completed in {:?}", began.elapsed());
+    assert!(began.elapsed() < MINUTE, "{:?}", began.elapsed());
+    load.stop().await;
+    assert_eq!((&completed["reason"], &completed["waiting_for"]), (&json!("CDC Completed"), &json!(null)));
+    let kept = shop.count().await;
+    assert!(kept >= u64::try_from(written).unwrap(), "{kept} of {written}");
+    shop.client.execute("delete from orders where id > $1", &[&i64::try_from(kept).unwrap()]).await.unwrap();
     shop.assert_equal().await;
 }
 

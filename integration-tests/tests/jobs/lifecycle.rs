@@ -50,6 +50,31 @@ async fn a_job_is_created_started_stopped_started_again_and_deleted() {
     assert_eq!(shop.count().await, 120, "what was written stays");
 }
 
+/// What has begun is made to the end, whoever waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_does_not_leave_half_of_a_job() {
+    let (worker, shop) = (worker("gone").await, Shop::new("gone", 10).await);
+    let (api, name, body) = (worker.api(), shop.name.as_str(), shop.job());
+    let (mut asked, mut left) = (Box::pin(api.post("/jobs", &body)), false);
+    while !left {
+        let path = format!("/jobs/{name}");
+        let shown = api.get(&path);
+        tokio::select! {
+            // It was too quick for this test.
+            answer = &mut asked => {
+                answer.unwrap().expect(&[201]).unwrap();
+                break;
+            }
+            shown = shown => left = shown.unwrap().status == 200,
+        }
+    }
+    // Its connection is closed here, in the middle.
+    println!("the client left before its answer: {left}");
+    drop(asked);
+    wait_state(api, name, "running").await;
+    shop.wait_count(10).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn phases_tables_rates_and_checkpoints_are_shown() {
     let (worker, shop) = (worker("shown").await, Shop::new("shown", 150_000).await);

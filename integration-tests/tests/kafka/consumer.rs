@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use connect_kafka::{Consumer, ConsumerEvent, ConsumerRecord, ErrorKind, Subscription, TopicPartition};
+use connect_kafka::{
+    Consumer, ConsumerEvent, ConsumerRecord, ErrorKind, Message, Producer, Subscription, TopicPartition,
+};
 
 use super::{LIMIT, admin, fill, props, topic, unique};
 
@@ -32,6 +34,60 @@ async fn read(consumer: &mut Consumer, count: usize) -> Vec<ConsumerRecord> {
 
 fn offsets(records: &[ConsumerRecord]) -> Vec<i64> {
     records.iter().map(|record| record.offset).collect()
+}
+
+/// Reads until an end is reached that is told of by itself: the offsets of the records before it, and the end.
+async fn read_to_end(consumer: &mut Consumer) -> (Vec<i64>, i64) {
+    let until = Instant::now() + LIMIT;
+    let mut read = Vec::new();
+    while Instant::now() < until {
+        match consumer.poll(Duration::from_millis(200)).await {
+            Some(ConsumerEvent::Records(records)) => read.extend(offsets(&records)),
+            Some(ConsumerEvent::Reached(ends)) => return (read, ends[0].1),
+            _ => {}
+        }
+    }
+    panic!("no end was reached after {read:?}");
+}
+
+/// The last offsets of a partition may be markers of transactions and records that were taken back: nobody reads them, and a
+/// consumer is past them all the same.
+#[tokio::test]
+async fn ends_behind_markers_and_aborted_records_are_reached() {
+    let name = topic("markers", 1, &[]).await;
+    let partition = TopicPartition::new(name.as_str(), 0);
+    let producer = Producer::open(&props(&[("transactional.id", &name)])).unwrap();
+    producer.init_transactions(LIMIT).await.unwrap();
+    for (value, kept) in [(&b"kept"[..], true), (&b"dropped"[..], false)] {
+        producer.begin_transaction().unwrap();
+        producer.produce(Message::new(&name, None, Some(value))).await.unwrap();
+        if kept {
+            producer.commit_transaction(LIMIT).await.unwrap();
+        } else {
+            producer.abort_transaction(LIMIT).await.unwrap();
+        }
+    }
+    // A record, its marker, a record that was taken back, and its marker.
+    for (level, records) in [("read_committed", &[0_i64][..]), ("read_uncommitted", &[0, 2])] {
+        let group = unique(level);
+        let open = || {
+            let pairs = [("group.id", group.as_str()), ("auto.offset.reset", "earliest"), ("isolation.level", level)];
+            Consumer::open(&props(&pairs), Subscription::Topics(vec![name.clone()])).unwrap()
+        };
+        let mut consumer = open();
+        assert_eq!(read_to_end(&mut consumer).await, (records.to_vec(), 4), "{level}");
+        assert_eq!(consumer.position(&partition), Some(4));
+        // Behind the last record, as a worker commits that knows nothing of markers.
+        let last = records.iter().max().unwrap() + 1;
+        consumer.commit(vec![(partition.clone(), last)]).await.unwrap();
+        consumer.close(LIMIT).await.unwrap();
+        let mut consumer = open();
+        assert_eq!(read_to_end(&mut consumer).await, (vec![], 4), "{level}");
+        // What is sought is read again, and so is the end.
+        consumer.seek(&partition, 0).await.unwrap();
+        assert_eq!(read_to_end(&mut consumer).await, (records.to_vec(), 4), "{level}");
+        consumer.close(LIMIT).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn our_dashboard_and_alerts_query_what_is_shown() {
 
 /// The names of metrics in a query: what is followed by a selector, a range, an operator or the end, and is no function.
 fn metric_names(query: &str) -> Vec<String> {
-    let known = regex::Regex::new(r"\b(?:kafka|debezium|process|jvm)_[A-Za-z0-9_]+|\bup\b").unwrap();
+    let known = regex::Regex::new(r"\b(?:kafka|debezium|process|jvm|tidegate)_[A-Za-z0-9_]+|\bup\b").unwrap();
     // Labels in selectors and groupings have other beginnings.
     known.find_iter(query).map(|found| found.as_str().to_owned()).collect()
 }

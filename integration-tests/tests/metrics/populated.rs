@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use connect_api::{Plugin, PluginKind};
+use connect_cluster::jobs::{JobFigures, JobState};
 use connect_cluster::unit::{UnitEvent, UnitId, UnitNews};
 use connect_cluster::{
     ClusterView, ConnectorInfo, ConnectorStatus, ConnectorView, State, Target, TaskId, TaskInfo, TaskStatus,
 };
 use connect_config::Props;
 use connect_kafka::{Admin, ClientProps, Consumer, Producer, Subscription};
-use connect_metrics::{Dialects, Format, Process, Registry, Windows, now_ms, render};
+use connect_metrics::{Dialects, Format, Process, Registry, Snapshot, Source, Windows, now_ms, render};
 use connect_mongodb::metrics::Statistics;
 use connect_plugins::PluginRegistry;
 use connect_postgres::metrics::{EventKind, PostgresMetrics};
 use connect_postgres::settings::Settings;
+use connect_worker::jobs::{tell_job, tell_webhooks};
 use connect_worker::metrics::{ClientOf, TaskFacts, TaskMetrics, WorkerMetrics};
 use tokio::sync::mpsc;
 
@@ -107,9 +109,29 @@ fn mongodb(task: &Arc<TaskMetrics>) {
 }
 
 /// The text of such a worker's metrics. Needs a runtime, and no servers: nobody waits for the clients to connect.
+/// A job with all its figures.
+struct Job;
+
+impl Source for Job {
+    fn read(&self, _now_ms: i64, out: &mut Snapshot) {
+        let figures = JobFigures {
+            job: "shop".to_owned(),
+            state: JobState::Running,
+            lag_bytes: Some(512),
+            lag_records: vec![("sink".to_owned(), 12)],
+            retained_bytes: Some(1_048_576),
+            warnings: 1,
+            recovery_attempts: 2,
+        };
+        tell_job(&figures, out);
+        tell_webhooks(3, 1, 0, out);
+    }
+}
+
 pub(crate) fn text(dialects: Dialects, format: Format) -> String {
     let registry = Arc::new(Registry::default());
     registry.add(Arc::new(Process::new("4.1.1", "abc", format!("connect-{WORKER}"))));
+    registry.add(Arc::new(Job));
     let metrics = WorkerMetrics::new(Arc::clone(&registry), Windows::default());
     let plugins = Arc::new(plugins());
     let view = ClusterView {

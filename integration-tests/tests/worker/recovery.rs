@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bson::doc;
 use integration_tests::testbed::proxy::Fault;
-use integration_tests::testbed::{PostgresAddress, Proxy, Servers, Worker, WorkerSetup, eventually_async};
+use integration_tests::testbed::{
+    Postgres, PostgresAddress, PostgresOptions, Proxy, Servers, Worker, WorkerSetup, eventually_async,
+};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -45,13 +47,23 @@ impl Source {
     }
 
     async fn start_as(name: &str, changes: &[(&str, &str)], address: PostgresAddress, client: Client) -> Self {
+        // The connector itself has no patience here: what it meets is the worker's to see to.
+        Self::start_patient(name, changes, address, client, &json!({"errors.max.retries": "0"})).await
+    }
+
+    async fn start_patient(
+        name: &str,
+        changes: &[(&str, &str)],
+        address: PostgresAddress,
+        client: Client,
+        patience: &Value,
+    ) -> Self {
         let worker = worker(name, changes).await;
         client.batch_execute("create table a (id bigint primary key)").await.unwrap();
         let proxy = Proxy::start(&format!("{}:{}", address.host, address.port)).await.unwrap();
         let name = address.database.clone();
         let behind = PostgresAddress { port: proxy.address().port(), ..address };
-        // The connector itself has no patience here: what it meets is the worker's to see to.
-        let config = with(source(&behind, &name, "public.a"), &json!({"errors.max.retries": "0"}));
+        let config = with(source(&behind, &name, "public.a"), patience);
         let source = Self { worker, proxy, client, name };
         source.insert(1, 50).await;
         source.worker.api().create(&source.name, &config).await.unwrap();
@@ -177,6 +189,50 @@ async fn attempts_that_are_used_up_leave_the_task_failed_until_it_is_restarted()
     restart(&source).await;
     source.wait_state("RUNNING").await;
     source.wait_rows(60).await;
+    source.end().await;
+}
+
+/// The name of the server leads to the standby for a while: the slot is not there, and not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_meets_a_standby_heals_when_it_meets_the_primary_again() {
+    let primary = Postgres::start(&unique("postgres_primary"), PostgresOptions::default()).unwrap();
+    let address = primary.create_database(&unique("roles")).await.unwrap();
+    let client = address.connect().await.unwrap();
+    let source = Source::start_as("roles", &[], address.clone(), client).await;
+    let standby =
+        Postgres::start_standby(&unique("postgres_standby"), &primary.address, PostgresOptions::default()).unwrap();
+    source.proxy.lead_to(&format!("{}:{}", standby.address.host, standby.address.port));
+    eventually_async("the standby to be seen", SEEN, async || match source.state().await {
+        (state, trace) if state == "FAILED" && trace.contains("waiting for the primary") => Ok(()),
+        (state, trace) => Err(format!("{state} {trace}")),
+    })
+    .await
+    .unwrap();
+    source.insert(51, 100).await;
+    source.proxy.lead_to(&format!("{}:{}", address.host, address.port));
+    source.wait_rows(100).await;
+    source.wait_state("RUNNING").await;
+    let history = source.history();
+    assert!(!history.iter().any(|(_, trace)| trace.contains("no longer available")), "{history:?}");
+    source.end().await;
+}
+
+/// A task runs for long while its source tries to connect: that is no time for which it was well.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_are_used_up_also_when_the_source_itself_tries_for_longer_than_it_would_have_to_be_well() {
+    let (address, client) = support::database(&unique("patient")).await;
+    let changes = [("job.recovery.attempts.max", "2"), ("job.recovery.healthy.ms", "1000")];
+    let patience = json!({"errors.max.retries": "10", "retriable.restart.connector.wait.ms": "250"});
+    let source = Source::start_patient("patient", &changes, address, client, &patience).await;
+    source.proxy.set(Fault::Cut);
+    source.wait_given_up().await;
+    let failures = source.count("FAILED");
+    assert!(failures <= 3, "the failure and two attempts: {:?}", source.history());
+    source.proxy.set(Fault::None);
+    source.insert(51, 60).await;
+    restart(&source).await;
+    source.wait_rows(60).await;
+    source.wait_state("RUNNING").await;
     source.end().await;
 }
 

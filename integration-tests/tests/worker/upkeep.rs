@@ -189,6 +189,40 @@ async fn cleaning_up_takes_the_slot_and_only_a_publication_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_publication_is_dropped_only_for_the_connector_it_was_made_for() {
+    let name = unique("signed");
+    let (address, client) = support::database(&name).await;
+    client.batch_execute("create table t (id int primary key)").await.unwrap();
+    let ours = props(&address, &name, "public.t", &json!({}));
+    let theirs = with_key(&ours, "name", "another");
+    let publications = async || {
+        let query = "select obj_description(oid, 'pg_publication') from pg_publication where pubname = $1";
+        let rows = client.query(query, &[&name]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, Option<String>>(0)).collect::<Vec<_>>()
+    };
+    let clean_up = async |props: &Props| PostgresConnector.clean_up(props, CleanUp::Everything).await.unwrap();
+    let task = start(&ours, None).await;
+    task.streams().await;
+    task.stop().await;
+    assert_eq!(publications().await, [Some("tidegate: made for connector shop".to_owned())]);
+    clean_up(&theirs).await;
+    assert_eq!(publications().await.len(), 1, "it was not made for that one");
+    clean_up(&ours).await;
+    assert!(publications().await.is_empty());
+    // One of an earlier version says nothing.
+    let make = format!("create publication {name} for table t");
+    client.batch_execute(&make).await.unwrap();
+    clean_up(&theirs).await;
+    assert!(publications().await.is_empty());
+    client.batch_execute(&format!("{make}; comment on publication {name} is 'of the warehouse'")).await.unwrap();
+    let task = start(&ours, None).await;
+    task.streams().await;
+    task.stop().await;
+    clean_up(&ours).await;
+    assert_eq!(publications().await, [Some("of the warehouse".to_owned())], "used, but not made here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_are_those_that_a_snapshot_fills() {
     let name = unique("topics");
     let (address, client) = support::database(&name).await;

@@ -19,11 +19,12 @@ use crate::support::{ARRIVAL, source, with};
 /// The name of the connector in remedies.
 pub(crate) const CONNECTOR: &str = "shop";
 
-/// A source's configuration with changes.
+/// A source's configuration, named [`CONNECTOR`], with changes.
 pub(crate) fn props(address: &PostgresAddress, name: &str, tables: &str, changes: &Value) -> Props {
     let config = with(source(address, name, tables), changes);
     let entries = config.as_object().unwrap().iter();
-    entries.map(|(key, value)| (key.clone(), Some(value.as_str().unwrap().to_owned()))).collect()
+    let named = std::iter::once(("name".to_owned(), Some(CONNECTOR.to_owned())));
+    named.chain(entries.map(|(key, value)| (key.clone(), Some(value.as_str().unwrap().to_owned())))).collect()
 }
 
 /// What the task has brought, as its worker sees it.

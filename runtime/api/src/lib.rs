@@ -30,7 +30,7 @@ pub use record::{Datum, Header, Origin, Record, SinkOrigin, TimestampType};
 pub use schema::{Field, Kind, Schema, SchemaRef};
 pub use sink::{Rejected, SinkConnector, SinkContext, SinkRecord, SinkTask, TopicPartition};
 pub use source::{
-    Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, SourceBatch, SourceConnector, SourceContext, SourceTask,
+    Between, Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, SourceBatch, SourceConnector, SourceContext, SourceTask,
 };
 pub use transaction::{TransactionContext, TransactionEnd};
 pub use transform::{Predicate, Transform};

@@ -7,7 +7,8 @@ use std::fmt;
 /// What a source is busy with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// Connecting, making what it needs at its system (a publication, a slot).
+    /// Connecting, making what it needs at its system (a publication, a slot); again while a connection that was lost is made
+    /// anew. A source that is in another phase is connected: the time for which it works is counted by that.
     #[default]
     Init,
     /// Reading what is there.

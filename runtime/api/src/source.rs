@@ -32,6 +32,37 @@ pub struct Checkpoint {
 pub struct SourceBatch {
     pub records: Vec<Record>,
     pub checkpoints: Vec<Checkpoint>,
+    /// Places between the checkpoints, for a worker that leaves the last records before one out.
+    pub between: Option<Between>,
+}
+
+/// The positions of single records of a batch. The JVM stores the offset of the last record that was sent: one that a
+/// transformation dropped does not count.
+#[derive(Clone)]
+pub struct Between(Arc<dyn Fn(usize) -> Option<Checkpoint> + Send + Sync>);
+
+impl Between {
+    /// `at` gives the checkpoint of the event that the n-th record (from 1) is of; `None` when there is none up to it.
+    pub fn new(at: impl Fn(usize) -> Option<Checkpoint> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(at))
+    }
+
+    /// The checkpoint of the n-th record, from 1; 0 has none.
+    pub fn at(&self, record: usize) -> Option<Checkpoint> {
+        (record > 0).then(|| (self.0)(record)).flatten()
+    }
+}
+
+impl std::fmt::Debug for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Between(..)")
+    }
+}
+
+impl PartialEq for Between {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Reads the offsets that the worker stored for a connector.

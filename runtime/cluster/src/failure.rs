@@ -3,6 +3,8 @@
 use connect_api::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
+use crate::brief::brief;
+
 /// Who can cure a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,8 +64,9 @@ impl From<&Error> for Failure {
             "" => root.to_java_text(),
             text => text.to_owned(),
         };
-        let remedy = root.remedy().or_else(|| error.remedy()).map(str::to_owned);
-        Self { code: root.kind().code().to_owned(), message, remedy, cure: Cure::of(root.kind()) }
+        let remedy = root.remedy().or_else(|| error.remedy()).map(|remedy| brief(remedy.to_owned()));
+        // It is told to other workers, and kept.
+        Self { code: root.kind().code().to_owned(), message: brief(message), remedy, cure: Cure::of(root.kind()) }
     }
 }
 

@@ -4,6 +4,7 @@
 //! them out.
 
 pub mod assignor;
+pub mod brief;
 pub mod config_record;
 pub mod config_state;
 pub mod failure;
@@ -18,6 +19,7 @@ pub mod recovery;
 pub mod status;
 pub mod unit;
 
+pub use brief::brief;
 pub use failure::{Cure, Failure};
 pub use herd::{
     ClusterView, Command, ConnectorId, ConnectorInfo, ConnectorStatus, ConnectorView, Herd, HerdError, Hop,

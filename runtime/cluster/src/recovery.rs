@@ -34,7 +34,7 @@ pub struct RecoveryPolicy {
     pub attempts_max: u32,
     /// Nothing is tried for longer after the first failure of a row.
     pub window_ms: u64,
-    /// A unit that ran for this long starts a new row.
+    /// A unit that worked for this long without a break starts a new row.
     pub healthy_ms: u64,
 }
 
@@ -74,7 +74,7 @@ pub struct Recovery {
 
 impl RecoveryPolicy {
     /// What follows a failure: the row with the next attempt, or with why there is none. `healthy_ms` is for how long the run
-    /// had been at work; `jitter` is any number that differs between units.
+    /// had really worked when it failed; `jitter` is any number that differs between units.
     #[must_use]
     pub fn after(
         &self,

@@ -63,6 +63,9 @@ pub struct UnitEvent {
 pub enum UnitNews {
     /// It is at work: after a start, or after a resume.
     Running,
+    /// Of a task that runs: whether it really works, as far as it can tell (its source is connected and its last poll did not
+    /// fail; its sink takes what it is given). Until it says so it does not, whatever its state is.
+    Working(bool),
     /// It is at rest but warm, after a pause: what was under way is finished. (A unit that is to be paused when it comes
     /// to this worker is not started at all.)
     Paused,

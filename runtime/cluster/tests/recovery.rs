@@ -96,10 +96,56 @@ fn between_attempts_a_task_is_failed_and_while_one_is_made_restarting() {
     assert_eq!((row.attempt, row.next_attempt_ms), (1, None));
     assert_eq!(written(&world.news(UnitNews::Running)), [(State::Running, None)]);
     assert_eq!(world.row().unwrap().attempt, 1, "it is not well for long enough yet");
+    assert_eq!(written(&world.news(UnitNews::Working(true))), []);
     world.wait(599_999);
     assert!(world.row().is_some());
     world.wait(1);
     assert_eq!(world.row(), None, "the row is forgotten");
+}
+
+/// A source that tries for long to connect, within a run, has not been well.
+#[test]
+fn only_a_task_that_works_is_well_however_long_it_runs() {
+    let mut world = World::new();
+    for attempt in 1..=3 {
+        world.fail(Cure::Network);
+        assert_eq!(world.row().unwrap().attempt, attempt);
+        world.wait(1);
+        world.news(UnitNews::Running);
+        world.wait(3_600_000);
+        assert!(world.row().is_some(), "it says nothing of its work");
+        // It connects again and again.
+        for _ in 0..3 {
+            world.news(UnitNews::Working(true));
+            world.wait(500_000);
+            world.news(UnitNews::Working(false));
+        }
+    }
+    assert!(world.row().is_some());
+    world.news(UnitNews::Working(true));
+    world.news(UnitNews::Working(true));
+    world.wait(600_000);
+    assert_eq!(world.row(), None);
+}
+
+#[test]
+fn a_task_that_rests_is_not_well_for_that() {
+    let mut world = World::new();
+    world.fail(Cure::Network);
+    world.wait(1);
+    world.news(UnitNews::Running);
+    world.news(UnitNews::Working(true));
+    world.wait(500_000);
+    world.target(Target::Paused);
+    world.news(UnitNews::Paused);
+    world.wait(3_600_000);
+    assert!(world.row().is_some());
+    // Nobody has to say again that it works, when that has not changed.
+    world.target(Target::Started);
+    world.wait(599_999);
+    assert!(world.row().is_some());
+    world.wait(1);
+    assert_eq!(world.row(), None);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::admin::{Admin, OffsetSpec};
 use crate::producer::{AckSink, Message, SendError};
 use crate::stats::{self, ClientStats, StatsOf};
-use crate::translate::{ClientKind, translate};
+use crate::translate::{ClientKind, METADATA_REFRESH, translate};
 use crate::{ClientProps, Error, ErrorKind, Position, Producer, Result, TopicPartition, context};
 
 /// How long one poll waits: the time it takes at most to see a stop or a waiter.
@@ -33,8 +33,8 @@ const POLL_WAIT: Duration = Duration::from_millis(50);
 const FETCH_WAIT_MS: &str = "100";
 /// How often an open transaction is looked at again.
 const OPEN_TRANSACTION_PAUSE: Duration = Duration::from_millis(10);
-/// A reader that was told, by a broker that had just come back, that a partition has no leader asks again no earlier than this.
-const METADATA_REFRESH: &str = "topic.metadata.refresh.interval.ms";
+/// A reader that was told, by a broker that had just come back, that a partition has no leader asks again no earlier than this;
+/// whatever `metadata.max.age.ms` says, since the whole worker waits for its logs.
 const METADATA_REFRESH_MS: &str = "3000";
 /// Read-ahead of one log.
 const READ_AHEAD_KBYTES: &str = "2048";
@@ -219,6 +219,11 @@ impl TopicLog {
 
     /// Appends several records, all in flight at once; ends when all have an outcome, with the first error.
     pub async fn append_all(&self, records: &[(Option<Bytes>, Option<Bytes>)]) -> Result<()> {
+        self.append_each(records).await.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+    }
+
+    /// Appends several records, all in flight at once; ends when all have an outcome, and tells that of each.
+    pub async fn append_each(&self, records: &[(Option<Bytes>, Option<Bytes>)]) -> Vec<Result<Position>> {
         let (sink, done) = Batch::new(records.len());
         let erased: Arc<dyn AckSink> = sink;
         for (token, (key, value)) in (0_u64..).zip(records) {
@@ -234,7 +239,9 @@ impl TopicLog {
                 }
             }
         }
-        done.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "the producer was closed")))
+        let closed = || Error::new(ErrorKind::Fatal, "the producer was closed");
+        let outcomes = done.await.unwrap_or_else(|_| records.iter().map(|_| None).collect());
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(closed()))).collect()
     }
 
     /// What the connections for requests about the topic carry.
@@ -438,19 +445,23 @@ enum Polled {
     Failed(KafkaError),
 }
 
-/// Counts the outcomes of a batch.
+/// What became of each record of a batch, by its token.
+type Outcomes = Vec<Option<Result<Position>>>;
+
+/// Collects the outcomes of a batch.
 struct Batch(Mutex<BatchState>);
 
 struct BatchState {
     left: usize,
-    first_error: Option<Error>,
-    done: Option<oneshot::Sender<Result<()>>>,
+    outcomes: Outcomes,
+    done: Option<oneshot::Sender<Outcomes>>,
 }
 
 impl Batch {
-    fn new(records: usize) -> (Arc<Self>, oneshot::Receiver<Result<()>>) {
+    fn new(records: usize) -> (Arc<Self>, oneshot::Receiver<Outcomes>) {
         let (done, receiver) = oneshot::channel();
-        let mut state = BatchState { left: records, first_error: None, done: Some(done) };
+        let outcomes = (0..records).map(|_| None).collect();
+        let mut state = BatchState { left: records, outcomes, done: Some(done) };
         state.settle();
         (Arc::new(Self(Mutex::new(state))), receiver)
     }
@@ -461,19 +472,17 @@ impl BatchState {
         if self.left == 0
             && let Some(done) = self.done.take()
         {
-            let _gone = done.send(self.first_error.take().map_or(Ok(()), Err));
+            let _gone = done.send(std::mem::take(&mut self.outcomes));
         }
     }
 }
 
 impl AckSink for Batch {
-    fn delivered(&self, _token: u64, outcome: Result<Position>) {
+    fn delivered(&self, token: u64, outcome: Result<Position>) {
         let mut state = self.0.lock();
         state.left = state.left.saturating_sub(1);
-        if let Err(error) = outcome
-            && state.first_error.is_none()
-        {
-            state.first_error = Some(error);
+        if let Some(slot) = usize::try_from(token).ok().and_then(|at| state.outcomes.get_mut(at)) {
+            *slot = Some(outcome);
         }
         state.settle();
     }
@@ -501,13 +510,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_ends_with_its_first_error_when_all_have_an_outcome() {
-        let (batch, done) = Batch::new(3);
+    async fn a_batch_ends_when_all_have_an_outcome_and_tells_that_of_each() {
+        let (batch, mut done) = Batch::new(3);
+        batch.delivered(2, Err(Error::new(ErrorKind::Timeout, "late")));
         batch.delivered(0, Ok(Position { partition: 0, offset: 1 }));
-        batch.delivered(1, Err(Error::new(ErrorKind::TooLarge, "first")));
-        batch.delivered(2, Err(Error::new(ErrorKind::Timeout, "second")));
-        assert_eq!(done.await.unwrap().unwrap_err().to_string(), "first");
+        assert!(done.try_recv().is_err());
+        batch.delivered(1, Err(Error::new(ErrorKind::TooLarge, "large")));
+        let said = done.await.unwrap().into_iter().map(|outcome| outcome.unwrap().err().map(|error| error.to_string()));
+        assert_eq!(said.collect::<Vec<_>>(), [None, Some("large".to_owned()), Some("late".to_owned())]);
         let (_batch, done) = Batch::new(0);
-        assert!(done.await.unwrap().is_ok());
+        assert!(done.await.unwrap().is_empty());
     }
 }

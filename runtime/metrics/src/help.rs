@@ -12,6 +12,15 @@ pub(crate) fn of(attribute: &str) -> Cow<'static, str> {
 
 #[rustfmt::skip]
 const TEXTS: &[(&str, &str)] = &[
+    // jobs
+    ("tidegate_job_state", "The state of the job, as a label. Told by the leader of the group only, like all of jobs."),
+    ("tidegate_job_lag_bytes", "How far the job's source is behind the end of its system's log, in bytes."),
+    ("tidegate_job_lag_records", "Records that a sink of the job has still to read."),
+    ("tidegate_job_retained_wal_bytes", "Log that the source's system keeps for the job, in bytes."),
+    ("tidegate_job_warnings", "Warnings about the job that last: of retention, and of a command that takes too long."),
+    ("tidegate_job_recovery_attempts", "Restarts in the present row of failures of the job; 0 when nothing fails."),
+    ("tidegate_webhook_notices_total", "Notices that webhooks took, or that were dropped, posted by this worker."),
+    ("tidegate_webhook_notices_waiting", "Notices that wait for webhooks, as far as this worker knows."),
     // connect-worker-metrics
     ("connector-count", "Connectors that run on this worker."),
     ("task-count", "Tasks that run on this worker."),

@@ -34,7 +34,7 @@ pub(crate) async fn run(shared: Arc<Shared>, start: ConnectorStart, mut control:
 
 async fn task_configs(shared: &Shared, start: &ConnectorStart) -> Result<Vec<IndexMap<String, String>>> {
     let props = (shared.resolve)(&start.config)?;
-    let plugin = plugin_of(shared, &props)?;
+    let plugin = plugin_of(&shared.registry, &props)?;
     let kind = match plugin.kind {
         PluginKind::Sink(_) => connect_api::PluginType::Sink,
         _ => connect_api::PluginType::Source,

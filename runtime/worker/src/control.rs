@@ -63,12 +63,14 @@ pub struct Control {
     pub cancel: CancellationToken,
     news: News,
     right: Right,
+    /// What was told last of whether the run works.
+    works: bool,
 }
 
 impl Control {
     /// The two sides of a new run.
     pub fn new(wanted: watch::Receiver<Wanted>, cancel: CancellationToken, news: News) -> Self {
-        Self { wanted, cancel, news, right: Right::under(Lease::endless()) }
+        Self { wanted, cancel, news, right: Right::under(Lease::endless()), works: false }
     }
 
     /// The same, with a right to work that may end.
@@ -128,6 +130,13 @@ impl Control {
     /// Tells the herder.
     pub async fn tell(&self, what: UnitNews) {
         self.news.tell(what).await;
+    }
+
+    /// Tells the herder whether the run really works, when that has changed.
+    pub async fn works(&mut self, works: bool) {
+        if std::mem::replace(&mut self.works, works) != works {
+            self.tell(UnitNews::Working(works)).await;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use connect_config::Props;
 use connect_kafka::TopicPartition;
 use serde_json::Value;
 
+use crate::clients::Clients;
 use crate::io::Topics;
 use crate::own_offsets;
 use crate::task::plugin_of;
@@ -26,9 +27,9 @@ type SinkOffsets = Vec<(connect_api::TopicPartition, Option<i64>)>;
 /// `GET /connectors/{name}/offsets`.
 pub(crate) async fn offsets(shared: &Shared, name: &str, config: &Props) -> Result<Vec<OffsetEntry>, HerdError> {
     let props = (shared.resolve)(config).map_err(|e| refused(&e))?;
-    match plugin_of(shared, &props).map_err(|e| refused(&e))?.kind {
+    match plugin_of(&shared.registry, &props).map_err(|e| refused(&e))?.kind {
         PluginKind::Sink(_) => {
-            let (topics, group) = group_of(shared, name, &props).map_err(|e| refused(&e))?;
+            let (topics, group) = group_of(&*shared.clients, name, &props).map_err(|e| refused(&e))?;
             let offsets = topics.group_offsets(&group).await.map_err(|cause| {
                 tracing::error!(connector = name, trace = cause.trace(), "failed to read the offsets of the group");
                 HerdError::internal(format!("Failed to retrieve consumer group offsets for connector {name}"))
@@ -51,7 +52,7 @@ pub(crate) async fn alter(
 ) -> Result<String, HerdError> {
     let props = (shared.resolve)(config).map_err(|e| refused(&e))?;
     let reset = offsets.is_none();
-    let handled = match &plugin_of(shared, &props).map_err(|e| refused(&e))?.kind {
+    let handled = match &plugin_of(&shared.registry, &props).map_err(|e| refused(&e))?.kind {
         PluginKind::Source(source) => alter_source(shared, name, &props, &**source, offsets).await?,
         PluginKind::Sink(sink) => alter_sink(shared, name, &props, &**sink, offsets).await?,
         _ => return Err(HerdError::internal(format!("{name} is not a connector"))),
@@ -122,7 +123,7 @@ async fn alter_sink(
     sink: &dyn SinkConnector,
     offsets: Option<Vec<OffsetEntry>>,
 ) -> Result<bool, HerdError> {
-    let (topics, group) = group_of(shared, name, props).map_err(|e| refused(&e))?;
+    let (topics, group) = group_of(&*shared.clients, name, props).map_err(|e| refused(&e))?;
     match offsets {
         Some(entries) => {
             let changes = parse_sink_offsets(name, &entries)?;
@@ -182,10 +183,15 @@ fn not_altered(name: &str, what: &str, cause: &Error) -> HerdError {
     })
 }
 
-fn group_of(shared: &Shared, name: &str, props: &Props) -> connect_api::Result<(Arc<dyn Topics>, String)> {
+/// Kafka's topics as a sink with this resolved configuration may see them, and its group.
+pub(crate) fn group_of(
+    clients: &dyn Clients,
+    name: &str,
+    props: &Props,
+) -> connect_api::Result<(Arc<dyn Topics>, String)> {
     let resolved = present(props);
-    let topics = shared.clients.sink_topics(name, 0, &resolved)?;
-    Ok((topics, shared.clients.sink_group(name, &resolved)?))
+    let topics = clients.sink_topics(name, 0, &resolved)?;
+    Ok((topics, clients.sink_group(name, &resolved)?))
 }
 
 fn sink_entry(partition: &TopicPartition, offset: i64) -> OffsetEntry {

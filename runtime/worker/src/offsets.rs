@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use connect_api::{Error, OffsetMap, OffsetReader, Result};
+use connect_api::java::hash;
+use connect_api::{Error, OffsetMap, OffsetReader, Result, Value};
 use connect_cluster::{OffsetEntry, offset_record};
 use futures_util::FutureExt;
 use indexmap::IndexMap;
@@ -167,7 +168,7 @@ impl OffsetStore {
             }
         }
         let entry = |(partition, offset)| OffsetEntry { partition: Some(partition), offset: Some(offset) };
-        Ok(offsets.into_iter().map(entry).collect())
+        Ok(in_java_order(offsets).into_iter().map(entry).collect())
     }
 
     /// The offset of one partition, as the log has it at its end.
@@ -176,6 +177,35 @@ impl OffsetStore {
         let own = self.table.get(connector, partition);
         let behind = || self.fallback.as_ref().and_then(|worker| worker.table.get(connector, partition));
         Ok(own.or_else(behind))
+    }
+}
+
+/// Brings offsets into the order in which the JVM worker, which keeps them in a hash map by partition, lists them.
+fn in_java_order(offsets: Vec<(OffsetMap, OffsetMap)>) -> Vec<(OffsetMap, OffsetMap)> {
+    let mut order: Vec<(Value, Value)> =
+        (0_i64..).zip(&offsets).map(|(place, (partition, _))| (java_map(partition), Value::Int64(place))).collect();
+    hash::order_with_capacity(order.len(), &mut order);
+    let mut offsets: Vec<_> = offsets.into_iter().map(Some).collect();
+    let place = |(_, place)| if let Value::Int64(place) = place { usize::try_from(place).ok() } else { None };
+    order.into_iter().filter_map(place).filter_map(|place| offsets.get_mut(place)?.take()).collect()
+}
+
+/// A partition as the JVM reads it from JSON.
+fn java_map(map: &OffsetMap) -> Value {
+    Value::Map(map.iter().map(|(key, value)| (Value::string(key), java_value(value))).collect())
+}
+
+fn java_value(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(number) => Value::Int64(number),
+            None => Value::Float64(number.as_f64().unwrap_or_default()),
+        },
+        serde_json::Value::String(text) => Value::string(text),
+        serde_json::Value::Array(list) => Value::Array(list.iter().map(java_value).collect()),
+        serde_json::Value::Object(map) => java_map(map),
     }
 }
 
@@ -233,6 +263,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_offsets_are_listed_in_the_order_of_a_hash_map() {
+        let (store, _log) = store();
+        let at = || Some(map(r#"{"lsn":1}"#));
+        let partitions = [r#"{"server":"wrong"}"#, r#"{"nope":"x"}"#].map(map);
+        let write = partitions.clone().map(|partition| (Some(partition), at()));
+        store.write("c", &write).await.expect("written");
+        let all = store.read_all("c").await.expect("read");
+        let found: Vec<_> = all.into_iter().filter_map(|entry| entry.partition).collect();
+        let [server, nope] = partitions;
+        assert_eq!(found, [nope, server]);
+    }
+
+    #[tokio::test]
     async fn a_partition_is_found_in_any_order_of_its_fields() {
         let (store, _log) = store();
         let written = map(r#"{"x":1,"y":2}"#);
@@ -254,7 +297,7 @@ mod tests {
         assert_eq!(own.read("c", &b).await.expect("read"), at(2), "the worker's where there is no other");
         let all = own.read_all("c").await.expect("read");
         let of = |partition: &OffsetMap, offset| OffsetEntry { partition: Some(partition.clone()), offset };
-        assert_eq!(all, [of(&a, at(3)), of(&b, at(2))]);
+        assert_eq!(all, [of(&b, at(2)), of(&a, at(3))]);
         assert_eq!(worker.read("c", &a).await.expect("read"), at(3), "copied");
         own.write("c", &[(Some(a.clone()), None), (Some(b.clone()), None)]).await.expect("removed");
         assert_eq!(own.read_all("c").await.expect("read"), []);

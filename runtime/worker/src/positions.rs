@@ -16,6 +16,8 @@ struct Standing {
     committed: Option<i64>,
     /// Where reading began in this assignment: set as soon as a record was read, whether it was put or not.
     first: Option<i64>,
+    /// The end that was reached, as far as no later record was read: everything before it was read, if not put.
+    end: Option<i64>,
 }
 
 /// The partitions of a task.
@@ -56,6 +58,25 @@ impl Positions {
             let key = TopicPartition { topic: first.topic.clone(), partition: first.partition };
             if let Some(standing) = self.partitions.get_mut(&key) {
                 standing.first.get_or_insert(first.offset);
+            }
+        }
+    }
+
+    /// The ends of these partitions were reached. They are positions once everything that was read is done with: markers of
+    /// transactions may stand before an end, which nobody ever puts.
+    pub fn reached(&mut self, ends: &[(TopicPartition, i64)]) {
+        for (partition, end) in ends {
+            if let Some(standing) = self.partitions.get_mut(partition) {
+                standing.end = Some(*end);
+            }
+        }
+    }
+
+    /// Everything that was read is done with.
+    pub fn nothing_waits(&mut self) {
+        for standing in self.partitions.values_mut() {
+            if let Some(end) = standing.end.take() {
+                standing.position = standing.position.max(Some(end));
             }
         }
     }
@@ -103,12 +124,17 @@ impl Positions {
     pub fn rewind(&mut self) -> Vec<(TopicPartition, i64)> {
         let mut back = Vec::new();
         for (partition, standing) in &mut self.partitions {
-            standing.position = standing.committed;
-            if let Some(first) = standing.first {
-                back.push((partition.clone(), standing.committed.unwrap_or(first)));
-            }
+            // Where nothing was read there is nothing to read again, also when an end was reached.
+            let Some(first) = standing.first else { continue };
+            (standing.position, standing.end) = (standing.committed, None);
+            back.push((partition.clone(), standing.committed.unwrap_or(first)));
         }
         back
+    }
+
+    /// Whether a record of this partition was read.
+    pub fn was_read(&self, partition: &TopicPartition) -> bool {
+        self.partitions.get(partition).is_some_and(|standing| standing.first.is_some())
     }
 }
 
@@ -151,6 +177,37 @@ mod tests {
         positions.passed(&done);
         positions.committed(&[(partitions[0].clone(), 7)]);
         assert_eq!(positions.rewind()[0], (partitions[0].clone(), 7));
+    }
+
+    /// A transaction ends with a marker, which takes an offset.
+    #[test]
+    fn an_end_counts_once_what_is_before_it_is_done_with() {
+        let topic: Arc<str> = "t".into();
+        let mut positions = Positions::default();
+        positions.assign(&[partition(&topic)], vec![(partition(&topic), 5)]);
+        positions.read(&[record(&topic, 5)]);
+        positions.reached(&[(partition(&topic), 7)]);
+        assert_eq!(positions.put(), [(partition(&topic), 5)], "the record waits");
+        positions.passed(&[record(&topic, 5)]);
+        positions.nothing_waits();
+        assert_eq!(positions.uncommitted(None), [(partition(&topic), 7)]);
+        // An end does not take a position back.
+        positions.passed(&[record(&topic, 8)]);
+        positions.reached(&[(partition(&topic), 7)]);
+        positions.nothing_waits();
+        assert_eq!(positions.put(), [(partition(&topic), 9)]);
+    }
+
+    #[test]
+    fn a_rewind_forgets_an_end() {
+        let topic: Arc<str> = "t".into();
+        let mut positions = Positions::default();
+        positions.assign(&[partition(&topic)], vec![(partition(&topic), 5)]);
+        positions.read(&[record(&topic, 5)]);
+        positions.reached(&[(partition(&topic), 7)]);
+        positions.rewind();
+        positions.nothing_waits();
+        assert_eq!(positions.put(), [(partition(&topic), 5)]);
     }
 
     #[test]

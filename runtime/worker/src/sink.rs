@@ -37,8 +37,8 @@ const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
 const REDELIVERY_FIRST: Duration = Duration::from_millis(300);
 /// The longest wait before a batch is given again.
 const REDELIVERY_MAX: Duration = Duration::from_secs(30);
-/// For how long a batch is given again within a run where the failed task is tried again from outside. What lasts longer has
-/// to be seen, and counted.
+/// For how long a batch is given again, or a flush fails, within a run where the failed task is tried again from outside. What
+/// lasts longer has to be seen, and counted.
 pub const PUT_PATIENCE: Duration = Duration::from_secs(60);
 /// A `put` that takes longer than this is accompanied by polls of the consumer, which keep the membership in the group.
 pub const SLOW_PUT: Duration = Duration::from_secs(10);
@@ -94,6 +94,8 @@ struct Redelivery {
 struct Work {
     positions: Positions,
     redelivery: Option<Redelivery>,
+    /// Since when the sink can't flush.
+    unflushed: Option<Instant>,
     /// Events that came while a slow `put` was under way. Partitions are paused then, so that they are few.
     backlog: VecDeque<ConsumerEvent>,
     resting: bool,
@@ -108,6 +110,7 @@ impl SinkLoop {
         let mut work = Work {
             positions: Positions::default(),
             redelivery: None,
+            unflushed: None,
             backlog: VecDeque::new(),
             resting: false,
             next_commit: Instant::now() + self.flush_interval,
@@ -132,6 +135,7 @@ impl SinkLoop {
 
     async fn work(&mut self, work: &mut Work) -> Result<()> {
         loop {
+            self.control.works(!work.resting && work.redelivery.is_none() && work.unflushed.is_none()).await;
             let known = if work.resting { Wanted::Rest } else { Wanted::Run };
             let wait = self.wait(work);
             let event = tokio::select! {
@@ -179,15 +183,17 @@ impl SinkLoop {
         work.resting = true;
         self.consumer.pause(&work.positions.partitions())?;
         self.commit(work).await?;
+        self.control.works(false).await;
         self.control.tell(UnitNews::Paused).await;
         Ok(())
     }
 
     async fn resume(&mut self, work: &mut Work) -> Result<()> {
         work.resting = false;
+        // While it rested nothing was tried.
+        work.unflushed = None;
         match &mut work.redelivery {
             None => self.consumer.resume(&work.positions.partitions())?,
-            // While it rested nothing was tried.
             Some(again) => again.tries.since = None,
         }
         self.control.tell(UnitNews::Running).await;
@@ -207,6 +213,14 @@ impl SinkLoop {
                     // Read before the pause took effect: it comes after what waits.
                     Some(again) => again.batch.append(batch),
                     None => self.deliver(work, batch, Tries::NONE).await?,
+                }
+                Ok(())
+            }
+            ConsumerEvent::Reached(_) if !self.control.may_work() => Ok(()),
+            ConsumerEvent::Reached(ends) => {
+                work.positions.reached(&ends);
+                if work.redelivery.is_none() {
+                    work.positions.nothing_waits();
                 }
                 Ok(())
             }
@@ -249,11 +263,15 @@ impl SinkLoop {
         tracing::info!(connector, task, partitions = partitions.len(), lost, "partitions were revoked");
         if !lost && !partitions.is_empty() {
             // What could not be flushed is read again by whoever gets the partitions; a seek would wait for the rebalance.
-            self.flush_and_commit(work, Some(partitions)).await?;
+            let _unflushed = self.flush_and_commit(work, Some(partitions)).await?;
         }
         let closed = self.task.close(&api_partitions(partitions)).await;
         work.positions.remove(partitions);
         self.metrics.partitions(work.positions.partitions().len());
+        if work.positions.partitions().is_empty() {
+            // What could not be flushed is another task's to flush.
+            work.unflushed = None;
+        }
         if let Some(again) = &mut work.redelivery {
             again.batch.remove(partitions);
             if again.batch.raw.is_empty() {
@@ -343,12 +361,17 @@ impl SinkLoop {
         }
         self.metrics.put_returned(batch.records.len(), started.elapsed());
         work.positions.passed(&batch.raw);
+        if work.redelivery.is_none() {
+            work.positions.nothing_waits();
+        }
         Ok(())
     }
 
-    /// Calls `put`. The outer error is one of Kafka's.
+    /// Calls `put`. The outer error is one of Kafka's. A sink that tries for longer than a batch may be given again is not well
+    /// meanwhile, though it says nothing.
     async fn put(&mut self, work: &mut Work, records: &[SinkRecord]) -> Result<Result<Vec<Rejected>>> {
-        let Self { task, consumer, slow_put, .. } = self;
+        let Self { task, consumer, slow_put, control, patience, .. } = self;
+        let lasting = Instant::now() + *patience;
         let mut put = task.put(records);
         tokio::select! {
             biased;
@@ -356,6 +379,9 @@ impl SinkLoop {
             () = sleep(*slow_put) => consumer.pause(&work.positions.partitions())?,
         }
         let done = loop {
+            if Instant::now() >= lasting {
+                control.works(false).await;
+            }
             tokio::select! {
                 biased;
                 done = &mut put => break done,
@@ -368,11 +394,16 @@ impl SinkLoop {
         Ok(done)
     }
 
+    /// True when the sink has refused for so long that its task is to fail: never where nobody else takes care of that.
+    fn is_out_of_patience(&self, since: Instant) -> bool {
+        since.elapsed() >= self.patience && (self.recovery)(&self.reporter.connector).enabled
+    }
+
     /// `RetriableException`: the same batch again, later: without end, as the JVM does, or for some time where somebody else
     /// takes care of a task that fails.
     fn put_off(&mut self, work: &mut Work, batch: Batch, tries: Tries, error: Error) -> Result<()> {
         let since = tries.since.unwrap_or_else(Instant::now);
-        if since.elapsed() >= self.patience && (self.recovery)(&self.reporter.connector).enabled {
+        if self.is_out_of_patience(since) {
             return Err(exiting(error));
         }
         let wait = tries.wait.min(REDELIVERY_MAX);

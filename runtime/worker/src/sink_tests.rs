@@ -15,7 +15,7 @@ use crate::control::News;
 use crate::dead_letters::{DeadLetterConfig, DeadLetters};
 use crate::failure::ErrorPolicy;
 use crate::memory::{MemoryBroker, MemoryConsumer, Stored};
-use crate::testing::{converters, eventually, recovery};
+use crate::testing::{converters, eventually, news, recovery, works};
 use crate::unit::UnitEvent;
 
 /// What a recording sink saw, and how it behaves.
@@ -205,7 +205,7 @@ async fn records_are_put_in_order_and_their_offsets_committed_after_a_flush() {
     assert!(rig.seen.lock().flushes > 0);
     produce(&rig.broker, &["c"]).await;
     eventually(|| rig.values() == ["a", "b", "c"]).await;
-    assert!(matches!(rig.events.recv().await.expect("event").what, UnitNews::TopicUsed { topic } if topic == "t"));
+    assert!(matches!(news(&mut rig.events).await.what, UnitNews::TopicUsed { topic } if topic == "t"));
     let (seen, broker) = (Arc::clone(&rig.seen), rig.broker.clone());
     rig.end().await.expect("a clean end");
     assert_eq!(broker.committed("g").values().copied().collect::<Vec<_>>(), [3], "the end commits");
@@ -251,7 +251,7 @@ async fn a_batch_that_waits_to_be_given_again_holds_up_neither_pause_nor_stop() 
     let mut rig = Rig::start(broker(&["a"]).await, seen, ErrorPolicy::default(), false).await;
     eventually(|| TaskMetrics::get(&rig.metrics.retries) == 1).await;
     rig.wanted.send_replace(Wanted::Rest);
-    while !matches!(rig.events.recv().await.expect("an event").what, UnitNews::Paused) {}
+    while !matches!(news(&mut rig.events).await.what, UnitNews::Paused) {}
     // Longer than the patience: what rests is not tried, and does not fail.
     sleep(Duration::from_millis(600)).await;
     rig.seen.lock().busy = 1;
@@ -362,11 +362,39 @@ async fn a_failed_flush_goes_back_to_what_was_committed() {
 }
 
 #[tokio::test]
+async fn a_sink_that_never_flushes_fails_where_the_task_is_tried_again_from_outside_and_goes_back_where_not() {
+    let seen = Seen { flush_failures: usize::MAX, ..Seen::default() };
+    let rig = Rig::start(broker(&["a"]).await, seen, ErrorPolicy::default(), false).await;
+    let broker = rig.broker.clone();
+    let trace = rig.failure().await;
+    assert!(trace.contains("Exiting WorkerSinkTask due to unrecoverable exception."), "{trace}");
+    assert!(trace.contains("Caused by: org.apache.kafka.connect.errors.RetriableException: can't flush"), "{trace}");
+    assert!(broker.committed("g").is_empty());
+
+    // So many flushes take longer than the patience of the test.
+    let seen = Seen { flush_failures: 40, unattended: true, ..Seen::default() };
+    let rig = Rig::start(broker, seen, ErrorPolicy::default(), false).await;
+    eventually(|| rig.committed() == Some(1)).await;
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_sink_works_while_it_takes_and_flushes_what_it_is_given() {
+    for seen in [Seen { busy: 1, ..Seen::default() }, Seen { flush_failures: 1, ..Seen::default() }] {
+        let mut rig = Rig::start(broker(&["a"]).await, seen, ErrorPolicy::default(), false).await;
+        assert!(works(&mut rig.events).await);
+        assert!(!works(&mut rig.events).await);
+        assert!(works(&mut rig.events).await);
+        rig.end().await.expect("a clean end");
+    }
+}
+
+#[tokio::test]
 async fn a_pause_commits_and_moves_nothing() {
     let mut rig = Rig::start(broker(&["a"]).await, Seen::default(), ErrorPolicy::default(), false).await;
     eventually(|| rig.values() == ["a"]).await;
     rig.wanted.send_replace(Wanted::Rest);
-    while !matches!(rig.events.recv().await.expect("an event").what, UnitNews::Paused) {}
+    while !matches!(news(&mut rig.events).await.what, UnitNews::Paused) {}
     assert_eq!(rig.committed(), Some(1));
     produce(&rig.broker, &["b"]).await;
     sleep(Duration::from_millis(60)).await;
@@ -389,6 +417,29 @@ async fn partitions_that_are_taken_away_are_committed_and_closed_first() {
     answered.await.expect("the rebalance goes on");
     assert_eq!(rig.committed(), Some(42));
     assert_eq!(rig.seen.lock().closed, ["t"]);
+    rig.end().await.expect("a clean end");
+}
+
+/// The last offset of a transaction is its marker, which is no record and is never put.
+#[tokio::test]
+async fn an_end_behind_the_last_record_is_committed_once_the_record_is_put() {
+    let broker = broker(&[]).await;
+    let mut consumer = broker.consumer("g", "t");
+    let partition = kafka::TopicPartition::new("t", 0);
+    // It has its position, and is not assigned another time.
+    consumer.seek(&partition, 0).await.expect("sought");
+    consumer.events.extend([
+        ConsumerEvent::Assigned(vec![partition.clone()]),
+        ConsumerEvent::Records(vec![consumed(0, 41)]),
+        ConsumerEvent::Reached(vec![(partition.clone(), 43)]),
+    ]);
+    let seen = Seen { busy: 1, ..Seen::default() };
+    let rig = Rig::start_with(broker, consumer, seen, ErrorPolicy::default(), false).await;
+    eventually(|| TaskMetrics::get(&rig.metrics.retries) == 1).await;
+    assert_eq!(rig.committed(), None, "the record waits to be given again");
+    eventually(|| rig.committed() == Some(43)).await;
+    assert_eq!(rig.values(), ["x"]);
+    eventually(|| rig.metrics.put_positions() == Some(vec![(partition.clone(), 43)])).await;
     rig.end().await.expect("a clean end");
 }
 

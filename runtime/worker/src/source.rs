@@ -9,10 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
+use connect_api::{Between, Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
 use connect_cluster::RecoveryOf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::acks::Tracker;
@@ -35,8 +36,20 @@ const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
 /// that what is over as soon is nobody's concern. What lasts longer has to be seen, and counted.
 const POLL_RETRIES: u32 = 3;
 
+/// How long the position stays with the last record that was sent while all that follow are dropped.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+
 /// The class that the JVM names for records that Kafka did not take.
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
+
+/// Records that were dropped since the last one that was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropped {
+    /// The last record was.
+    last: bool,
+    /// Since when the position stays behind them.
+    held_since: Option<Instant>,
+}
 
 /// Everything a source task runs with.
 pub struct SourceLoop {
@@ -55,6 +68,12 @@ pub struct SourceLoop {
     pub exactly_once: Option<Arc<str>>,
     /// Whether a task that fails is tried again.
     pub recovery: RecoveryOf,
+    /// What the task was told of that when it began: it gives up early then, whatever is said later.
+    pub recovers: bool,
+    /// The task is connected with its system, as far as it says.
+    pub connected: watch::Receiver<bool>,
+    /// What was dropped at the end of what was read.
+    pub dropped: Dropped,
 }
 
 /// Times of a source task.
@@ -83,6 +102,11 @@ pub(crate) struct PollRow {
 }
 
 impl PollRow {
+    /// Polls succeed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failures == 0
+    }
+
     /// The wait before the next try.
     fn wait(&self) -> Duration {
         POLL_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(POLL_RETRY_MAX)
@@ -138,6 +162,7 @@ impl SourceLoop {
         loop {
             self.check_delivery()?;
             self.tell_topics().await;
+            self.tell_health(&row).await;
             let due = pace.due(self.tracker.has_checkpoints());
             if timer.deadline() != due {
                 timer.as_mut().reset(due);
@@ -162,6 +187,7 @@ impl SourceLoop {
                     flush = self.begin_flush();
                 }
                 () = self.tracker.changed(), if self.used.is_waiting() => {}
+                () = connection_changed(&mut self.connected) => {}
                 polled = self.task.poll() => match polled {
                     Ok(batch) => {
                         row = PollRow::default();
@@ -187,10 +213,18 @@ impl SourceLoop {
         }
     }
 
+    /// Tells whether the source really works: it is connected, and its last poll did not fail.
+    pub(crate) async fn tell_health(&mut self, row: &PollRow) {
+        let works = row.is_empty() && *self.connected.borrow_and_update();
+        self.control.works(works).await;
+    }
+
     /// A `poll` that may succeed later is tried again: without end, as the JVM does, or a few times where somebody else takes
-    /// care of a task that fails. Any other error fails the task.
+    /// care of a task that fails, or did when the task began: one that has given up for that has nothing more to say. Any
+    /// other error fails the task.
     pub(crate) async fn poll_failed(&mut self, mut row: PollRow, error: Error) -> Result<PollRow> {
-        let bounded = row.failures >= POLL_RETRIES && (self.recovery)(&self.reporter.connector).enabled;
+        let attended = self.recovers || (self.recovery)(&self.reporter.connector).enabled;
+        let bounded = row.failures >= POLL_RETRIES && attended;
         if !error.kind().retriable() || bounded {
             return Err(row.explain(error));
         }
@@ -200,6 +234,7 @@ impl SourceLoop {
         let wait = row.wait();
         row.failures = row.failures.saturating_add(1);
         row.first.get_or_insert(error);
+        self.tell_health(&row).await;
         tokio::select! {
             () = sleep(wait) => {}
             _ = self.control.changed_from(Wanted::Run) => {}
@@ -213,6 +248,7 @@ impl SourceLoop {
         if !self.control.may_work() {
             return Ok(Wanted::End);
         }
+        self.control.works(false).await;
         self.control.tell(UnitNews::Paused).await;
         let wanted = loop {
             // Still resting: what became durable in the meantime is confirmed.
@@ -229,7 +265,7 @@ impl SourceLoop {
 
     /// Sends a batch.
     pub(crate) async fn process(&mut self, batch: SourceBatch) -> Result<(), Left> {
-        let SourceBatch { records, checkpoints } = batch;
+        let SourceBatch { records, checkpoints, between } = batch;
         if records.is_empty() && checkpoints.is_empty() {
             return Ok(());
         }
@@ -241,19 +277,23 @@ impl SourceLoop {
         self.used.refresh();
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut written = 0;
+        // Up to and with the last record that was sent.
+        let mut kept = 0;
         for (index, record) in records.into_iter().enumerate() {
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
-                self.tracker.checkpoint(checkpoint);
+                self.pass(checkpoint, kept, between.as_ref());
             }
             let spare = self.spare(&record);
             match self.encoder.encode(record) {
                 Ok(true) => {}
                 Ok(false) => {
                     TaskMetrics::add(&self.metrics.filtered, 1);
+                    self.dropped.last = true;
                     continue;
                 }
                 Err(failed) => {
                     if !self.encode_again(spare, failed).await? {
+                        self.dropped.last = true;
                         continue;
                     }
                 }
@@ -262,14 +302,33 @@ impl SourceLoop {
                 self.first_use().await?;
             }
             written += u64::from(self.offer_at_once() || self.send().await?);
+            kept = index + 1;
+            self.dropped.last = false;
         }
         for checkpoint in checkpoints {
-            self.tracker.checkpoint(checkpoint);
+            self.pass(checkpoint, kept, between.as_ref());
         }
         TaskMetrics::add(&self.metrics.written, written);
         self.tracker.advance();
         self.metrics.acknowledged(self.tracker.acknowledged());
         Ok(())
+    }
+
+    /// A checkpoint whose last records were dropped is that of the last one that was sent, as on the JVM; but not for long: the
+    /// source's system keeps its log for as long as the position stays.
+    fn pass(&mut self, checkpoint: Checkpoint, kept: usize, between: Option<&Between>) {
+        // One without records of its own may be that of the last records of the batch before.
+        let behind = kept < checkpoint.after || checkpoint.after == 0 && self.dropped.last;
+        let Some(between) = between.filter(|_| behind) else {
+            self.dropped.held_since = None;
+            return self.tracker.checkpoint(checkpoint);
+        };
+        if self.dropped.held_since.get_or_insert_with(Instant::now).elapsed() >= HOLD_MAX {
+            self.dropped.held_since = None;
+            self.tracker.checkpoint(checkpoint);
+        } else if let Some(checkpoint) = between.at(kept) {
+            self.tracker.checkpoint(checkpoint);
+        }
     }
 
     /// What is needed of a record when its conversion fails: nothing, unless the configuration asks for it.
@@ -485,6 +544,13 @@ impl SourceLoop {
             self.finish(flush).await?;
         }
         if patient { self.check_delivery() } else { Ok(()) }
+    }
+}
+
+/// Waits until the task says something new of its connection; one that says nothing any more is not waited for.
+pub(crate) async fn connection_changed(connected: &mut watch::Receiver<bool>) {
+    if connected.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

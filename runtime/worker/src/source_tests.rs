@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_api::{Checkpoint, Datum, Error, ErrorKind, OffsetMap, Record, Result, SourceBatch, SourceTask, Value};
+use connect_api::{
+    Between, Checkpoint, Datum, Error, ErrorKind, OffsetMap, Record, Result, SourceBatch, SourceTask, Value,
+};
 use connect_cluster::{TaskId, UnitId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +20,7 @@ use crate::control::News;
 use crate::failure::ErrorPolicy;
 use crate::memory::{MemoryBroker, MemoryLog};
 use crate::offsets::OffsetTable;
-use crate::testing::{converters, eventually, recovery};
+use crate::testing::{converters, eventually, news, recovery, works};
 use crate::unit::UnitEvent;
 
 /// What a scripted source does, seen from outside.
@@ -74,7 +76,11 @@ fn partition() -> OffsetMap {
 /// A batch of these values with a checkpoint behind the last.
 fn batch(values: &[&str], tag: u64) -> SourceBatch {
     let checkpoint = Checkpoint { after: values.len(), partition: Arc::new(partition()), offset: offset(tag), tag };
-    SourceBatch { records: values.iter().map(|value| record(value)).collect(), checkpoints: vec![checkpoint] }
+    SourceBatch {
+        records: values.iter().map(|value| record(value)).collect(),
+        checkpoints: vec![checkpoint],
+        between: None,
+    }
 }
 
 /// A running loop and everything around it.
@@ -85,6 +91,7 @@ struct Rig {
     wanted: watch::Sender<Wanted>,
     control: Control,
     cancel: CancellationToken,
+    connection: watch::Sender<bool>,
     events: mpsc::Receiver<UnitEvent>,
     metrics: Arc<TaskMetrics>,
     handle: JoinHandle<Result<()>>,
@@ -127,9 +134,23 @@ impl Rig {
         flush_timeout: Duration,
         recovered: bool,
     ) -> Self {
+        Self::start_attended(broker, log, table, steps, policy, flush_timeout, (recovered, recovery(recovered)))
+    }
+
+    /// With what the task was told of its recovery, and what is said of it later.
+    fn start_attended(
+        broker: MemoryBroker,
+        log: MemoryLog,
+        table: OffsetTable,
+        steps: Vec<Result<SourceBatch>>,
+        policy: ErrorPolicy,
+        flush_timeout: Duration,
+        (recovers, recovery): (bool, RecoveryOf),
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (wanted, orders) = watch::channel(Wanted::Run);
         let cancel = CancellationToken::new();
+        let (connection, connected) = watch::channel(true);
         let (sender, events) = mpsc::channel(64);
         let unit = UnitId::Task(TaskId { connector: Arc::from("c"), task: 0 });
         let metrics = TaskMetrics::shared();
@@ -154,10 +175,13 @@ impl Rig {
             metrics: Arc::clone(&metrics),
             settings: SourceSettings { flush_interval: Duration::from_millis(5), flush_timeout },
             exactly_once: None,
-            recovery: recovery(recovered),
+            recovery,
+            recovers,
+            connected,
+            dropped: Dropped::default(),
         };
         let handle = tokio::spawn(source.run());
-        Self { broker, log, seen, wanted, control, cancel, events, metrics, handle }
+        Self { broker, log, seen, wanted, control, cancel, connection, events, metrics, handle }
     }
 
     async fn end(self) -> Result<()> {
@@ -194,7 +218,7 @@ async fn records_arrive_in_order_and_positions_follow() {
     eventually(|| rig.seen.lock().committed.last() == Some(&2)).await;
     assert_eq!(rig.values(), ["a", "b", "c"]);
     assert_eq!(rig.stored(), Some(2));
-    let event = rig.events.recv().await.expect("an event");
+    let event = news(&mut rig.events).await;
     assert!(matches!(event.what, UnitNews::TopicUsed { topic } if topic == "t"));
     assert_eq!(TaskMetrics::get(&rig.metrics.written), 3);
     let seen = Arc::clone(&rig.seen);
@@ -266,10 +290,7 @@ async fn a_pause_commits_and_rests_and_a_resume_goes_on() {
     let mut rig = Rig::start(MemoryBroker::new(), vec![Ok(batch(&["a"], 1))], ErrorPolicy::default());
     eventually(|| rig.values() == ["a"]).await;
     rig.wanted.send_replace(Wanted::Rest);
-    let mut news = Vec::new();
-    while !matches!(news.last(), Some(UnitNews::Paused)) {
-        news.push(rig.events.recv().await.expect("an event").what);
-    }
+    while !matches!(news(&mut rig.events).await.what, UnitNews::Paused) {}
     assert_eq!(rig.stored(), Some(1), "a pause commits");
     rig.wanted.send_replace(Wanted::Run);
     assert!(matches!(rig.events.recv().await.expect("an event").what, UnitNews::Running));
@@ -324,6 +345,35 @@ async fn a_task_that_is_tried_again_from_outside_polls_a_few_times_and_fails_whe
     rig.end().await.expect("a clean end");
 }
 
+/// A reader that was told that others try again has given up, and says the same for ever.
+#[tokio::test]
+async fn a_task_that_gave_up_for_others_to_try_again_ends_also_when_they_do_not_any_more() {
+    let (broker, table) = (MemoryBroker::new(), OffsetTable::default());
+    let (log, patience) = (MemoryLog::new(table.clone()), Duration::from_millis(200));
+    let attended = (true, recovery(false));
+    let rig = Rig::start_attended(broker, log, table, away(1_000), ErrorPolicy::default(), patience, attended);
+    let ended = tokio::time::timeout(Duration::from_secs(20), rig.handle).await.expect("it ends");
+    let error = ended.expect("no panic").expect_err("it lasts too long");
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "away"));
+}
+
+#[tokio::test]
+async fn a_task_works_while_it_is_connected_and_its_polls_succeed_and_it_does_not_rest() {
+    let mut rig = Rig::start(MemoryBroker::new(), away(2), ErrorPolicy::default());
+    assert!(works(&mut rig.events).await, "nothing else is known");
+    assert!(!works(&mut rig.events).await, "a poll failed");
+    assert!(works(&mut rig.events).await, "a poll succeeded");
+    rig.connection.send_replace(false);
+    assert!(!works(&mut rig.events).await);
+    rig.connection.send_replace(true);
+    assert!(works(&mut rig.events).await);
+    rig.wanted.send_replace(Wanted::Rest);
+    assert!(!works(&mut rig.events).await);
+    rig.wanted.send_replace(Wanted::Run);
+    assert!(works(&mut rig.events).await);
+    rig.end().await.expect("a clean end");
+}
+
 #[tokio::test]
 async fn a_task_that_waits_to_poll_again_stops_at_once() {
     let (broker, table) = (MemoryBroker::new(), OffsetTable::default());
@@ -371,10 +421,33 @@ async fn under_tolerance_a_record_that_can_not_be_delivered_is_skipped() {
 }
 
 #[tokio::test]
+async fn the_position_is_that_of_the_last_record_that_was_sent() {
+    let tagged = |count: usize, tag| batch(&vec![""; count], tag).checkpoints.remove(0);
+    let (first, second) = (tagged(1, 1), tagged(2, 2));
+    let between = Between::new(move |record| Some(if record == 1 { first.clone() } else { second.clone() }));
+    let left_out = SourceBatch {
+        records: vec![record("a"), record("POISON"), record("POISON")],
+        checkpoints: vec![tagged(3, 3)],
+        between: Some(between.clone()),
+    };
+    let left_out_later =
+        SourceBatch { checkpoints: vec![tagged(0, 5)], between: Some(between.clone()), ..SourceBatch::default() };
+    let sent = SourceBatch { records: vec![record("b")], checkpoints: vec![tagged(1, 4)], between: Some(between) };
+    let policy = ErrorPolicy { tolerate: true, ..ErrorPolicy::default() };
+    let rig = Rig::start(MemoryBroker::new(), vec![Ok(left_out), Ok(left_out_later)], policy.clone());
+    eventually(|| rig.seen.lock().committed == [1]).await;
+    rig.end().await.expect("a clean end");
+    let rig = Rig::start(MemoryBroker::new(), vec![Ok(sent)], policy);
+    eventually(|| rig.seen.lock().committed == [4]).await;
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
 async fn a_record_that_does_not_convert_fails_the_task_or_is_skipped() {
     let bad = SourceBatch {
         records: vec![record("a"), record("POISON"), record("b")],
         checkpoints: batch(&["", "", ""], 1).checkpoints,
+        between: None,
     };
     let rig = Rig::start(MemoryBroker::new(), vec![Ok(bad.clone())], ErrorPolicy::default());
     let error = rig.handle.await.expect("no panic").expect_err("no tolerance");

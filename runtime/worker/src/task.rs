@@ -5,11 +5,13 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use connect_api::{
-    Error, Plugin, PluginKind, PluginType, Progress, Result, SinkConnector, SinkContext, SourceConnector,
+    Error, Phase, Plugin, PluginKind, PluginType, Progress, Result, SinkConnector, SinkContext, SourceConnector,
     SourceContext, TransactionContext,
 };
 use connect_config::Props;
-use connect_plugins::{ConnectorSettings, ErrorTolerance, Role, TopicSelection, build_chain};
+use connect_plugins::{ConnectorSettings, ErrorTolerance, PluginRegistry, Role, TopicSelection, build_chain};
+
+use tokio::sync::watch;
 
 use crate::acks::{MAX_IN_FLIGHT, Tracker};
 use crate::control::{Control, TopicsUsed};
@@ -23,7 +25,7 @@ use crate::offsets::TaskOffsets;
 use crate::own_offsets;
 use crate::report::Reporter;
 use crate::sink::{PUT_PATIENCE, SLOW_PUT, SinkLoop};
-use crate::source::{SourceLoop, SourceSettings};
+use crate::source::{Dropped, SourceLoop, SourceSettings};
 use crate::topic_creation::TopicCreation;
 use crate::transactional_source::{Boundary, TransactionalLoop};
 use crate::transactions::Transact;
@@ -44,11 +46,11 @@ struct Making {
 }
 
 /// The connector plugin of a configuration.
-pub(crate) fn plugin_of<'a>(shared: &'a Shared, props: &Props) -> Result<&'a Plugin> {
+pub(crate) fn plugin_of<'a>(registry: &'a PluginRegistry, props: &Props) -> Result<&'a Plugin> {
     let class = props.get("connector.class").and_then(Option::as_deref).map(str::trim).ok_or_else(|| {
         Error::config("Missing required configuration \"connector.class\" which has no default value.")
     })?;
-    shared.registry.connector(class)
+    registry.connector(class)
 }
 
 /// Runs a task until its end is wanted or it fails.
@@ -62,7 +64,7 @@ pub(crate) async fn run(
     let connector = (shared.resolve)(&start.connector)?;
     let given: Props = start.config.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
     let config = (shared.resolve)(&given)?;
-    let plugin = plugin_of(&shared, &connector)?.clone();
+    let plugin = plugin_of(&shared.registry, &connector)?.clone();
     metrics.describe(TaskFacts::of(&shared.registry, &shared.worker, &connector, &config, &plugin));
     let making = Making { shared, start, connector, config, control, metrics, epoch };
     match &plugin.kind {
@@ -154,12 +156,18 @@ impl Making {
         let reporter = self.reporter(&settings, None);
         let metrics = Arc::clone(&self.metrics);
         let recovers = (self.shared.recovery)(&name).enabled;
+        // A task that says nothing of its progress counts as connected once it has started.
+        let (connection, connected) = watch::channel(true);
         let context = SourceContext {
             connector: Arc::clone(&name),
             task,
             offsets: Arc::new(TaskOffsets { store: Arc::clone(&offsets), connector: name }),
             cancel: self.control.cancel.clone(),
-            progress: Arc::new(move |progress: Progress| metrics.set_progress(progress)),
+            progress: Arc::new(move |progress: Progress| {
+                let connected = progress.phase != Phase::Init;
+                connection.send_if_modified(|known| std::mem::replace(known, connected) != connected);
+                metrics.set_progress(progress);
+            }),
             metrics: self.metrics.plugins(),
             transactions: match &boundary {
                 Boundary::Connector(context) if transactional.is_some() => Some(context.clone()),
@@ -193,6 +201,9 @@ impl Making {
             },
             exactly_once: offsets_topic.clone(),
             recovery: Arc::clone(&self.shared.recovery),
+            recovers,
+            connected,
+            dropped: Dropped::default(),
             control: self.control,
         };
         source_loop.metrics.follow(source_loop.tracker.ring());

@@ -60,6 +60,27 @@ pub(crate) fn recovery(enabled: bool) -> connect_cluster::RecoveryOf {
     connect_cluster::RecoveryPolicy { enabled, ..connect_cluster::RecoveryPolicy::default() }.for_all()
 }
 
+/// The next news of a run, but for whether it works.
+pub(crate) async fn news(events: &mut tokio::sync::mpsc::Receiver<crate::unit::UnitEvent>) -> crate::unit::UnitEvent {
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("in time");
+        let event = event.expect("an event");
+        if !matches!(event.what, crate::unit::UnitNews::Working(_)) {
+            return event;
+        }
+    }
+}
+
+/// The next news of whether a run works.
+pub(crate) async fn works(events: &mut tokio::sync::mpsc::Receiver<crate::unit::UnitEvent>) -> bool {
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("in time");
+        if let crate::unit::UnitNews::Working(works) = event.expect("an event").what {
+            return works;
+        }
+    }
+}
+
 /// A topic with one partition.
 pub(crate) fn topic(name: &str) -> crate::io::NewTopic {
     crate::io::NewTopic {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use crate::acks::Tracker;
 use crate::control::Wanted;
 use crate::offsets::OffsetStore;
-use crate::source::{Left, PollRow, SourceLoop};
+use crate::source::{Left, PollRow, SourceLoop, connection_changed};
 use crate::transactions::{Transact, send_all};
 use crate::unit::UnitNews;
 
@@ -80,6 +80,7 @@ impl TransactionalLoop {
         self.ended = Instant::now();
         loop {
             self.check_delivery()?;
+            self.source.tell_health(&row).await;
             let asked = Instant::now();
             let due = self.due();
             tokio::select! {
@@ -93,6 +94,7 @@ impl TransactionalLoop {
                     }
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.commit().await?,
+                () = connection_changed(&mut self.source.connected) => {}
                 polled = self.source.task.poll() => match polled {
                     Ok(batch) => {
                         row = PollRow::default();
@@ -125,7 +127,7 @@ impl TransactionalLoop {
             let ends = context.take(batch.records.len());
             return self.take_to_ends(batch, &ends).await;
         }
-        let SourceBatch { mut records, checkpoints } = batch;
+        let SourceBatch { mut records, checkpoints, .. } = batch;
         let Some(last) = checkpoints.last().map(|checkpoint| checkpoint.after.min(records.len())) else {
             return self.send(records, checkpoints, false).await;
         };
@@ -140,7 +142,7 @@ impl TransactionalLoop {
 
     /// Sends a batch in the parts that the connector asks for.
     async fn take_to_ends(&mut self, batch: SourceBatch, ends: &[(usize, TransactionEnd)]) -> Result<()> {
-        let SourceBatch { mut records, checkpoints } = batch;
+        let SourceBatch { mut records, checkpoints, .. } = batch;
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut sent = 0;
         for (until, end) in ends {
@@ -173,7 +175,7 @@ impl TransactionalLoop {
             self.producer.begin()?;
             pending.begun = true;
         }
-        match self.source.process(SourceBatch { records, checkpoints }).await {
+        match self.source.process(SourceBatch { records, checkpoints, between: None }).await {
             Ok(()) => {
                 pending.covered = covered;
                 Ok(())
@@ -264,6 +266,7 @@ impl TransactionalLoop {
         if !self.source.control.may_work() {
             return Ok(Wanted::End);
         }
+        self.source.control.works(false).await;
         self.source.control.tell(UnitNews::Paused).await;
         let wanted = self.source.control.changed_from(Wanted::Rest).await;
         if wanted == Wanted::Run {

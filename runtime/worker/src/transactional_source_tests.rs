@@ -20,6 +20,7 @@ use crate::memory_transactions::MemoryTransactions;
 use crate::metrics::TaskMetrics;
 use crate::offsets::OffsetTable;
 use crate::report::Reporter;
+use crate::source::Dropped;
 use crate::source::SourceSettings;
 use crate::testing::{converters, eventually};
 use crate::topic_creation::TopicCreation;
@@ -63,7 +64,11 @@ fn batch(values: &[&str], checkpoint: Option<(usize, u64)>) -> SourceBatch {
         offset: map("at", tag),
         tag,
     });
-    SourceBatch { records: values.iter().map(record).collect(), checkpoints: checkpoint.into_iter().collect() }
+    SourceBatch {
+        records: values.iter().map(record).collect(),
+        checkpoints: checkpoint.into_iter().collect(),
+        between: None,
+    }
 }
 
 struct Rig {
@@ -108,6 +113,9 @@ impl Rig {
             },
             exactly_once: Some(Arc::from("offsets")),
             recovery: crate::testing::recovery(true),
+            recovers: true,
+            connected: watch::channel(true).1,
+            dropped: Dropped::default(),
         };
         let running = TransactionalLoop::new(source, Arc::clone(&producer), Arc::from("offsets"), boundary);
         Self { broker: broker.clone(), script, producer, wanted, events, handle: tokio::spawn(running.run()) }
@@ -226,9 +234,9 @@ async fn a_pause_leaves_nothing_open() {
     rig.polled().await;
     rig.wanted.send_replace(Wanted::Rest);
     rig.give(batch(&[], Some((0, 2))));
-    let event = rig.events.recv().await.expect("news of the topic");
+    let event = crate::testing::news(&mut rig.events).await;
     assert!(matches!(event.what, UnitNews::TopicUsed { .. }));
-    let event = rig.events.recv().await.expect("news of the pause");
+    let event = crate::testing::news(&mut rig.events).await;
     assert!(matches!(event.what, UnitNews::Paused));
     assert_eq!((rig.values(), stored(&broker)), (vec!["a".into(), "b".into()], Some(2)));
     rig.wanted.send_replace(Wanted::Run);
@@ -290,7 +298,7 @@ async fn a_task_that_is_stopped_while_it_rests_leaves_no_transaction_open() {
     rig.give(batch(&["a"], Some((1, 1))));
     rig.polled().await;
     rig.wanted.send_replace(Wanted::Rest);
-    let event = rig.events.recv().await.expect("news of the pause");
+    let event = crate::testing::news(&mut rig.events).await;
     assert!(matches!(event.what, UnitNews::Paused));
     let producer = Arc::clone(&rig.producer);
     rig.end().await.expect("a clean end");
@@ -307,7 +315,7 @@ async fn a_passing_error_of_the_source_does_not_turn_a_pause_into_a_failure() {
     rig.wanted.send_replace(Wanted::Rest);
     rig.script.steps.lock().push_back(Err(Error::new(ErrorKind::Unavailable, "the database is away")));
     loop {
-        match rig.events.recv().await.expect("the task goes on").what {
+        match crate::testing::news(&mut rig.events).await.what {
             UnitNews::Paused => break,
             UnitNews::TopicUsed { .. } => {}
             other => panic!("{other:?}"),

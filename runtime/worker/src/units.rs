@@ -238,6 +238,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// A configuration with its variables looked up, beside the loop: a provider may read files.
+pub(crate) async fn resolved(resolve: &Resolve, config: &Props) -> Result<Props> {
+    let (resolve, config) = (Arc::clone(resolve), config.clone());
+    tokio::task::spawn_blocking(move || resolve(&config))
+        .await
+        .map_err(|error| Error::connect("resolving the configuration broke off").caused_by(error))?
+}
+
 /// A configuration as clients and connectors read it: a key with a null value is one that is missing.
 pub(crate) fn present(props: &Props) -> Resolved {
     props.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()

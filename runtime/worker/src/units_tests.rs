@@ -195,8 +195,7 @@ impl Rig {
     }
 
     async fn news(&mut self) -> (Run, UnitNews) {
-        let event = tokio::time::timeout(Duration::from_secs(10), self.events.recv()).await.expect("in time");
-        let event = event.expect("an event");
+        let event = crate::testing::news(&mut self.events).await;
         (event.run, event.what)
     }
 

@@ -26,7 +26,7 @@ use connect_worker::io::Produce;
 use connect_worker::memory::MemoryLog;
 use connect_worker::metrics::TaskMetrics;
 use connect_worker::report::Reporter;
-use connect_worker::source::{SourceLoop, SourceSettings};
+use connect_worker::source::{Dropped, SourceLoop, SourceSettings};
 use connect_worker::topic_creation::TopicCreation;
 use connect_worker::{OffsetStore, OffsetTable};
 use tokio::sync::{mpsc, watch};
@@ -113,7 +113,7 @@ impl SourceTask for Generator {
         offset.insert("left".to_owned(), self.left.into());
         let checkpoint = Checkpoint { after: count, partition: Arc::clone(&self.partition), offset, tag: 0 };
         self.spent.fetch_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(0), Ordering::Relaxed);
-        Ok(SourceBatch { records, checkpoints: vec![checkpoint] })
+        Ok(SourceBatch { records, checkpoints: vec![checkpoint], between: None })
     }
 
     async fn stop(self: Box<Self>) -> Result<()> {
@@ -167,6 +167,9 @@ async fn measure(count: usize, schemas: &str) {
         settings: SourceSettings { flush_interval: Duration::from_secs(1), flush_timeout: Duration::from_secs(5) },
         exactly_once: None,
         recovery: connect_cluster::RecoveryPolicy::default().for_all(),
+        recovers: true,
+        connected: watch::channel(true).1,
+        dropped: Dropped::default(),
     };
     let started = Instant::now();
     let handle = tokio::spawn(source.run());

@@ -10,6 +10,7 @@ use connect_config::Type;
 
 use super::envelope::{self, AFTER, BEFORE, is_envelope};
 use super::settings::{Settings, definition, key, low};
+use super::shared_headers::SharedHeaders;
 use crate::side::require_struct;
 
 const PURPOSE: &str = "Read record to set changed fields";
@@ -40,7 +41,8 @@ pub(super) fn plugin() -> Plugin {
         |props| {
             let settings = Settings::new(&DEF, props);
             let header = |key| settings.given(key).filter(|name| !name.trim().is_empty()).map(HeaderOf::new);
-            Ok(Box::new(ExtractChangedRecordState { changed: header(CHANGED), unchanged: header(UNCHANGED) }))
+            let (changed, unchanged) = (header(CHANGED), header(UNCHANGED));
+            Ok(Box::new(ExtractChangedRecordState { changed, unchanged, shared_headers: SharedHeaders::default() }))
         },
     )
 }
@@ -68,11 +70,19 @@ impl HeaderOf {
 struct ExtractChangedRecordState {
     changed: Option<HeaderOf>,
     unchanged: Option<HeaderOf>,
+    shared_headers: SharedHeaders,
 }
 
 impl Transform for ExtractChangedRecordState {
     fn apply(&self, mut record: Record) -> Result<Option<Record>> {
-        if (self.changed.is_none() && self.unchanged.is_none()) || record.value.is_null() || !is_envelope(&record) {
+        if self.changed.is_none() && self.unchanged.is_none() {
+            return Ok(Some(record));
+        }
+        if record.value.is_null() {
+            self.shared_headers.extend(&mut record);
+            return Ok(Some(record));
+        }
+        if !is_envelope(&record) {
             return Ok(Some(record));
         }
         let event = require_struct(&record.value, PURPOSE)?;
@@ -87,8 +97,14 @@ impl Transform for ExtractChangedRecordState {
                 list.push(Value::string(&field.name));
             }
         }
+        let deleted = matches!((&after, &before), (Value::Null, Value::Struct(_)));
+        let schema = event.schema.name.clone();
+        let had = record.headers.len();
         record.headers.extend(self.changed.as_ref().map(|header| header.with(changed)));
         record.headers.extend(self.unchanged.as_ref().map(|header| header.with(unchanged)));
+        if deleted {
+            self.shared_headers.deleted(&record, schema.as_deref(), had);
+        }
         Ok(Some(record))
     }
 }

@@ -12,6 +12,7 @@ use connect_config::{Importance::Medium, Type, Width};
 
 use super::envelope::{self, AFTER, BEFORE, is_envelope, java_error};
 use super::settings::{Rule, Settings, definition, key, low};
+use super::shared_headers::SharedHeaders;
 use crate::schemas::{Cache, Fields, basics, check_null, filled};
 use crate::side::{put_entry, require_map, require_struct, take_struct};
 
@@ -160,6 +161,7 @@ struct ExtractNewRecordState {
     /// Rows that are rewritten get defaults in the place of null.
     replace_null: bool,
     schemas: Cache<Made>,
+    shared_headers: SharedHeaders,
 }
 
 impl ExtractNewRecordState {
@@ -182,6 +184,7 @@ impl ExtractNewRecordState {
             drop_fields,
             replace_null: replace_null.is_none_or(|text| !text.trim().eq_ignore_ascii_case("false")),
             schemas: Cache::default(),
+            shared_headers: SharedHeaders::default(),
         })
     }
 
@@ -190,6 +193,7 @@ impl ExtractNewRecordState {
         if self.mode != Mode::RewriteWithTombstone {
             return None;
         }
+        self.shared_headers.extend(&mut record);
         let schema = Schema::of(Kind::String).shared();
         for reference in self.headers.iter().filter(|reference| reference.is_operation()) {
             let datum = Datum::new(Arc::clone(&schema), Value::string("d"));
@@ -201,8 +205,12 @@ impl ExtractNewRecordState {
     fn delete(&self, mut record: Record, event: &Struct) -> Result<Option<Record>> {
         let row = image(event, BEFORE)?;
         let Value::Struct(old) = &row.value else { return Ok(None) };
-        self.route(&mut record, old)?;
+        let had = record.headers.len();
         self.add_headers(&mut record, event)?;
+        if self.mode == Mode::RewriteWithTombstone {
+            self.shared_headers.deleted(&record, event.schema.name.as_deref(), had);
+        }
+        self.route(&mut record, old)?;
         match self.mode {
             Mode::Drop => return Ok(None),
             Mode::Tombstone => record.value = Datum { schema: image(event, AFTER)?.schema, value: Value::Null },

@@ -8,6 +8,7 @@ mod json;
 mod json_payload;
 mod schema_names;
 mod settings;
+mod shared_headers;
 
 mod activate_tracing_span;
 mod by_logical_table_router;

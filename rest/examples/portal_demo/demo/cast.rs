@@ -2,8 +2,8 @@
 
 use connect_api::Phase;
 use connect_cluster::jobs::{
-    Checkpoint, ConnectorSummary, JobError, JobKind, JobState, JobTask, JobView, NewJob, PhaseState, RateView,
-    RecoveryView, RetentionView, SinkLag, StreamingView, TableStatus, TableView, Transition,
+    Checkpoint, ConnectorSummary, JobError, JobKind, JobState, JobTask, JobView, NewJob, PartState, RateView,
+    RecoveryView, RetentionView, SinkLag, StreamingView, TableView, Transition,
 };
 use connect_config::Props;
 use serde_json::{Map, json};
@@ -53,7 +53,7 @@ fn actor(name: &str, state: JobState, phase: Option<Phase>, speed: f64) -> Actor
         kind: JobKind::Pipeline,
         state,
         phase,
-        phases: Phase::ALL.map(|phase| (phase, PhaseState::Pending)),
+        phases: Phase::ALL.map(|phase| (phase, PartState::Pending)),
         reason: "started by request".into(),
         updated_ms: Some(now_ms() - 2 * HOUR),
         uptime_ms: (state == JobState::Running).then_some(9_240_000),
@@ -96,9 +96,9 @@ impl Actor {
             .map(|(table, rows, all)| TableView {
                 table: (*table).to_owned(),
                 status: match (rows, all) {
-                    (0, _) => TableStatus::Pending,
-                    (rows, Some(all)) if rows == all => TableStatus::Completed,
-                    _ => TableStatus::Running,
+                    (0, _) => PartState::Pending,
+                    (rows, Some(all)) if rows == all => PartState::Completed,
+                    _ => PartState::Running,
                 },
                 rows: *rows,
                 rows_estimated: *all,
@@ -235,8 +235,8 @@ pub(super) fn everybody() -> Vec<Actor> {
             .because("Snapshot cancelled", Running)
             .with(|legacy| {
                 legacy.view.retention = None;
-                for table in legacy.view.tables.iter_mut().filter(|table| table.status != TableStatus::Completed) {
-                    table.status = TableStatus::Cancelled;
+                for table in legacy.view.tables.iter_mut().filter(|table| table.status != PartState::Completed) {
+                    table.status = PartState::Cancelled;
                 }
             }),
         actor("events-backup", Stopped, Some(Phase::Streaming), 75.0)

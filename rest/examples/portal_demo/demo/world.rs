@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use connect_api::Phase;
 use connect_cluster::jobs::{
-    Action, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobView, Jobs, NewConnector, NewJob, Notice,
-    PhaseState, RecoveryView, Started, TableStatus, Transition, Validation,
+    Action, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobView, Jobs, NewConnector, NewJob, Notice, PartState,
+    RecoveryView, Started, Transition, Validation,
 };
 use connect_cluster::{HerdError, Hop};
 use connect_config::Props;
@@ -65,19 +65,19 @@ impl Actor {
             view.actions.clear();
         }
         let here = match view.state {
-            JobState::Running => PhaseState::Running,
-            JobState::Paused => PhaseState::Paused,
-            JobState::Failed => PhaseState::Failed,
-            JobState::Completed => PhaseState::Completed,
-            JobState::Cancelled => PhaseState::Cancelled,
-            _ => PhaseState::Pending,
+            JobState::Running => PartState::Running,
+            JobState::Paused => PartState::Paused,
+            JobState::Failed => PartState::Failed,
+            JobState::Completed => PartState::Completed,
+            JobState::Cancelled => PartState::Cancelled,
+            _ => PartState::Pending,
         };
         let phase = view.phase;
         for (of, state) in &mut view.phases {
             *state = match phase {
-                Some(phase) if *of < phase => PhaseState::Completed,
+                Some(phase) if *of < phase => PartState::Completed,
                 Some(phase) if *of == phase => here,
-                _ => PhaseState::Pending,
+                _ => PartState::Pending,
             };
         }
         let shown = match view.state {
@@ -139,19 +139,19 @@ impl Actor {
 
     /// Reads rows of the first table that is not finished; answers true once all are.
     fn read_rows(&mut self, rate: f64, seconds: f64) -> bool {
-        let Some(table) = self.view.tables.iter_mut().find(|table| table.status != TableStatus::Completed) else {
+        let Some(table) = self.view.tables.iter_mut().find(|table| table.status != PartState::Completed) else {
             return true;
         };
         let all = table.rows_estimated.unwrap_or(250_000);
-        table.status = TableStatus::Running;
+        table.status = PartState::Running;
         table.rows = (table.rows + (rate * seconds) as u64).min(all);
         table.rows_per_second = Some(rate);
         if table.rows == all {
-            table.status = TableStatus::Completed;
+            table.status = PartState::Completed;
             table.rows_per_second = None;
         }
         table.percent = table.rows_estimated.map(|all| table.rows as f64 * 100.0 / all.max(1) as f64);
-        if table.status == TableStatus::Completed {
+        if table.status == PartState::Completed {
             table.percent = Some(100.0);
         }
         let saved = self.view.checkpoint.get_or_insert_default();
@@ -183,8 +183,7 @@ impl Actor {
         let view = &mut self.view;
         (view.phase, view.streaming, view.checkpoint) = (None, None, None);
         for table in &mut view.tables {
-            (table.status, table.rows, table.percent, table.rows_per_second) =
-                (TableStatus::Pending, 0, Some(0.0), None);
+            (table.status, table.rows, table.percent, table.rows_per_second) = (PartState::Pending, 0, Some(0.0), None);
         }
     }
 }

@@ -247,8 +247,10 @@ pub(crate) struct Held {
     pub unit: Unit,
     pub run: Run,
     pub trace: Option<String>,
-    /// Since when its run is at work.
-    pub running_since_ms: Option<u64>,
+    /// The run says that it really works. A connector has nothing to say: it does when it runs.
+    pub works: bool,
+    /// Since when it runs and works.
+    pub working_since_ms: Option<u64>,
     /// When a crashed unit is tried again.
     pub retry_at_ms: Option<u64>,
 }

@@ -4,15 +4,24 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Effect, Herder};
+use super::{Effect, Held, Herder};
 use crate::failure::Failure;
 use crate::unit::{Input, Life, Retry, UnitId};
+
+impl Held {
+    /// Starts or stops the clock that says for how long the unit has been well: what rests, or is cut off from its system, is
+    /// not.
+    pub(super) fn count_work(&mut self, now_ms: u64) {
+        let works = self.works && self.unit.life == Life::Running;
+        self.working_since_ms = if works { self.working_since_ms.or(Some(now_ms)) } else { None };
+    }
+}
 
 impl Herder {
     /// A run has ended by itself: whether, and when, there is another.
     pub(super) fn plan_recovery(&mut self, id: &UnitId, failure: Failure) -> Retry {
         let Some(held) = self.units.get(id).filter(|held| held.unit.life.live()) else { return Retry::Never };
-        let healthy_ms = held.running_since_ms.map_or(0, |since| self.now.mono_ms.saturating_sub(since));
+        let healthy_ms = held.working_since_ms.map_or(0, |since| self.now.mono_ms.saturating_sub(since));
         let jitter = self.jitter(id, held.run);
         let policy = (self.config.recovery)(id.connector());
         let row = policy.after(self.recoveries.get(id), failure, healthy_ms, self.now.wall_ms, jitter);
@@ -62,12 +71,11 @@ impl Herder {
         }
     }
 
-    /// Units that have run well for long enough have no failures behind them any more.
+    /// Units that have worked for long enough have no failures behind them any more.
     pub(super) fn forget_the_healthy(&mut self) {
         let now = self.now.mono_ms;
         let is_healthy = |id: &&UnitId| {
-            let running = self.units.get(id).filter(|held| held.unit.life == Life::Running);
-            let since = running.and_then(|held| held.running_since_ms);
+            let since = self.units.get(id).and_then(|held| held.working_since_ms);
             since.is_some_and(|since| now.saturating_sub(since) >= (self.config.recovery)(id.connector()).healthy_ms)
         };
         for id in self.recoveries.keys().filter(is_healthy).cloned().collect::<Vec<_>>() {

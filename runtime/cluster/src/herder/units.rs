@@ -60,7 +60,14 @@ impl Herder {
         }
         for unit in new {
             let target = self.state.target(unit.connector());
-            let held = Held { unit: Unit::new(target), run: 0, trace: None, running_since_ms: None, retry_at_ms: None };
+            let held = Held {
+                unit: Unit::new(target),
+                run: 0,
+                trace: None,
+                works: false,
+                working_since_ms: None,
+                retry_at_ms: None,
+            };
             self.units.entry(unit.clone()).or_insert(held).unit.target = target;
             self.input(&unit, Input::Assigned, out);
         }
@@ -76,9 +83,7 @@ impl Herder {
             held.trace = None;
             held.retry_at_ms = None;
         }
-        if unit.life == Life::Running && before != Life::Running {
-            held.running_since_ms = Some(self.now.mono_ms);
-        }
+        held.count_work(self.now.mono_ms);
         if !unit.life.in_row() {
             self.forget_failures(id);
         }
@@ -119,7 +124,8 @@ impl Herder {
         self.next_run += 1;
         if let Some(held) = self.units.get_mut(id) {
             held.run = run;
-            held.running_since_ms = None;
+            held.works = id.task().is_none();
+            held.working_since_ms = None;
         }
         self.attempt_begins(id);
         let Some(connector) = self.state.connector(id.connector()) else { return };
@@ -162,6 +168,10 @@ impl Herder {
         }
         match what {
             UnitNews::Running => self.input(&unit, Input::Started, out),
+            UnitNews::Working(works) => {
+                held.works = works;
+                held.count_work(self.now.mono_ms);
+            }
             UnitNews::Paused => self.input(&unit, Input::Parked, out),
             UnitNews::Exited => self.input(&unit, Input::Exited, out),
             UnitNews::Failed { trace, failure } => {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::actions::{allows, is_there, listed};
 use super::derive::Derived;
 use super::engine::{Busy, Committing, Engine, JobsEffect, Outcome, Waiter, Work};
-use super::keep::end;
+use super::keep::{WORKER, end};
 use super::log::JobsLog;
 use super::members::Members;
 use super::plan::{Step, Who, before_put, before_read, is_quick, plan};
 use super::record::{Definition, JobRecord, Order, Recorded, SinkEnd, TaskReport};
 use super::view::{Action, JobState};
+use crate::brief::brief;
 use crate::herd::{ConnectorView, HerdError, State, Target};
 use crate::herder::RequestId;
 
@@ -210,6 +211,25 @@ impl Engine {
         }
     }
 
+    /// A job that was never made to the end, by a worker that is gone: what there is of it is taken away. Where one of its
+    /// connectors is at work, that one was not made for it, and it is the definition that goes.
+    pub(super) fn abandon(
+        &mut self,
+        job: &Arc<str>,
+        definition: &Definition,
+        members: &Members,
+        out: &mut Vec<JobsEffect>,
+    ) {
+        if members.connectors.iter().any(|connector| connector.target != Target::Stopped) {
+            self.put(JobRecord::Job(job.to_string(), None), out);
+            return;
+        }
+        // The same for every leader.
+        let id = format!("unmade-{}", definition.created_ms);
+        let order = Order::new(id, Action::Delete, false, self.now_ms, WORKER);
+        self.put(JobRecord::Order(job.to_string(), Some(order)), out);
+    }
+
     /// Goes on at an earlier step, after a pause.
     fn go_back(
         &mut self,
@@ -377,7 +397,7 @@ impl Engine {
         let (Some(order), true) = (current, self.leads()) else { return };
         let (job, mut order) = (Arc::<str>::from(job), order.clone());
         match outcome {
-            Err(trouble) => self.failed(&job, order, failures, trouble, out),
+            Err(trouble) => self.failed(&job, order, failures, brief(trouble), out),
             Ok(outcome) => {
                 let of = plan(order.action, order.cleanup).get(step).copied();
                 match of {

@@ -4,7 +4,7 @@ use connect_api::CleanUp;
 
 use super::super::engine::JobsEvent;
 use super::super::keep::Alerts;
-use super::super::record::{PutReport, StreamReport, TaskReport};
+use super::super::record::{PutReport, StoredKind, StreamReport, TaskReport};
 use super::super::rig::{cluster, connector, running, stopped};
 use super::*;
 use crate::herd::{ClusterView, TaskId};
@@ -73,18 +73,7 @@ impl Stage {
     }
 
     fn act(&mut self, request: RequestId, action: Action, cleanup: bool) -> &mut Self {
-        let order = Order {
-            id: format!("order-{request}"),
-            action,
-            cleanup,
-            at_ms: self.now,
-            by: "api".into(),
-            step: 0,
-            log_end: None,
-            ends: Vec::new(),
-            done_ms: None,
-            trouble: None,
-        };
+        let order = Order::new(format!("order-{request}"), action, cleanup, self.now, "api");
         self.step(JobsEvent::Act { request, order, job: "job".into() });
         while let Some(token) = self.commits.pop() {
             self.step(JobsEvent::Committed { token, outcome: Ok(()) });
@@ -114,7 +103,8 @@ impl Stage {
 
     fn report(&mut self, connector: &str, report: TaskReport) -> &mut Self {
         let report = TaskReport { at_ms: self.now, ..report };
-        self.step(JobsEvent::Report(TaskId { connector: connector.into(), task: 0 }, Some(Box::new(report))))
+        let id = TaskId { connector: connector.into(), task: 0 };
+        self.step(JobsEvent::Report(JobRecord::Task(id, Some(Box::new(report)))))
     }
 
     fn state(&self) -> JobState {
@@ -185,18 +175,7 @@ fn what_the_state_does_not_allow_is_refused_with_what_it_allows() {
 }
 
 fn stage_order() -> Order {
-    Order {
-        id: String::new(),
-        action: Action::Pause,
-        cleanup: false,
-        at_ms: 0,
-        by: "api".into(),
-        step: 0,
-        log_end: None,
-        ends: Vec::new(),
-        done_ms: None,
-        trouble: None,
-    }
+    Order::new("", Action::Pause, false, 0, "api")
 }
 
 #[test]
@@ -329,6 +308,64 @@ fn a_deletion_is_answered_when_the_job_is_gone_and_leaves_nothing() {
     assert_eq!(stage.replies, [(1, Ok(vec!["job".to_owned()]))]);
     assert!(stage.engine.shown("job").is_none());
     assert!(stage.engine.log().entry("job").is_none());
+}
+
+/// A definition whose maker is gone: it was made at `now`.
+fn unmade(stage: &mut Stage) {
+    let definition = Definition {
+        source: Some("half".into()),
+        sinks: vec!["other".into()],
+        pipeline: true,
+        created_ms: stage.now,
+        ..Definition::default()
+    };
+    stage.step(JobsEvent::Define { job: "unmade".into(), definition: Some(definition) });
+}
+
+fn with(connectors: Vec<Arc<ConnectorView>>) -> Arc<ClusterView> {
+    cluster([running("src", "source"), running("snk", "sink")].into_iter().chain(connectors))
+}
+
+#[test]
+fn a_job_that_was_never_made_to_the_end_is_taken_away() {
+    let mut stage = Stage::new();
+    unmade(&mut stage);
+    stage.view(with(vec![stopped("half", "source")]));
+    stage.wait(290_000);
+    assert!(stage.work.is_empty(), "somebody may still be at it");
+    stage.wait(20_000);
+    assert_eq!(stage.done(Outcome::default()), target(&["half"], Target::Stopped));
+    // Nothing is dropped at the source: it never ran.
+    assert_eq!(stage.done(Outcome::default()), Work::ResetOffsets { source: "half".into() });
+    assert_eq!(stage.done(Outcome::default()), Work::DeleteConnectors { connectors: vec!["half".into()] });
+    stage.view(with(vec![]));
+    assert!(stage.engine.shown("unmade").is_none() && stage.engine.log().entry("unmade").is_none());
+    assert!(stage.work.is_empty(), "{:?}", stage.work);
+}
+
+/// Somebody made a connector of that name meanwhile, and the maker of the job was gone before it could take that back.
+#[test]
+fn a_connector_at_work_outlives_a_job_that_was_never_made() {
+    let mut stage = Stage::new();
+    unmade(&mut stage);
+    stage.view(with(vec![running("half", "source")]));
+    stage.wait(310_000).wait(1_000);
+    assert!(stage.work.is_empty(), "{:?}", stage.work);
+    assert!(stage.engine.shown("unmade").is_none() && stage.engine.log().entry("unmade").is_none());
+    assert_eq!(stage.engine.shown("half").map(|shown| shown.state), Some(JobState::Running));
+}
+
+#[test]
+fn what_takes_time_is_seen_without_news() {
+    let mut stage = Stage::new();
+    let failed = connector("src", "source", Target::Started, Some(State::Failed), &[]);
+    stage.view(cluster([failed, running("snk", "sink")]));
+    assert_eq!(stage.state(), JobState::Running, "its worker has not said yet what it does about it");
+    stage.wait(3_100);
+    assert_eq!(stage.state(), JobState::Failed);
+    stage.wait(300_100);
+    let notices = &stage.engine.log().entry("job").unwrap().recorded.notices;
+    assert!(notices.iter().any(|notice| matches!(notice.what, StoredKind::Failing { .. })), "{notices:?}");
 }
 
 #[test]

@@ -3,11 +3,11 @@
 //! Connect's own endpoints change connectors without asking a job: what they did is seen here, so that both always tell the
 //! same story.
 
-use super::log::{Entry, JobsLog};
+use super::log::{Entry, JobsLog, Said};
 use super::members::Members;
-use super::record::{TaskReport, trace_mark};
+use super::record::trace_mark;
 use super::view::{JobError, JobState};
-use crate::failure::Cure;
+use crate::brief::brief;
 use crate::herd::{ConnectorView, State, Target, TaskStatus};
 use crate::recovery::Recovery;
 
@@ -41,7 +41,8 @@ struct Trouble<'a> {
     connector: &'a ConnectorView,
     task: Option<u32>,
     status: &'a TaskStatus,
-    report: Option<&'a TaskReport>,
+    /// What is done about it, when that was said of this very failure.
+    said: Option<Said<'a>>,
 }
 
 /// The state of a job. `now_ms` is in milliseconds since 1970.
@@ -66,7 +67,7 @@ pub fn derive(job: &str, entry: &Entry, members: &Members, log: &JobsLog, now_ms
         return Derived::of(JobState::Created, "not started yet");
     }
     if wants(Target::Stopped) {
-        let gone = members.connectors.iter().filter(|c| c.target == Target::Stopped).all(|c| is_down(c));
+        let gone = members.connectors.iter().filter(|c| c.target == Target::Stopped).all(|c| shows_stopped(c));
         let stopped = Derived::of(JobState::Stopped, "stopped by request");
         // On its way there: what is in flight is still written.
         return if gone { stopped } else { stopped.passing() };
@@ -88,13 +89,13 @@ fn failed(job: &str, members: &Members, log: &JobsLog, now_ms: i64) -> Option<De
         .flat_map(|connector| troubles(connector, log))
         .collect();
     // One that nobody tries again decides; then the one that is tried last.
-    let worst = troubles.iter().max_by_key(|trouble| match trouble.recovery() {
-        Some(recovery) if recovery.over.is_none() => (false, recovery.attempt),
+    let worst = troubles.iter().max_by_key(|trouble| match trouble.said {
+        Some(Said { recovery, .. }) if recovery.over.is_none() => (false, recovery.attempt),
         _ => (true, 0),
     })?;
     let error = worst.error(job, now_ms);
     let cause = error.message.clone();
-    let recovery = worst.recovery().cloned();
+    let recovery = worst.said.map(|said| said.recovery.clone());
     Some(match &recovery {
         Some(plan) if plan.over.is_none() => {
             let cause = format!("attempt {} of {} after: {cause}", plan.attempt, plan.attempts_max);
@@ -113,40 +114,39 @@ fn troubles<'a>(connector: &'a ConnectorView, log: &'a JobsLog) -> Vec<Trouble<'
     own.into_iter()
         .chain(tasks.map(|(id, task)| (Some(*id), task)))
         .map(|(task, status)| {
-            let report = task.and_then(|task| log.task(&connector.info.name, task)).map(|report| &**report);
-            Trouble { connector, task, status, report }
+            let mark = trace_mark(status.trace.as_deref().unwrap_or_default());
+            let said = log.said_of(&connector.info.name, task).filter(|said| said.failed == Some(mark));
+            Trouble { connector, task, status, said }
         })
         .collect()
 }
 
 impl Trouble<'_> {
-    /// What is done about it, when that was said of this very failure.
-    fn recovery(&self) -> Option<&Recovery> {
-        let mark = trace_mark(self.status.trace.as_deref().unwrap_or_default());
-        let report = self.report.filter(|report| report.failed == Some(mark))?;
-        report.recovery.as_ref()
-    }
-
     fn error(&self, job: &str, now_ms: i64) -> JobError {
-        let (connector, task) = (Some(self.connector.info.name.to_string()), self.task);
-        match self.recovery() {
-            Some(recovery) => JobError {
-                code: recovery.failure.code.clone(),
-                message: recovery.failure.message.clone(),
-                remedy: remedy(job, &self.connector.info.name, recovery),
-                connector,
-                task,
-                at_ms: self.report.map_or(now_ms, |report| report.at_ms),
-            },
+        match self.said {
+            Some(said) => error(job, self.connector, self.task, said.recovery, said.at_ms),
             None => JobError {
                 code: "unknown".to_owned(),
-                message: first_line(self.status.trace.as_deref().unwrap_or_default()),
+                message: brief(first_line(self.status.trace.as_deref().unwrap_or_default())),
                 remedy: None,
-                connector,
-                task,
+                connector: Some(self.connector.info.name.to_string()),
+                task: self.task,
                 at_ms: now_ms,
             },
         }
+    }
+}
+
+/// The last failure of a connector (`task` is `None`) or a task of it.
+fn error(job: &str, connector: &ConnectorView, task: Option<u32>, recovery: &Recovery, at_ms: i64) -> JobError {
+    let (name, failure) = (&connector.info.name, &recovery.failure);
+    JobError {
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        remedy: remedy(job, name, recovery),
+        connector: Some(name.to_string()),
+        task,
+        at_ms,
     }
 }
 
@@ -166,8 +166,9 @@ fn first_line(trace: &str) -> String {
     if message.is_empty() { "the task failed; its trace tells why".to_owned() } else { message.to_owned() }
 }
 
-/// True when nothing of a stopped connector runs any more.
-fn is_down(connector: &ConnectorView) -> bool {
+/// True when a connector shows that it was stopped, with its tasks. (What of it may still be in flight is no matter of its
+/// state, but of the commands that wait for it.)
+fn shows_stopped(connector: &ConnectorView) -> bool {
     connector.status.as_ref().is_none_or(|status| {
         status.connector.state == State::Stopped && status.tasks.iter().all(|(_, task)| !works(task.state))
     })
@@ -196,15 +197,16 @@ fn at_work(job: &str, members: &Members, log: &JobsLog) -> Derived {
             continue;
         };
         nobody |= status.connector.state == State::Unassigned && status.tasks.is_empty();
-        waiting |= status.connector.state != State::Running || status.tasks.len() != connector.tasks.len();
-        waiting |= connector.tasks.is_empty();
-        for (id, task) in &status.tasks {
-            waiting |= task.state != State::Running;
-            let report = log.task(&connector.info.name, *id).filter(|_| task.state == State::Restarting);
-            if let Some(recovery) = report.and_then(|report| report.recovery.as_ref()) {
-                retrying = Some(attempt(job, connector, *id, recovery));
+        let own = (None, status.connector.state);
+        let tasks = status.tasks.iter().map(|(id, task)| (Some(*id), task.state));
+        for (task, _) in [own].into_iter().chain(tasks).filter(|(_, state)| *state == State::Restarting) {
+            if let Some(said) = log.said_of(&connector.info.name, task) {
+                retrying = Some(attempt(job, connector, task, said.recovery));
             }
         }
+        waiting |= status.connector.state != State::Running || status.tasks.len() != connector.tasks.len();
+        waiting |= connector.tasks.is_empty();
+        waiting |= status.tasks.iter().any(|(_, task)| task.state != State::Running);
     }
     match retrying {
         Some(derived) => derived,
@@ -215,23 +217,10 @@ fn at_work(job: &str, members: &Members, log: &JobsLog) -> Derived {
 }
 
 /// An attempt to cure a failure that is under way.
-fn attempt(job: &str, connector: &ConnectorView, task: u32, recovery: &Recovery) -> Derived {
-    let failure = &recovery.failure;
-    let error = JobError {
-        code: failure.code.clone(),
-        message: failure.message.clone(),
-        remedy: remedy(job, &connector.info.name, recovery),
-        connector: Some(connector.info.name.to_string()),
-        task: Some(task),
-        at_ms: recovery.first_failure_ms,
-    };
-    let cause = format!("attempt {} of {} after: {}", recovery.attempt, recovery.attempts_max, failure.message);
+fn attempt(job: &str, connector: &ConnectorView, task: Option<u32>, recovery: &Recovery) -> Derived {
+    let error = error(job, connector, task, recovery, recovery.first_failure_ms);
+    let cause = format!("attempt {} of {} after: {}", recovery.attempt, recovery.attempts_max, error.message);
     Derived { error: Some(error), recovery: Some(recovery.clone()), ..Derived::of(JobState::Starting, cause) }
-}
-
-/// The name of what can cure a failure, for [`super::RecoveryView`].
-pub(super) const fn kind_name(cure: Cure) -> &'static str {
-    cure.name()
 }
 
 #[cfg(test)]

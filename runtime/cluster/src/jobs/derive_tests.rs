@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::super::members::members;
-use super::super::record::{Definition, JobRecord, TaskReport};
+use super::super::record::{ConnectorReport, Definition, JobRecord, TaskReport};
 use super::super::rig::{TRACE, cluster, connector, running, stopped};
 use super::*;
-use crate::failure::Failure;
+use crate::failure::{Cure, Failure};
 use crate::herd::TaskId;
 
 const NOW: i64 = 1_000_000;
@@ -101,6 +101,34 @@ fn a_failure_that_is_tried_again_shows_a_start_and_one_that_is_not_a_failure() {
     let error = given_up.error.unwrap();
     assert_eq!((error.code.as_str(), error.task), ("unavailable", Some(0)));
     assert_eq!(error.remedy.as_deref(), Some("check that it is up, or PUT /jobs/job/restart"), "it names the job");
+}
+
+/// A connector may fail by itself, before it has any task.
+#[test]
+fn a_connector_that_failed_is_told_like_its_tasks() {
+    let mut log = pipeline(true);
+    let said = |over| {
+        let report = ConnectorReport {
+            recovery: Some(recovery(over)),
+            failed: Some(trace_mark(TRACE)),
+            ..ConnectorReport::default()
+        };
+        JobRecord::Connector("src".into(), Some(Box::new(report)))
+    };
+    let failed = || connector("src", "source", Target::Started, Some(State::Failed), &[]);
+    log.apply(said(false));
+    let retried = state_of(&log, [failed(), running("snk", "sink")]);
+    assert_eq!((retried.state, retried.passing, retried.recovery.unwrap().attempt), (JobState::Starting, false, 2));
+    let error = retried.error.unwrap();
+    assert_eq!((error.code.as_str(), error.task), ("unavailable", None));
+    log.apply(said(true));
+    let given_up = state_of(&log, [failed(), running("snk", "sink")]);
+    assert_eq!((given_up.state, given_up.passing), (JobState::Failed, false));
+    let trying = connector("src", "source", Target::Started, Some(State::Restarting), &[]);
+    let attempt = state_of(&log, [trying, running("snk", "sink")]);
+    assert_eq!((attempt.state, attempt.passing, attempt.error.is_some()), (JobState::Starting, false, true));
+    log.apply(JobRecord::Connector("src".into(), None));
+    assert!(state_of(&log, [failed(), running("snk", "sink")]).passing, "nobody says what is done about it");
 }
 
 #[test]

@@ -12,21 +12,21 @@ use std::sync::Arc;
 use connect_api::{CleanUp, Phase};
 
 use super::derive::{Derived, derive};
-use super::keep::{Alerts, Seen, keep};
+use super::keep::{Alerts, Seen, WORKER, keep, waits};
 use super::log::{Entry, JobsLog};
 use super::members::{Members, job_of, members, names};
-use super::record::{Definition, JobRecord, Order, Recorded, Sent, SinkEnd, TaskReport};
+use super::record::{Definition, JobRecord, Order, Recorded, Sent, SinkEnd, is_report};
 use super::settle::{Passing, settle};
 use super::view::{Action, JobState};
 use crate::herd::{ClusterView, ConnectorId, HerdError, Target, TaskId};
 use crate::herder::RequestId;
 
-/// How long a job may be without any connector while it is made.
+/// How long it may take to make a job; until then it may be without any connector.
 const MAKING_MS: i64 = 300_000;
 /// How long its connectors may be unseen after they were made.
 const SEEN_MS: i64 = 10_000;
-/// How the keys of tasks begin.
-const TASK_KEY: &str = "task-";
+/// How often all jobs are looked at, also those of which nothing is new.
+const LOOK_MS: i64 = 5_000;
 /// How many records of one key may be on their way.
 const OWN_MAX: usize = 64;
 
@@ -39,8 +39,8 @@ pub enum JobsEvent {
     Loaded,
     /// The cluster looks different.
     View(Arc<ClusterView>),
-    /// The task of this worker is so far. It is in the topic, or on its way there.
-    Report(TaskId, Option<Box<TaskReport>>),
+    /// A report of this worker about a task or connector of its own. It is in the topic, or on its way there.
+    Report(JobRecord),
     /// A user's action on a job.
     Act { request: RequestId, order: Order, job: String },
     /// The same for all jobs that allow it.
@@ -145,6 +145,10 @@ pub struct Engine {
     /// The newest record of each key that this worker wrote and has not read back.
     own: BTreeMap<String, Vec<Option<String>>>,
     passing: BTreeMap<Arc<str>, Passing>,
+    /// Jobs of which something may become new just because time passes.
+    restless: BTreeSet<Arc<str>>,
+    /// When all jobs are to be looked at: at the next tick when it may have changed which jobs there are.
+    look_at_ms: i64,
     /// The state that is shown of each job.
     pub(super) shown: BTreeMap<Arc<str>, Derived>,
     /// The last notice of each job that this worker knows.
@@ -167,6 +171,8 @@ impl Engine {
             loaded: false,
             own: BTreeMap::new(),
             passing: BTreeMap::new(),
+            restless: BTreeSet::new(),
+            look_at_ms: 0,
             shown: BTreeMap::new(),
             heard: BTreeMap::new(),
             busy: BTreeMap::new(),
@@ -187,22 +193,22 @@ impl Engine {
                 self.look_at_all(out);
             }
             JobsEvent::View(view) => self.on_view(view, out),
-            JobsEvent::Report(id, report) => {
-                let job = job_of(&id.connector, &self.log);
-                self.log.apply(JobRecord::Task(id, report));
+            JobsEvent::Report(report) => {
+                let job = self.job_of(&report);
+                self.apply(report);
                 self.look(&job, out);
                 out.push(JobsEffect::Changed(job));
             }
             JobsEvent::Act { request, order, job } => self.on_act(request, order, job, out),
             JobsEvent::ActOnAll { request, order } => self.on_act_on_all(request, &order, out),
             JobsEvent::Define { job, definition } => {
-                self.log.apply(JobRecord::Job(job.clone(), definition));
+                self.apply(JobRecord::Job(job.clone(), definition));
                 self.look(&Arc::from(job), out);
             }
             JobsEvent::Committed { token, outcome } => self.on_committed(token, outcome, out),
             JobsEvent::Done { job, order, step, outcome } => self.on_done(&job, &order, step, outcome, out),
             JobsEvent::Delivered { job, webhook, seq } => self.on_delivered(&job, webhook, seq, out),
-            JobsEvent::Tick => self.look_at_all(out),
+            JobsEvent::Tick => self.look_again(out),
         }
         self.conduct(out);
         self.answer_the_told(out);
@@ -261,7 +267,26 @@ impl Engine {
             own.remove(0);
         }
         own.push(value);
-        self.log.apply(record.clone());
+        self.apply(record.clone());
+    }
+
+    fn apply(&mut self, record: JobRecord) {
+        if matches!(record, JobRecord::Job(..)) {
+            self.look_at_ms = 0;
+        }
+        self.log.apply(record);
+    }
+
+    /// The job that a record is about.
+    fn job_of(&self, record: &JobRecord) -> Arc<str> {
+        match record {
+            JobRecord::Task(TaskId { connector, .. }, _) | JobRecord::Connector(connector, _) => {
+                job_of(connector, &self.log)
+            }
+            JobRecord::Job(job, _) | JobRecord::Order(job, _) | JobRecord::State(job, _) | JobRecord::Sent(job, _) => {
+                Arc::from(job.as_str())
+            }
+        }
     }
 
     fn on_record(&mut self, key: &str, value: Option<&[u8]>, out: &mut Vec<JobsEffect>) {
@@ -270,13 +295,8 @@ impl Engine {
             return;
         }
         let Some(record) = JobRecord::decode(key, value) else { return };
-        let job: Arc<str> = match &record {
-            JobRecord::Task(id, _) => job_of(&id.connector, &self.log),
-            JobRecord::Job(job, _) | JobRecord::Order(job, _) | JobRecord::State(job, _) | JobRecord::Sent(job, _) => {
-                Arc::from(job.as_str())
-            }
-        };
-        self.log.apply(record);
+        let job = self.job_of(&record);
+        self.apply(record);
         if self.loaded {
             self.hear(&job, out);
             self.look(&job, out);
@@ -305,7 +325,7 @@ impl Engine {
             // The next leader goes on where the topic says that this one was, and what this one has not written it must not
             // write any more.
             self.busy.clear();
-            self.own.retain(|key, _| key.starts_with(TASK_KEY));
+            self.own.retain(|key, _| is_report(key));
             out.push(JobsEffect::Forget);
         }
         let mut changed: BTreeSet<Arc<str>> = BTreeSet::new();
@@ -318,11 +338,16 @@ impl Engine {
             before.connectors.keys().filter(|name| !self.view.connectors.contains_key(*name)).cloned().collect();
         changed.extend(gone.iter().map(|name| job_of(name, &self.log)));
         if self.leads() {
-            let tasks: Vec<TaskId> =
-                gone.iter().flat_map(|name| self.log.tasks_of(name)).map(|(id, _)| id.clone()).collect();
-            for id in tasks {
-                self.put(JobRecord::Task(id, None), out);
+            let tasks =
+                gone.iter().flat_map(|name| self.log.tasks_of(name)).map(|(id, _)| JobRecord::Task(id.clone(), None));
+            let own = gone.iter().filter(|name| self.log.connector(name).is_some());
+            let own = own.map(|name| JobRecord::Connector(Arc::clone(name), None));
+            for record in tasks.chain(own).collect::<Vec<_>>() {
+                self.put(record, out);
             }
+        }
+        if !before.loaded {
+            self.look_at_ms = 0;
         }
         if !before.is_leader && self.view.is_leader {
             self.look_at_all(out);
@@ -337,10 +362,22 @@ impl Engine {
         }
     }
 
+    /// Looks at the jobs of which something may be new now.
+    fn look_again(&mut self, out: &mut Vec<JobsEffect>) {
+        if self.now_ms >= self.look_at_ms {
+            self.look_at_all(out);
+            return;
+        }
+        for job in self.restless.clone() {
+            self.look(&job, out);
+        }
+    }
+
     fn look_at_all(&mut self, out: &mut Vec<JobsEffect>) {
         if !self.loaded || !self.view.loaded {
             return;
         }
+        self.look_at_ms = self.now_ms + LOOK_MS;
         let names = names(&self.log, &self.view);
         let gone: Vec<Arc<str>> = self.shown.keys().filter(|name| !names.contains(*name)).cloned().collect();
         for name in names.iter().chain(&gone) {
@@ -359,9 +396,16 @@ impl Engine {
             self.forget(job, &entry, out);
             return;
         }
+        if self.leads()
+            && let Some(definition) = self.abandoned(&entry)
+        {
+            self.abandon(job, definition, &members, out);
+            return;
+        }
         let derived = derive(job, &entry, &members, &self.log, self.now_ms);
         let mut passing = self.passing.remove(job);
         let shown = settle(derived, &entry, &mut passing, self.now_ms);
+        let mut restless = passing.is_some() || members.connectors.is_empty();
         if let Some(passing) = passing {
             self.passing.insert(Arc::clone(job), passing);
         }
@@ -371,6 +415,22 @@ impl Engine {
             out.push(JobsEffect::Changed(Arc::clone(job)));
         }
         self.write_down(job, &entry, &members, out);
+        let entry = self.entry(job);
+        let unmade = entry.definition.as_ref().is_some_and(|definition| definition.pipeline && !definition.made);
+        restless |= unmade || entry.under_way().is_some() || waits(&entry.recorded);
+        if restless {
+            self.restless.insert(Arc::clone(job));
+        } else {
+            self.restless.remove(job);
+        }
+    }
+
+    /// The definition of a job that was not made to the end in time, and that nobody has started all the same.
+    fn abandoned<'a>(&self, entry: &'a Entry) -> Option<&'a Definition> {
+        let definition = entry.definition.as_ref().filter(|of| of.pipeline && !of.made && !of.started)?;
+        // Also when that is done, and the view does not show it yet.
+        let deleted = entry.order.as_ref().is_some_and(|order| order.action == Action::Delete);
+        (!deleted && self.now_ms - definition.created_ms >= MAKING_MS).then_some(definition)
     }
 
     /// A job is written down before its connectors are made, and both come to a worker by different ways.
@@ -392,8 +452,10 @@ impl Engine {
         let streamed = entry.recorded.phase.as_deref() == Some(Phase::Streaming.name());
         let retention = members
             .source()
-            .filter(|_| matters && streamed)
+            .filter(|_| matters)
             .and_then(|source| self.log.task(&source.info.name, 0))
+            // A task that lost its slot is back at its beginning; its position says that it is to go on.
+            .filter(|report| streamed || report.has_position())
             .and_then(|report| report.retention.as_ref());
         let waits_for = self.waits_for(job);
         let seen = Seen { derived, phase: self.phase(job), retention, waits_for, now_ms: self.now_ms };
@@ -426,6 +488,7 @@ impl Engine {
     fn forget(&mut self, job: &Arc<str>, entry: &Entry, out: &mut Vec<JobsEffect>) {
         let known = self.shown.remove(job).is_some();
         self.passing.remove(job);
+        self.restless.remove(job);
         self.busy.remove(&**job);
         self.answer_for_gone(job, out);
         let writes = self.leads() && *entry != Entry::default();
@@ -440,8 +503,11 @@ impl Engine {
     fn bury(&mut self, job: &Arc<str>, entry: &Entry, out: &mut Vec<JobsEffect>) {
         if entry.recorded.state != Some(JobState::Deleted) && entry.recorded.state.is_some() {
             let by = entry.order.as_ref().filter(|order| order.action == Action::Delete);
-            let (cause, by) =
-                by.map_or(("deleted through Connect", "connect"), |order| ("deleted by request", order.by.as_str()));
+            let (cause, by) = match by.map(|order| order.by.as_str()) {
+                None => ("deleted through Connect", "connect"),
+                Some(WORKER) => ("it was not made to the end", WORKER),
+                Some(by) => ("deleted by request", by),
+            };
             let phase = entry.recorded.phase.as_deref().and_then(Phase::from_name);
             let recorded = super::keep::end(entry, JobState::Deleted, cause, by, phase, self.now_ms);
             self.record(job, recorded, out);

@@ -6,6 +6,7 @@ use super::derive::Derived;
 use super::log::Entry;
 use super::record::{HISTORY_MAX, Recorded, RetentionReport, StoredKind, StoredNotice};
 use super::view::{Action, JobError, JobState, Transition};
+use crate::brief::brief;
 
 /// When alerts are raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ impl Default for Alerts {
     }
 }
 
+/// Who asked, where nobody did.
+pub const WORKER: &str = "worker";
+
 /// What was newly seen of a job.
 pub struct Seen<'a> {
     pub derived: &'a Derived,
@@ -34,6 +38,11 @@ pub struct Seen<'a> {
     /// What the command under way still waits for.
     pub waits_for: Option<String>,
     pub now_ms: i64,
+}
+
+/// Whether something may become new of a job just because time passes.
+pub fn waits(recorded: &Recorded) -> bool {
+    recorded.trouble_since_ms.is_some() && !recorded.failing_told || !recorded.failures_ms.is_empty()
 }
 
 /// Writes down what is new; `None` when nothing is.
@@ -96,7 +105,7 @@ fn change(
     error: Option<String>,
     now_ms: i64,
 ) {
-    let from = recorded.state;
+    let (from, cause) = (recorded.state, brief(cause));
     recorded.state = Some(to);
     recorded.reason.clone_from(&cause);
     recorded.updated_ms = now_ms;
@@ -114,8 +123,12 @@ fn change(
 
 fn tell(recorded: &mut Recorded, at_ms: i64, error: Option<String>, what: StoredKind) {
     let seq = recorded.notices.last().map_or(1, |notice| notice.seq + 1);
+    let what = match what {
+        StoredKind::Warning { message } => StoredKind::Warning { message: brief(message) },
+        other => other,
+    };
     let phase = recorded.phase.clone();
-    recorded.notices.push(StoredNotice { seq, at_ms, what, phase, error });
+    recorded.notices.push(StoredNotice { seq, at_ms, what, phase, error: error.map(brief) });
     trim(&mut recorded.notices);
 }
 
@@ -152,7 +165,7 @@ fn why(entry: &Entry, from: Option<JobState>, derived: &Derived) -> (String, Str
         JobState::Running if matches!(from, Some(JobState::Pending | JobState::Starting)) => {
             let begun = entry.recorded.history.last();
             return begun.map_or_else(
-                || (derived.cause.clone(), "worker".to_owned()),
+                || (derived.cause.clone(), WORKER.to_owned()),
                 |last| (last.cause.clone(), last.by.clone()),
             );
         }
@@ -166,7 +179,7 @@ fn why(entry: &Entry, from: Option<JobState>, derived: &Derived) -> (String, Str
         _ => derived.cause.clone(),
     };
     let connect = cause.ends_with("through Connect");
-    (cause, if connect { "connect" } else { "worker" }.to_owned())
+    (cause, if connect { "connect" } else { WORKER }.to_owned())
 }
 
 const fn past(action: Action) -> &'static str {

@@ -48,18 +48,7 @@ impl Diary {
 
     fn order(&mut self, action: Action) -> &mut Self {
         self.now += 1_000;
-        self.entry.order = Some(Order {
-            id: "1".into(),
-            action,
-            cleanup: false,
-            at_ms: self.now,
-            by: "api".into(),
-            step: 0,
-            log_end: None,
-            ends: Vec::new(),
-            done_ms: None,
-            trouble: None,
-        });
+        self.entry.order = Some(Order::new("1", action, false, self.now, "api"));
         self
     }
 
@@ -156,6 +145,19 @@ fn history_and_notices_are_bounded_and_numbers_go_on() {
     let recorded = &diary.entry.recorded;
     assert_eq!((recorded.history.len(), recorded.notices.len()), (HISTORY_MAX, HISTORY_MAX));
     assert_eq!(recorded.notices.last().map(|notice| notice.seq), Some(2 * HISTORY_MAX as u64));
+}
+
+/// The record of a job with all its history has to fit into the topic (1 MB).
+#[test]
+fn however_long_errors_are_what_is_kept_of_them_fits_into_a_record() {
+    let mut diary = Diary::default();
+    for attempt in 0..HISTORY_MAX {
+        let error = format!("{attempt}: {}", "\"x\" ".repeat(50_000));
+        diary.see(JobState::Running, None).see(JobState::Failed, Some(&crate::brief(error)));
+    }
+    let record = super::super::record::JobRecord::State("job".into(), Some(Box::new(diary.entry.recorded)));
+    let bytes = record.encode().1.map_or(0, |value| value.len());
+    assert!(bytes < 700_000, "{bytes}");
 }
 
 fn slot(retained: u64, safe: Option<u64>) -> RetentionReport {

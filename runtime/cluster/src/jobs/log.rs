@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::{Definition, JobRecord, Order, Recorded, Sent, TaskReport};
+use super::record::{ConnectorReport, Definition, JobRecord, Order, Recorded, Sent, TaskReport};
 use crate::herd::{ConnectorId, TaskId};
+use crate::recovery::Recovery;
 
 /// What is known of one job.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +34,16 @@ pub struct JobsLog {
     /// The pipeline of each connector that one lists.
     pipelines: BTreeMap<String, Arc<str>>,
     tasks: BTreeMap<TaskId, Arc<TaskReport>>,
+    connectors: BTreeMap<ConnectorId, Arc<ConnectorReport>>,
+}
+
+/// What a worker said of a failure of a connector or a task.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    pub recovery: &'a Recovery,
+    /// The failure that it is about.
+    pub failed: Option<u64>,
+    pub at_ms: i64,
 }
 
 impl JobsLog {
@@ -55,6 +66,8 @@ impl JobsLog {
             JobRecord::Sent(job, value) => self.change(&job, |entry| entry.sent = value.unwrap_or_default()),
             JobRecord::Task(id, Some(value)) => drop(self.tasks.insert(id, Arc::from(value))),
             JobRecord::Task(id, None) => drop(self.tasks.remove(&id)),
+            JobRecord::Connector(name, Some(value)) => drop(self.connectors.insert(name, Arc::from(value))),
+            JobRecord::Connector(name, None) => drop(self.connectors.remove(&name)),
         }
     }
 
@@ -87,9 +100,37 @@ impl JobsLog {
         self.tasks.range(id(0)..=id(u32::MAX))
     }
 
-    /// All reports.
-    pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &Arc<TaskReport>)> {
-        self.tasks.iter()
+    /// The connectors that something was said of themselves.
+    pub fn connectors(&self) -> impl Iterator<Item = &ConnectorId> {
+        self.connectors.keys()
+    }
+
+    /// The report of a connector about itself.
+    pub fn connector(&self, connector: &ConnectorId) -> Option<&Arc<ConnectorReport>> {
+        self.connectors.get(connector)
+    }
+
+    /// What is done about failures of a connector itself, or of a task of it.
+    pub fn said_of(&self, connector: &ConnectorId, task: Option<u32>) -> Option<Said<'_>> {
+        let (recovery, failed, at_ms) = match task {
+            Some(task) => {
+                let report = self.task(connector, task)?;
+                (&report.recovery, report.failed, report.at_ms)
+            }
+            None => {
+                let report = self.connector(connector)?;
+                (&report.recovery, report.failed, report.at_ms)
+            }
+        };
+        Some(Said { recovery: recovery.as_ref()?, failed, at_ms })
+    }
+
+    /// The recoveries of a connector and its tasks.
+    pub fn recoveries_of<'a>(&'a self, connector: &ConnectorId) -> impl Iterator<Item = &'a Recovery> + use<'a> {
+        let own = self.connector(connector).and_then(|report| report.recovery.as_ref());
+        let id = |task| TaskId { connector: Arc::clone(connector), task };
+        let tasks = self.tasks.range(id(0)..=id(u32::MAX));
+        own.into_iter().chain(tasks.filter_map(|(_, report)| report.recovery.as_ref()))
     }
 
     /// The pipeline that lists a connector.

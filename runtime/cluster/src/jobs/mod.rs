@@ -9,6 +9,7 @@ pub mod actions;
 mod conduct;
 pub mod derive;
 pub mod engine;
+pub mod figures;
 pub mod keep;
 pub mod log;
 pub mod members;
@@ -22,8 +23,9 @@ pub mod show;
 pub mod view;
 
 pub use engine::{Engine, JobsEffect, JobsEvent, Outcome, Work};
+pub use figures::JobFigures;
 pub use view::{
     Action, Checkpoint, ConnectorSummary, JobError, JobEvent, JobEvents, JobKind, JobState, JobSummary, JobTask,
-    JobView, Jobs, NewConnector, NewJob, Notice, PhaseState, RateView, RecoveryView, RetentionView, SinkLag, Started,
-    StreamingView, TableStatus, TableView, Transition, Validation,
+    JobView, Jobs, NewConnector, NewJob, Notice, PartState, RateView, RecoveryView, RetentionView, SinkLag, Started,
+    StreamingView, TableView, Transition, Validation,
 };

@@ -8,6 +8,7 @@
 //! | `state-{job}` | [`Recorded`]: state, history, notices | the leader |
 //! | `sent-{job}` | [`Sent`]: what webhooks have got | the leader |
 //! | `task-{connector}-{task}` | [`TaskReport`]: progress, retention, recovery | the worker that has the task |
+//! | `connector-{connector}` | [`ConnectorReport`]: recovery of the connector itself | the worker that has it |
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::view::{Action, JobError, JobState, Transition};
-use crate::herd::TaskId;
+use crate::herd::{ConnectorId, TaskId};
 use crate::recovery::Recovery;
 
 /// What a job is. Jobs of single connectors have one only once there is something to be said of them.
@@ -62,6 +63,24 @@ pub struct Order {
     /// The last thing that stood in its way.
     #[serde(default)]
     pub trouble: Option<String>,
+}
+
+impl Order {
+    /// A command that nothing has been done for.
+    pub fn new(id: impl Into<String>, action: Action, cleanup: bool, at_ms: i64, by: &str) -> Self {
+        Self {
+            id: id.into(),
+            action,
+            cleanup,
+            at_ms,
+            by: by.to_owned(),
+            step: 0,
+            log_end: None,
+            ends: Vec::new(),
+            done_ms: None,
+            trouble: None,
+        }
+    }
 }
 
 /// What one sink has to have of one partition.
@@ -209,6 +228,24 @@ pub struct TaskReport {
     pub failed: Option<u64>,
 }
 
+impl TaskReport {
+    /// A position is stored: the source's system has to keep what follows it.
+    pub fn has_position(&self) -> bool {
+        self.checkpoint.as_ref().is_some_and(|saved| saved.position.is_some())
+    }
+}
+
+/// What is done about a connector that failed by itself, as its worker tells it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectorReport {
+    pub worker_id: String,
+    pub at_ms: i64,
+    pub recovery: Option<Recovery>,
+    /// The [`trace_mark`] of the failure that `recovery` is about.
+    pub failed: Option<u64>,
+}
+
 /// A number for a trace, to tell whether two are the same (FNV-1a).
 pub fn trace_mark(trace: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -225,6 +262,12 @@ pub enum JobRecord {
     State(String, Option<Box<Recorded>>),
     Sent(String, Option<Sent>),
     Task(TaskId, Option<Box<TaskReport>>),
+    Connector(ConnectorId, Option<Box<ConnectorReport>>),
+}
+
+/// Whether a key is one of reports, which every worker writes about what is its own.
+pub fn is_report(key: &str) -> bool {
+    matches!(key.split_once('-'), Some(("task" | "connector", _)))
 }
 
 impl JobRecord {
@@ -236,6 +279,7 @@ impl JobRecord {
             Self::State(job, value) => (format!("state-{job}"), text(value.as_deref())),
             Self::Sent(job, value) => (format!("sent-{job}"), text(value.as_ref())),
             Self::Task(id, value) => (format!("task-{}-{}", id.connector, id.task), text(value.as_deref())),
+            Self::Connector(name, value) => (format!("connector-{name}"), text(value.as_deref())),
         }
     }
 
@@ -252,6 +296,7 @@ impl JobRecord {
                 let (connector, task) = name.rsplit_once('-')?;
                 Self::Task(TaskId { connector: connector.into(), task: task.parse().ok()? }, parse(value)?)
             }
+            "connector" => Self::Connector(name.into(), parse(value)?),
             _ => return None,
         })
     }
@@ -282,21 +327,18 @@ mod tests {
     #[test]
     fn records_come_back_as_they_were() {
         let order = Order {
-            id: "1".into(),
-            action: Action::Complete,
-            cleanup: true,
-            at_ms: 5,
-            by: "api".into(),
             step: 2,
             log_end: Some(u64::MAX >> 1),
             ends: vec![SinkEnd { sink: "s".into(), topic: "t".into(), partition: 3, end: 9 }],
-            done_ms: None,
             trouble: Some("away".into()),
+            ..Order::new("1", Action::Complete, true, 5, "api")
         };
         same(&JobRecord::Order("a-b".into(), Some(order)));
         same(&JobRecord::Job("a".into(), None));
         let report = TaskReport { failed: Some(trace_mark("x")), rate_one_minute: Some(0.5), ..TaskReport::default() };
         same(&JobRecord::Task(TaskId { connector: "a-b-1".into(), task: 2 }, Some(Box::new(report))));
+        let report = ConnectorReport { failed: Some(1), at_ms: 2, ..ConnectorReport::default() };
+        same(&JobRecord::Connector("a-b-1".into(), Some(Box::new(report))));
         let notice = StoredNotice {
             seq: 1,
             at_ms: 2,

@@ -126,18 +126,7 @@ mod tests {
     }
 
     fn order(action: Action, step: usize) -> Order {
-        Order {
-            id: "1".into(),
-            action,
-            cleanup: false,
-            at_ms: 0,
-            by: "api".into(),
-            step,
-            log_end: None,
-            ends: Vec::new(),
-            done_ms: None,
-            trouble: None,
-        }
+        Order { step, ..Order::new("1", action, false, 0, "api") }
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use connect_api::Phase;
 
 use super::actions::listed;
-use super::derive::{Derived, kind_name};
+use super::derive::Derived;
 use super::engine::Engine;
 use super::keep::{duration, exhausted_in_ms, warning};
 use super::members::Members;
 use super::options;
 use super::record::{Recorded, RetentionReport, TaskReport};
 use super::view::{
-    Checkpoint, ConnectorSummary, JobKind, JobState, JobSummary, JobTask, JobView, PhaseState, RateView, RecoveryView,
-    RetentionView, SinkLag, StreamingView, TableStatus, TableView,
+    Checkpoint, ConnectorSummary, JobKind, JobState, JobSummary, JobTask, JobView, PartState, RateView, RecoveryView,
+    RetentionView, SinkLag, StreamingView, TableView,
 };
 use crate::herd::ConnectorView;
 
@@ -60,7 +60,7 @@ impl Engine {
             kind: self.kind(job),
             state: shown.state,
             phase,
-            phases: phases(shown.state, phase),
+            phases: phases(shown.state, phase, report.is_some_and(snapshot_done)),
             reason: reason(shown, recorded),
             updated_ms: Some(recorded.updated_ms).filter(|at| *at > 0),
             uptime_ms: recorded
@@ -71,9 +71,7 @@ impl Engine {
             tables: reports.iter().flat_map(|report| tables(report, shown.state)).collect(),
             streaming: self.streaming(&members, report, phase, shown.state),
             checkpoint: report.and_then(checkpoint),
-            retention: report
-                .and_then(|report| report.retention.as_ref())
-                .and_then(|of| retention_view(of, shown.state)),
+            retention: report.and_then(|report| retention_view(report, shown.state)),
             recovery: self.recovery(shown, &members),
             error: shown.error.clone(),
             options: options.unwrap_or_default(),
@@ -116,17 +114,17 @@ impl Engine {
     }
 
     fn recovery(&self, shown: &Derived, members: &Members) -> RecoveryView {
-        let of_tasks = || {
-            let reports = members.connectors.iter().flat_map(|connector| self.log.tasks_of(&connector.info.name));
-            reports.filter_map(|(_, report)| report.recovery.as_ref()).max_by_key(|recovery| recovery.attempt)
+        let of_units = || {
+            let all = members.connectors.iter().flat_map(|connector| self.log.recoveries_of(&connector.info.name));
+            all.max_by_key(|recovery| recovery.attempt)
         };
-        match shown.recovery.as_ref().or_else(of_tasks) {
+        match shown.recovery.as_ref().or_else(of_units) {
             Some(recovery) => RecoveryView {
                 attempt: recovery.attempt,
                 attempts_max: recovery.attempts_max,
                 first_failure_ms: Some(recovery.first_failure_ms),
                 next_attempt_ms: recovery.next_attempt_ms,
-                kind: Some(kind_name(recovery.failure.cure)),
+                kind: Some(recovery.failure.cure.name()),
             },
             None => RecoveryView { attempts_max: self.attempts_max, ..RecoveryView::default() },
         }
@@ -169,22 +167,28 @@ fn reason(shown: &Derived, recorded: &Recorded) -> String {
     }
 }
 
-fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PhaseState); 3] {
+/// All tables were read: a task that starts again has no snapshot to do.
+fn snapshot_done(report: &TaskReport) -> bool {
+    !report.tables.is_empty() && report.tables.iter().all(|table| table.done)
+}
+
+fn phases(state: JobState, phase: Option<Phase>, snapshot_done: bool) -> [(Phase, PartState); 3] {
     let now = match state {
-        JobState::Completed => PhaseState::Completed,
-        JobState::Cancelled => PhaseState::Cancelled,
-        JobState::Failed => PhaseState::Failed,
-        JobState::Paused | JobState::Stopped => PhaseState::Paused,
-        _ => PhaseState::Running,
+        JobState::Completed => PartState::Completed,
+        JobState::Cancelled => PartState::Cancelled,
+        JobState::Failed => PartState::Failed,
+        JobState::Paused | JobState::Stopped => PartState::Paused,
+        _ => PartState::Running,
     };
     Phase::ALL.map(|of| {
         let state = match phase {
-            _ if state == JobState::Completed => PhaseState::Completed,
-            None => PhaseState::Pending,
-            Some(phase) if of < phase => PhaseState::Completed,
+            _ if state == JobState::Completed => PartState::Completed,
+            None => PartState::Pending,
+            Some(phase) if of < phase => PartState::Completed,
             Some(phase) if of == phase => now,
-            Some(_) if state == JobState::Cancelled => PhaseState::Cancelled,
-            Some(_) => PhaseState::Pending,
+            Some(_) if state == JobState::Cancelled => PartState::Cancelled,
+            Some(_) if of == Phase::Snapshot && snapshot_done => PartState::Completed,
+            Some(_) => PartState::Pending,
         };
         (of, state)
     })
@@ -193,16 +197,16 @@ fn phases(state: JobState, phase: Option<Phase>) -> [(Phase, PhaseState); 3] {
 fn tables(report: &TaskReport, state: JobState) -> impl Iterator<Item = TableView> + '_ {
     report.tables.iter().map(move |table| {
         let under_way = match state {
-            JobState::Cancelled => TableStatus::Cancelled,
-            JobState::Failed => TableStatus::Failed,
-            JobState::Paused | JobState::Stopped => TableStatus::Paused,
-            _ => TableStatus::Running,
+            JobState::Cancelled => PartState::Cancelled,
+            JobState::Failed => PartState::Failed,
+            JobState::Paused | JobState::Stopped => PartState::Paused,
+            _ => PartState::Running,
         };
         let status = match (table.done, table.begun) {
-            (true, _) => TableStatus::Completed,
+            (true, _) => PartState::Completed,
             (false, true) => under_way,
-            (false, false) if state == JobState::Cancelled => TableStatus::Cancelled,
-            (false, false) => TableStatus::Pending,
+            (false, false) if state == JobState::Cancelled => PartState::Cancelled,
+            (false, false) => PartState::Pending,
         };
         let estimated = table.rows_estimated.filter(|rows| *rows > 0);
         let percent = match (table.done, estimated) {
@@ -217,7 +221,7 @@ fn tables(report: &TaskReport, state: JobState) -> impl Iterator<Item = TableVie
             rows: table.rows,
             rows_estimated: table.rows_estimated,
             percent,
-            rows_per_second: table.rows_per_second.filter(|_| status == TableStatus::Running).map(tenths),
+            rows_per_second: table.rows_per_second.filter(|_| status == PartState::Running).map(tenths),
         }
     })
 }
@@ -237,12 +241,16 @@ fn checkpoint(report: &TaskReport) -> Option<Checkpoint> {
     })
 }
 
-fn retention_view(retention: &RetentionReport, state: JobState) -> Option<RetentionView> {
+fn retention_view(report: &TaskReport, state: JobState) -> Option<RetentionView> {
+    let retention = report.retention.as_ref()?;
     let goes_on = matches!(state, JobState::Running | JobState::Starting | JobState::Paused | JobState::Failed);
-    if retention.wal_status.is_none() && !goes_on {
+    let over = matches!(state, JobState::Completed | JobState::Cancelled | JobState::Deleted);
+    if over || retention.wal_status.is_none() && !goes_on {
         // There is no slot, and there need be none.
         return None;
     }
+    // A slot that is still to be made is not missed.
+    let missed = retention.wal_status.is_some() || report.has_position();
     Some(RetentionView {
         slot: retention.slot.clone(),
         wal_status: retention.wal_status.clone(),
@@ -250,7 +258,7 @@ fn retention_view(retention: &RetentionReport, state: JobState) -> Option<Retent
         safe_wal_size: retention.safe_wal_size,
         wal_bytes_per_second: retention.bytes_per_second.map(tenths),
         exhausted_in_ms: exhausted_in_ms(retention),
-        warning: warning(retention).filter(|_| goes_on),
+        warning: warning(retention).filter(|_| goes_on && missed),
     })
 }
 

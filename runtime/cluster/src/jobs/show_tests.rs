@@ -52,13 +52,26 @@ fn a_checkpoint_names_the_table_that_is_read() {
 
 #[test]
 fn phases_follow_the_state() {
-    let names = |state, phase| phases(state, phase).map(|(_, state)| state.name());
+    let names = |state, phase| phases(state, phase, false).map(|(_, state)| state.name());
     assert_eq!(names(JobState::Created, None), ["pending", "pending", "pending"]);
     assert_eq!(names(JobState::Running, Some(Phase::Snapshot)), ["completed", "running", "pending"]);
     assert_eq!(names(JobState::Paused, Some(Phase::Streaming)), ["completed", "completed", "paused"]);
     assert_eq!(names(JobState::Failed, Some(Phase::Init)), ["failed", "pending", "pending"]);
+    let again = phases(JobState::Failed, Some(Phase::Init), true).map(|(_, state)| state.name());
+    assert_eq!(again, ["failed", "completed", "pending"], "its snapshot was done before");
     assert_eq!(names(JobState::Completed, Some(Phase::Streaming)), ["completed", "completed", "completed"]);
     assert_eq!(names(JobState::Cancelled, Some(Phase::Snapshot)), ["completed", "cancelled", "cancelled"]);
+}
+
+#[test]
+fn a_slot_is_missed_only_where_a_position_needs_it() {
+    let absent = RetentionReport { slot: "shop".into(), ..RetentionReport::default() };
+    let new = TaskReport { retention: Some(absent), ..TaskReport::default() };
+    assert_eq!(retention_view(&new, JobState::Running).unwrap().warning, None);
+    let saved = CheckpointReport { position: Some("0/1A3E5F8".into()), saved_ms: Some(5) };
+    let stored = TaskReport { checkpoint: Some(saved), ..new };
+    assert!(retention_view(&stored, JobState::Running).unwrap().warning.is_some());
+    assert_eq!(retention_view(&stored, JobState::Completed), None, "it was dropped with the job's other resources");
 }
 
 #[test]

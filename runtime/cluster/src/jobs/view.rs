@@ -133,9 +133,9 @@ impl JobKind {
     }
 }
 
-/// Where a phase is.
+/// Where a part of a job is: a phase, or the snapshot of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PhaseState {
+pub enum PartState {
     Pending,
     Running,
     Paused,
@@ -144,32 +144,7 @@ pub enum PhaseState {
     Cancelled,
 }
 
-impl PhaseState {
-    /// The name that the API shows.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Where the snapshot of a table is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TableStatus {
-    Pending,
-    Running,
-    Paused,
-    Completed,
-    Failed,
-    Cancelled,
-}
-
-impl TableStatus {
+impl PartState {
     /// The name that the API shows.
     pub const fn name(self) -> &'static str {
         match self {
@@ -187,7 +162,7 @@ impl TableStatus {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableView {
     pub table: String,
-    pub status: TableStatus,
+    pub status: PartState,
     pub rows: u64,
     pub rows_estimated: Option<u64>,
     /// 0 to 100; 100 once it is completed.
@@ -313,7 +288,7 @@ pub struct JobView {
     pub kind: JobKind,
     pub state: JobState,
     pub phase: Option<Phase>,
-    pub phases: [(Phase, PhaseState); 3],
+    pub phases: [(Phase, PartState); 3],
     /// Why it is in its state. `CDC Completed` and `Snapshot cancelled` where a job has ended so.
     pub reason: String,
     pub updated_ms: Option<i64>,

@@ -29,6 +29,7 @@ use crate::{ClientProps, Error, ErrorKind, Result, TopicPartition, context};
 use crate::stats::ClientStats;
 
 use reader::{ReaderContext, Seek, Signal};
+pub use topics::TopicPattern;
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -70,6 +71,9 @@ pub enum ConsumerEvent {
     Revoked { partitions: Vec<TopicPartition>, lost: bool, done: oneshot::Sender<()> },
     /// Records, in order within each partition.
     Records(Vec<ConsumerRecord>),
+    /// The ends of these partitions were reached: everything below these offsets was handed out, also where no record stands
+    /// just before them, but the markers of transactions or records that were aborted.
+    Reached(Vec<(TopicPartition, i64)>),
     /// An error of the client that it does not get over by itself, or that the task should know of.
     Error(Error),
 }
@@ -99,6 +103,8 @@ struct View {
     paused: HashSet<TopicPartition>,
     /// Records of paused partitions that had been read ahead.
     held: Vec<ConsumerRecord>,
+    /// Ends of paused partitions that were reached, behind what is held.
+    held_ends: HashMap<TopicPartition, i64>,
     /// Partitions whose records are dropped until the seek with this id has been carried out.
     seeking: HashMap<TopicPartition, u64>,
     /// Signals taken while waiting for something else.
@@ -157,8 +163,9 @@ impl Consumer {
     pub async fn poll(&mut self, wait: Duration) -> Option<ConsumerEvent> {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
-            if let Some(records) = self.view.lock().released() {
-                return Some(ConsumerEvent::Records(records));
+            let released = self.view.lock().released();
+            if released.is_some() {
+                return released;
             }
             let waiting = self.view.lock().backlog.pop_front();
             let signal = match waiting {
@@ -334,6 +341,7 @@ impl View {
                 let records = self.wanted(records);
                 (!records.is_empty()).then_some(ConsumerEvent::Records(records))
             }
+            Signal::Reached(ends) => self.reached(ends),
             Signal::Assigned { partitions, more } => {
                 if !more {
                     self.assignment.clear();
@@ -391,14 +399,40 @@ impl View {
         }
     }
 
-    /// Held records whose partitions are not paused any more.
-    fn released(&mut self) -> Option<Vec<ConsumerRecord>> {
-        if self.held.is_empty() {
+    /// The ends that are new to the owner. What a seek made void is dropped, what is paused is held.
+    fn reached(&mut self, ends: Vec<(TopicPartition, i64)>) -> Option<ConsumerEvent> {
+        let mut new = Vec::new();
+        for (partition, end) in ends {
+            if self.seeking.contains_key(&partition) {
+                continue;
+            }
+            if self.paused.contains(&partition) {
+                self.held_ends.insert(partition, end);
+                continue;
+            }
+            // Records that came later say more.
+            if self.positions.get(&partition).is_none_or(|position| *position < end) {
+                self.positions.insert(partition.clone(), end);
+                new.push((partition, end));
+            }
+        }
+        (!new.is_empty()).then_some(ConsumerEvent::Reached(new))
+    }
+
+    /// What was held of partitions that are not paused any more: records first, then the ends behind them.
+    fn released(&mut self) -> Option<ConsumerEvent> {
+        if !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            let released = self.wanted(held);
+            if !released.is_empty() {
+                return Some(ConsumerEvent::Records(released));
+            }
+        }
+        if self.held_ends.keys().all(|partition| self.paused.contains(partition)) {
             return None;
         }
-        let held = std::mem::take(&mut self.held);
-        let released = self.wanted(held);
-        (!released.is_empty()).then_some(released)
+        let held = std::mem::take(&mut self.held_ends);
+        self.reached(held.into_iter().collect())
     }
 
     fn revocation(&self, of: &TopicPartition) -> Revocation {
@@ -417,6 +451,7 @@ impl View {
     fn start_seek(&mut self, partition: &TopicPartition, offset: i64, id: u64) {
         self.seeking.insert(partition.clone(), id);
         self.held.retain(|record| record.partition != partition.partition || record.topic != partition.topic);
+        self.held_ends.remove(partition);
         self.positions.insert(partition.clone(), offset);
     }
 
@@ -426,6 +461,7 @@ impl View {
         self.paused.retain(|partition| !gone.contains(partition));
         self.positions.retain(|partition, _| !gone.contains(partition));
         self.seeking.retain(|partition, _| !gone.contains(partition));
+        self.held_ends.retain(|partition, _| !gone.contains(partition));
         self.held.retain(|record| {
             let partition = TopicPartition { topic: Arc::clone(&record.topic), partition: record.partition };
             !gone.contains(&partition)

@@ -1,6 +1,6 @@
 //! The consumer's thread: polls librdkafka, keeps the order between records and rebalances.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -36,6 +36,8 @@ const SEEK_WAIT: Duration = Duration::from_secs(30);
 /// What the thread tells the owner's side, in order.
 pub(super) enum Signal {
     Records(Vec<ConsumerRecord>),
+    /// Everything below these offsets was read; they are ends.
+    Reached(Vec<(TopicPartition, i64)>),
     Assigned {
         partitions: Vec<TopicPartition>,
         /// They come to those that are there (a cooperative rebalance).
@@ -93,6 +95,8 @@ pub(super) struct ReaderContext {
     /// A revocation waits for the owner's answer, and the thread with it: seeks are carried out afterwards.
     pub(super) revoking: AtomicBool,
     seeks: Mutex<Seeks>,
+    /// Positions that librdkafka still told of an assignment before when these partitions were assigned.
+    stale: Mutex<HashMap<TopicPartition, i64>>,
     /// Says whose consumer it is, on log lines from librdkafka's own threads.
     span: tracing::Span,
     signals: mpsc::Sender<Signal>,
@@ -132,6 +136,8 @@ impl ConsumerContext for ReaderContext {
             if let Err(error) = taken {
                 self.tell(Signal::Failed(context::error("take over partitions", error)));
             }
+            // What it has got back may have been committed by others meanwhile, or not at all.
+            self.stale.lock().extend(positions(consumer).into_iter().filter(|(of, _)| named.contains(of)));
             self.tell(Signal::Assigned { partitions: named, more: cooperative });
             return;
         }
@@ -165,6 +171,32 @@ impl ReaderContext {
             self.tell(Signal::Records(records));
         }
     }
+
+    /// Positions that are known to be those of the present assignment.
+    fn fresh(&self, mut positions: Vec<(TopicPartition, i64)>) -> Vec<(TopicPartition, i64)> {
+        let mut stale = self.stale.lock();
+        if !stale.is_empty() {
+            stale.retain(|partition, old| positions.iter().any(|(of, now)| of == partition && now == old));
+            positions.retain(|(partition, _)| !stale.contains_key(partition));
+        }
+        positions
+    }
+}
+
+/// Up to where each assigned partition was read, markers and aborted records included, as far as anything was.
+fn positions(consumer: &BaseConsumer<ReaderContext>) -> Vec<(TopicPartition, i64)> {
+    let list = match consumer.position() {
+        Ok(list) => list,
+        Err(error) => {
+            tracing::debug!("the positions of a consumer are not known: {error}");
+            return Vec::new();
+        }
+    };
+    let known = list.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
+        _ => None,
+    });
+    known.collect()
 }
 
 /// A started reader.
@@ -185,6 +217,8 @@ pub(super) fn start(props: &ClientProps, stopping: &Arc<AtomicBool>, runtime: &H
     }
     // Offsets are committed by the task, never behind its back.
     translated.settings.entry("enable.auto.commit").or_insert_with(|| "false".to_owned());
+    // The last offset of a partition may be the marker of a transaction, which is no record.
+    translated.settings.insert("enable.partition.eof", "true".to_owned());
     let rebalance_wait = translated.settings.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
     let reset = Reset::of(translated.settings.get("auto.offset.reset").map(String::as_str));
     let (sender, signals) = mpsc::channel(SIGNALS_MAX);
@@ -195,6 +229,7 @@ pub(super) fn start(props: &ClientProps, stopping: &Arc<AtomicBool>, runtime: &H
         stats: ClientStats::new(StatsOf::Consumer, client_id),
         revoking: AtomicBool::new(false),
         seeks: Mutex::new(Seeks::new(seek_receiver)),
+        stale: Mutex::default(),
         span: tracing::Span::current(),
         signals: sender,
         batch: Mutex::new(Batch::new(records_max(props)?)),
@@ -233,8 +268,11 @@ impl Reader {
             while let Some(seek) = self.next_seek() {
                 self.seek(seek);
             }
-            self.collect();
+            let ended = self.collect();
             self.consumer.context().flush();
+            if !ended.is_empty() {
+                self.tell_ends(&ended);
+            }
         }
         // The last to hold the client ends it, which leaves the group; the channel is closed, so nothing waits for the owner.
         drop(self.consumer);
@@ -244,17 +282,32 @@ impl Reader {
         self.consumer.context().seeks.lock().next()
     }
 
-    /// One batch: waits for the first message, then takes what is there.
-    fn collect(&self) {
+    /// One batch: waits for the first message, then takes what is there. Gives the numbers of partitions whose ends were
+    /// reached meanwhile.
+    fn collect(&self) -> BTreeSet<i32> {
         let context = self.consumer.context();
+        let mut ended = BTreeSet::new();
         let mut wait = POLL_WAIT;
         while !context.batch.lock().is_full() {
             match self.consumer.poll(wait) {
-                None => return,
+                None => break,
                 Some(Ok(message)) => context.batch.lock().push(&message),
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
                 Some(Err(error)) => self.failed(error),
             }
             wait = Duration::ZERO;
+        }
+        ended
+    }
+
+    /// Tells how far partitions with these numbers were read. Positions move with what polls gave, and all of that is flushed:
+    /// so they are true also of a partition of that number that is not at its end.
+    fn tell_ends(&self, ended: &BTreeSet<i32>) {
+        let context = self.consumer.context();
+        let mut ends = context.fresh(positions(&self.consumer));
+        ends.retain(|(partition, _)| ended.contains(&partition.partition));
+        if !ends.is_empty() {
+            context.tell(Signal::Reached(ends));
         }
     }
 

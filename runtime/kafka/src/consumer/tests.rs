@@ -51,9 +51,61 @@ fn what_was_read_ahead_of_a_pause_comes_after_it() {
     assert!(view.released().is_none());
     assert_eq!(view.positions.get(&partition(0)), None);
     view.paused.clear();
-    assert_eq!(view.released().unwrap()[0].offset, 5);
+    assert_eq!(seen(view.released()), [(0, 5)]);
     assert_eq!(view.positions[&partition(0)], 6);
     assert!(view.released().is_none());
+}
+
+fn reached(ends: &[(i32, i64)]) -> Signal {
+    Signal::Reached(ends.iter().map(|(number, end)| (partition(*number), *end)).collect())
+}
+
+fn ends(event: Option<ConsumerEvent>) -> Vec<(i32, i64)> {
+    match event {
+        Some(ConsumerEvent::Reached(ends)) => ends.iter().map(|(of, end)| (of.partition, *end)).collect(),
+        None => Vec::new(),
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_end_is_told_once_and_only_where_it_is_behind_the_last_record() {
+    let mut view = View::default();
+    view.take(records(&[(0, 5), (1, 1)]));
+    // The offset 6 of the first is a marker; the second ends with its record.
+    assert_eq!(ends(view.take(reached(&[(0, 7), (1, 2)]))), [(0, 7)]);
+    assert_eq!(ends(view.take(reached(&[(0, 7)]))), []);
+    assert_eq!(view.positions[&partition(0)], 7);
+}
+
+#[test]
+fn an_end_that_was_reached_ahead_of_a_pause_comes_after_it_and_after_the_records() {
+    let mut view = View::default();
+    view.paused.insert(partition(0));
+    view.take(records(&[(0, 5)]));
+    assert_eq!(ends(view.take(reached(&[(0, 7), (1, 2)]))), [(1, 2)]);
+    assert!(view.released().is_none());
+    view.paused.clear();
+    assert_eq!(seen(view.released()), [(0, 5)]);
+    assert_eq!(ends(view.released()), [(0, 7)]);
+    assert!(view.released().is_none());
+}
+
+#[test]
+fn an_end_that_was_reached_ahead_of_a_seek_or_before_a_revocation_is_void() {
+    let mut view = View::default();
+    view.paused.insert(partition(0));
+    view.take(reached(&[(0, 7)]));
+    view.paused.clear();
+    view.start_seek(&partition(0), 2, 1);
+    assert_eq!(ends(view.released()), []);
+    assert_eq!(ends(view.take(reached(&[(0, 7)]))), []);
+    view.take(Signal::Sought { partition: partition(0), id: 1 });
+    assert_eq!(ends(view.take(reached(&[(0, 7)]))), [(0, 7)]);
+    view.paused.insert(partition(1));
+    view.take(reached(&[(1, 3)]));
+    revoke(&mut view, &[partition(1)]);
+    assert_eq!(ends(view.released()), []);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn watch(
     pattern: &str,
     consumer: Weak<BaseConsumer<ReaderContext>>,
 ) -> Result<impl Future<Output = ()> + use<>> {
-    let whole = whole_name(pattern)?;
+    let pattern = TopicPattern::new(pattern)?;
     let admin = Admin::open(props)?;
     let refresh = text(props, "metadata.max.age.ms")
         .and_then(|millis| millis.parse().ok())
@@ -34,7 +34,7 @@ pub(super) fn watch(
         loop {
             match admin.list_topics().await {
                 Ok(topics) => {
-                    let found = matching(&whole, topics);
+                    let found = topics.into_iter().filter(|topic| pattern.matches(topic)).collect::<BTreeSet<_>>();
                     let Some(consumer) = consumer.upgrade() else { return };
                     if found != subscribed && !found.is_empty() {
                         let names: Vec<&str> = found.iter().map(String::as_str).collect();
@@ -53,15 +53,24 @@ pub(super) fn watch(
     })
 }
 
-fn whole_name(pattern: &str) -> Result<Regex> {
-    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
-        Error::new(ErrorKind::Config, format!("'{pattern}' is not a regular expression that is supported"))
-            .with_source(error)
-    })
-}
+/// The topics that a consumer with `topics.regex` reads.
+#[derive(Clone, Debug)]
+pub struct TopicPattern(Regex);
 
-fn matching(whole: &Regex, topics: Vec<String>) -> BTreeSet<String> {
-    topics.into_iter().filter(|topic| !INTERNAL.contains(&topic.as_str()) && whole.is_match(topic)).collect()
+impl TopicPattern {
+    /// Of a regular expression that has to match the whole name.
+    pub fn new(pattern: &str) -> Result<Self> {
+        let whole = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+            Error::new(ErrorKind::Config, format!("'{pattern}' is not a regular expression that is supported"))
+                .with_source(error)
+        })?;
+        Ok(Self(whole))
+    }
+
+    /// Whether it is one of them. Internal topics never are.
+    pub fn matches(&self, topic: &str) -> bool {
+        !INTERNAL.contains(&topic) && self.0.is_match(topic)
+    }
 }
 
 #[cfg(test)]
@@ -70,15 +79,18 @@ mod tests {
 
     #[test]
     fn the_whole_name_must_match_and_internal_topics_do_not() {
-        let topics = || ["shop.a1", "shop.b", "my.shop.a1", "__consumer_offsets"].map(str::to_owned).to_vec();
-        let names = |pattern| matching(&whole_name(pattern).unwrap(), topics()).into_iter().collect::<Vec<_>>();
+        let topics = ["shop.a1", "shop.b", "my.shop.a1", "__consumer_offsets"];
+        let names = |pattern| {
+            let pattern = TopicPattern::new(pattern).unwrap();
+            topics.into_iter().filter(|topic| pattern.matches(topic)).collect::<Vec<_>>()
+        };
         assert_eq!(names(r"shop\.\w\d"), ["shop.a1"]);
         assert_eq!(names("shop|shop.b"), ["shop.b"]);
-        assert_eq!(names(".*"), ["my.shop.a1", "shop.a1", "shop.b"]);
+        assert_eq!(names(".*"), ["shop.a1", "shop.b", "my.shop.a1"]);
     }
 
     #[test]
     fn what_is_no_regular_expression_is_said() {
-        assert_eq!(whole_name("(").unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(TopicPattern::new("(").unwrap_err().kind(), ErrorKind::Config);
     }
 }

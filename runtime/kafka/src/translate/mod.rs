@@ -88,6 +88,12 @@ pub fn translate(kind: ClientKind, props: &ClientProps) -> Result<Translated> {
 /// Properties that the worker's own code reads, so that librdkafka need not.
 const READ_ELSEWHERE: [&str; 1] = ["max.poll.records"];
 
+/// librdkafka's name for how often it looks up who leads the partitions that it uses.
+pub(crate) const METADATA_REFRESH: &str = "topic.metadata.refresh.interval.ms";
+/// How often, unless `metadata.max.age.ms` says otherwise. Java asks again at once after an error; librdkafka, told by a broker
+/// that has just come back that a partition has no leader, believes that until it looks next: after 5 minutes by default.
+const METADATA_REFRESH_MS: &str = "5000";
+
 /// What is set before the properties are looked at: Java's defaults where they differ, small buffers, quick reconnects.
 fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
     let both = [
@@ -96,6 +102,7 @@ fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
         ("socket.keepalive.enable", "true"),
         ("socket.timeout.ms", "30000"),
         ("log.connection.close", "false"),
+        (METADATA_REFRESH, METADATA_REFRESH_MS),
     ];
     let own: &[(&'static str, &str)] = match kind {
         ClientKind::Producer => &[

@@ -2,7 +2,7 @@
 //!
 //! Numbers are clamped to librdkafka's ranges, so that Java's endless time-outs (`Long.MAX_VALUE`) mean the longest it knows.
 
-use super::ClientKind;
+use super::{ClientKind, METADATA_REFRESH};
 
 /// What becomes of a property.
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ pub(super) static TABLE: &[Rule] = &[
     number("retry.backoff.max.ms", BOTH, "retry.backoff.max.ms", 1, 300_000),
     number("socket.connection.setup.timeout.ms", BOTH, "socket.connection.setup.timeout.ms", 1_000, INT_MAX),
     ignore("socket.connection.setup.timeout.max.ms", BOTH, "librdkafka has one set-up time-out"),
-    number("metadata.max.age.ms", BOTH, "topic.metadata.refresh.interval.ms", 10, 3_600_000),
+    number("metadata.max.age.ms", BOTH, METADATA_REFRESH, 10, 3_600_000),
     ignore("metadata.max.idle.ms", BOTH, "librdkafka keeps the topics it uses"),
     rule("metadata.recovery.strategy", BOTH, How::Lower("metadata.recovery.strategy")),
     number("metadata.recovery.rebootstrap.trigger.ms", BOTH, "metadata.recovery.rebootstrap.trigger.ms", 0, INT_MAX),

@@ -67,6 +67,16 @@ fn a_consumer_reads_uncommitted_by_default_as_in_java() {
     assert_eq!(consumer(&[("isolation.level", "read_committed")]).settings["isolation.level"], "read_committed");
 }
 
+/// A broker that comes back may say for a moment that a partition has no leader.
+#[test]
+fn leaders_are_looked_up_often_unless_the_user_says_how_often() {
+    let refresh = "topic.metadata.refresh.interval.ms";
+    for translate in [producer, consumer] {
+        assert_eq!(translate(&[]).settings[refresh], "5000");
+        assert_eq!(translate(&[("metadata.max.age.ms", "60000")]).settings[refresh], "60000");
+    }
+}
+
 #[test]
 fn java_only_properties_are_listed_with_a_reason() {
     let translated = producer(&[

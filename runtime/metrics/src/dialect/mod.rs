@@ -81,7 +81,8 @@ impl Default for Dialects {
 
 /// Adds a group under its names in all dialects of the set.
 pub(crate) fn add(group: &Attributes, dialects: Dialects, out: &mut Families) {
-    if group.group.domain == "process" {
+    // What no JVM worker has, and what every process has, has one name.
+    if matches!(group.group.domain, "process" | "tidegate") {
         return plain(group, out);
     }
     if dialects.has(Dialect::Strimzi) {

@@ -29,7 +29,7 @@ impl Drive {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Append(records) => self.append(records),
-            Effect::Status(record) => self.statuses.put(&record),
+            Effect::Status(record) => self.statuses.put(record.encode()),
             Effect::ReadConfig => self.read_config(),
             Effect::ReadStatus { generation } => self.read_status(generation),
             Effect::Offer(offers) => {

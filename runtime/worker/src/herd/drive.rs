@@ -9,15 +9,15 @@ use bytes::Bytes;
 use connect_cluster::{ClusterView, Command, Effect, Event, HerdError, Herder, Now, Reply};
 use connect_kafka::LogRecord;
 use connect_kafka::group::{GroupEvent, Offer};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::fencing::Question;
 use super::group::Group;
+use super::latest::Latest;
 use super::log::Log;
 use super::peers::Peers;
 use super::signature;
-use super::status_writer::StatusWriter;
 use super::worker::Validator;
 use crate::metrics::WorkerMetrics;
 use crate::unit::{UnitEvent, Units};
@@ -67,13 +67,15 @@ pub(super) struct Hands {
     /// Bytes and algorithm of the session keys that this worker makes.
     pub key_bytes: usize,
     pub key_algorithm: String,
+    /// Woken when readers see something new.
+    pub published: Arc<Notify>,
 }
 
 /// The running loop.
 pub(super) struct Drive {
     pub(super) herder: Herder,
     pub(super) hands: Hands,
-    pub(super) statuses: StatusWriter,
+    pub(super) statuses: Latest,
     pub(super) inbox: mpsc::Sender<Input>,
     pub(super) view: Arc<ArcSwap<ClusterView>>,
     pub(super) answers: HashMap<u64, Answer>,
@@ -96,7 +98,7 @@ impl Drive {
         inbox: mpsc::Sender<Input>,
         view: Arc<ArcSwap<ClusterView>>,
     ) -> Self {
-        let statuses = StatusWriter::start(Arc::clone(&hands.status_log));
+        let statuses = Latest::start(Arc::clone(&hands.status_log), "statuses");
         Self {
             herder,
             hands,
@@ -266,6 +268,7 @@ impl Drive {
         let view = self.herder.view();
         if !Arc::ptr_eq(&view, &self.view.load()) {
             self.view.store(view);
+            self.hands.published.notify_one();
         }
     }
 

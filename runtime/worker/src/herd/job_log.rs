@@ -28,7 +28,7 @@ fn topic(config: &DistributedConfig, jobs: &JobsConfig) -> NewTopic {
     }
 }
 
-/// Opens the topic of jobs, which is created when it is missing.
+/// Opens the topic of jobs, which is created when it is missing, and reads it to its end.
 pub(super) async fn open(
     admin: &Admin,
     config: &DistributedConfig,

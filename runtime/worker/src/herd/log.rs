@@ -11,6 +11,15 @@ use parking_lot::Mutex;
 /// A record to append: key and value, no value for a tombstone.
 pub(super) type Entry = (Option<Bytes>, Option<Bytes>);
 
+/// Why a record was not appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAppended {
+    /// It, or the batch that it was sent in, is larger than the log takes.
+    TooLarge(String),
+    /// Anything else: it may go later.
+    Failed(String),
+}
+
 /// Takes the records of a log, in order.
 pub type Sink = Box<dyn FnMut(LogRecord) + Send>;
 
@@ -19,6 +28,12 @@ pub type Sink = Box<dyn FnMut(LogRecord) + Send>;
 pub trait Log: Send + Sync + 'static {
     /// Appends records in order; done when all are durable.
     async fn append(&self, records: &[Entry]) -> Result<(), String>;
+
+    /// Appends records in order; done when all have an outcome, which may differ.
+    async fn append_each(&self, records: &[Entry]) -> Vec<Result<(), NotAppended>> {
+        let outcome = self.append(records).await.map_err(NotAppended::Failed);
+        vec![outcome; records.len()]
+    }
 
     /// Takes the log from whoever wrote to it as leader before (`ConfigBackingStore.claimWritePrivileges`).
     async fn claim(&self) -> Result<(), String> {
@@ -41,6 +56,15 @@ impl Log for KafkaLog {
         // The producer itself gives up in time (`delivery.timeout.ms`): to stop waiting before that would leave records
         // behind that are written later.
         self.0.append_all(records).await.map_err(|error| error.to_string())
+    }
+
+    async fn append_each(&self, records: &[Entry]) -> Vec<Result<(), NotAppended>> {
+        let not_appended = |error: connect_kafka::Error| match error.kind() {
+            connect_kafka::ErrorKind::TooLarge => NotAppended::TooLarge(error.to_string()),
+            _ => NotAppended::Failed(error.to_string()),
+        };
+        let outcomes = self.0.append_each(records).await.into_iter();
+        outcomes.map(|outcome| outcome.map(|_position| ()).map_err(not_appended)).collect()
     }
 
     async fn read_to_end(&self) -> Result<(), String> {

@@ -16,7 +16,7 @@ use connect_kafka::group::{GroupConfig, GroupEvent};
 use connect_kafka::{Admin, ClientProps, LogRecord, Producer, TopicLog};
 use connect_plugins::{ClientOverridePolicy, ExactlyOnceSource, Lookup, PluginRegistry, ValidationContext, WorkerMode};
 use indexmap::IndexMap;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::drive::{Drive, Hands, INBOX, Input, SetLogLevel};
 use super::fencing::Preflights;
@@ -147,7 +147,9 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
             log.map_err(|error| StartError::kafka(&format!("failed to read the topic '{name}'"), error))
         }
     };
-    let (config_log, offset_log, status_log) = tokio::try_join!(
+    let opening = Opening::new(&startup.jobs);
+    let jobs_consumer = of(Client::ConfigTopicConsumer)?;
+    let (config_log, offset_log, status_log, jobs_log) = tokio::try_join!(
         open(
             configs.topic.name,
             of(Client::ConfigTopicConsumer)?,
@@ -163,11 +165,9 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
             of(Client::StatusTopicConsumer)?,
             Box::new(move |r| deliver(&to_status, Input::Status(r)))
         ),
+        job_log::open(&admin, config, &startup.jobs, jobs_consumer, Arc::clone(&producer), &opening),
     )?;
     let offset_log: Arc<TopicLog> = Arc::new(offset_log);
-    let opening = Opening::new(&startup.jobs);
-    let consumer = of(Client::ConfigTopicConsumer)?;
-    let jobs_log = job_log::open(&admin, config, &startup.jobs, consumer, Arc::clone(&producer), &opening).await?;
     startup.metrics.client(ClientOf::Producer, &producer.stats());
     startup.metrics.client(ClientOf::Admin, config_log.admin_stats());
     for log in [&config_log, &*offset_log, &status_log] {
@@ -197,25 +197,20 @@ pub async fn start_distributed(config: &DistributedConfig, startup: Startup) -> 
             },
         },
         verification: config.protocol.verification_algorithms.clone(),
-        jobs: (opening, Arc::clone(&jobs_log)),
+        jobs: (opening, jobs_log),
     };
     let (config_log, status_log) = (Arc::clone(&kind.config_log), Arc::clone(&kind.status_log));
     let (worker, tracking, originals) = (&config.worker, &config.topic_tracking, &config.originals);
     let running = assemble(parts, kind, worker, tracking, originals, props, startup)?;
     let read = async {
         let exactly_once = config.exactly_once() == ExactlyOnceSupport::Enabled;
-        tokio::try_join!(
-            read_patiently(&*config_log, exactly_once),
-            status_log.read_to_end(),
-            jobs_log.read_to_end(),
-            async {
-                if exactly_once {
-                    // What a killed task left open ends when it is started again; whoever needs offsets waits for that.
-                    return Ok(());
-                }
-                offset_log.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
+        tokio::try_join!(read_patiently(&*config_log, exactly_once), status_log.read_to_end(), async {
+            if exactly_once {
+                // What a killed task left open ends when it is started again; whoever needs offsets waits for that.
+                return Ok(());
             }
-        )
+            offset_log.read_to_end(READ_WRITE_TIMEOUT).await.map_err(|error| error.to_string())
+        })
     };
     read.await
         .map_err(|error| StartError::Config(format!("failed to read the internal topics to their ends: {error}")))?;
@@ -475,6 +470,7 @@ fn assemble(
     let registry = Arc::clone(&validator.registry);
     startup.metrics.started(Arc::clone(&view), &startup.worker_id, &client_id, registry);
     let metrics = Arc::clone(&startup.metrics);
+    let published = Arc::<Notify>::default();
     let hands = Hands {
         metrics: startup.metrics,
         config_log: kind.config_log,
@@ -488,6 +484,7 @@ fn assemble(
         verification: kind.verification,
         key_bytes,
         key_algorithm,
+        published: Arc::clone(&published),
     };
     let drive = Drive::new(Herder::new(kind.herder), hands, parts.inbox.clone(), Arc::clone(&view));
     tokio::spawn(drive.run(parts.inputs));
@@ -495,7 +492,7 @@ fn assemble(
     let worker = Arc::new(Worker { inbox: parts.inbox, view: Arc::clone(&view), validator });
     let herd = Arc::clone(&worker) as Arc<dyn Herd>;
     let (opening, log) = kind.jobs;
-    let jobs = opening.start(log, JobsParts { config: startup.jobs, world, herd, view, metrics });
+    let jobs = opening.start(log, JobsParts { config: startup.jobs, world, herd, view, published, metrics });
     Ok(Running { worker, units, jobs })
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::drive::Input;
-use crate::units::Resolve;
+use crate::units::{Resolve, resolved};
 
 /// How long a client waits for its answer (`ConnectorsResource.DEFAULT_REST_REQUEST_TIMEOUT_MS`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
@@ -31,11 +31,8 @@ pub(super) struct Validator {
 impl Validator {
     /// The whole answer of a validation.
     async fn validate(&self, config: &Props) -> Result<Validated, connect_api::Error> {
-        // A provider may read files.
-        let (resolve, raw) = (Arc::clone(&self.resolve), config.clone());
-        let resolved = tokio::task::spawn_blocking(move || resolve(&raw))
+        let resolved = resolved(&self.resolve, config)
             .await
-            .map_err(|error| connect_api::Error::connect("resolving the configuration broke off").caused_by(error))?
             // A provider's failure is not what the client got wrong: 500, as on the JVM.
             .map_err(|error| connect_api::Error::connect(error.message().to_owned()).class(error.java_class()))?;
         let (registry, context) = (Arc::clone(&self.registry), self.context.clone());

@@ -22,6 +22,7 @@ const ROUND_LIMIT: Duration = Duration::from_secs(10);
 const ROUND_LOOK: Duration = Duration::from_millis(20);
 
 /// What answers requests about jobs.
+#[derive(Clone)]
 pub struct JobsApi {
     pub(super) worker_id: String,
     pub(super) engine: Arc<RwLock<Engine>>,
@@ -30,7 +31,7 @@ pub struct JobsApi {
     pub(super) policy: RecoveryPolicy,
     pub(super) events: broadcast::Sender<JobEvent>,
     /// One job is made at a time, so that names can't be taken twice.
-    pub(super) making: tokio::sync::Mutex<()>,
+    pub(super) making: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl JobsApi {
@@ -59,18 +60,7 @@ impl JobsApi {
     }
 
     fn order(action: Action, cleanup: bool, by: &str) -> Order {
-        Order {
-            id: uuid::Uuid::new_v4().to_string(),
-            action,
-            cleanup,
-            at_ms: now_ms(),
-            by: by.to_owned(),
-            step: 0,
-            log_end: None,
-            ends: Vec::new(),
-            done_ms: None,
-            trouble: None,
-        }
+        Order::new(uuid::Uuid::new_v4().to_string(), action, cleanup, now_ms(), by)
     }
 
     async fn begin(&self, name: &str, action: Action, cleanup: bool, by: &str) -> Result<(), HerdError> {
@@ -100,6 +90,35 @@ impl JobsApi {
         define(Some(definition)).await??;
         Ok(())
     }
+
+    /// Checks a job and makes all of it, or nothing.
+    async fn create_whole(&self, job: &NewJob, by: &str) -> Result<Started, HerdError> {
+        let _one_at_a_time = self.making.lock().await;
+        if self.engine.read().shown(&job.name).is_some() {
+            return Err(HerdError::conflict(format!("Job {} already exists", job.name)));
+        }
+        let (source, sinks) = create::connectors(job);
+        let view = self.herd.view();
+        let taken = source.iter().chain(&sinks).find(|planned| view.connectors.contains_key(planned.name.as_str()));
+        if let Some(taken) = taken {
+            return Err(HerdError::conflict(format!("Connector {} already exists", taken.name)));
+        }
+        if view.connectors.contains_key(job.name.as_str()) {
+            return Err(HerdError::conflict(format!("Connector {} already exists, and with it its job", job.name)));
+        }
+        let validation = create::validate(&*self.herd, job, &self.policy).await?;
+        if let Some(refused) = create::refusal(&validation) {
+            return Err(refused);
+        }
+        self.make(job).await?;
+        if job.start
+            && let Err(error) = self.begin(&job.name, Action::Start, false, by).await
+        {
+            // The job is there, and goes on by itself: that is what was asked.
+            tracing::warn!(job = job.name, %error, "a new job has not started yet");
+        }
+        self.started(&job.name, None)
+    }
 }
 
 #[async_trait]
@@ -114,31 +133,10 @@ impl Jobs for JobsApi {
 
     async fn create(&self, job: NewJob, by: &str, _hop: Hop) -> Result<Started, HerdError> {
         self.must_lead().await?;
-        let _one_at_a_time = self.making.lock().await;
-        if self.engine.read().shown(&job.name).is_some() {
-            return Err(HerdError::conflict(format!("Job {} already exists", job.name)));
-        }
-        let (source, sinks) = create::connectors(&job);
-        let view = self.herd.view();
-        let taken = source.iter().chain(&sinks).find(|planned| view.connectors.contains_key(planned.name.as_str()));
-        if let Some(taken) = taken {
-            return Err(HerdError::conflict(format!("Connector {} already exists", taken.name)));
-        }
-        if view.connectors.contains_key(job.name.as_str()) {
-            return Err(HerdError::conflict(format!("Connector {} already exists, and with it its job", job.name)));
-        }
-        let validation = create::validate(&*self.herd, &job, &self.policy).await?;
-        if let Some(refused) = create::refusal(&validation) {
-            return Err(refused);
-        }
-        self.make(&job).await?;
-        if job.start
-            && let Err(error) = self.begin(&job.name, Action::Start, false, by).await
-        {
-            // The job is there, and goes on by itself: that is what was asked.
-            tracing::warn!(job = job.name, %error, "a new job has not started yet");
-        }
-        self.started(&job.name, None)
+        // A client that goes away does not leave half of a job.
+        let (api, by) = (self.clone(), by.to_owned());
+        let creating = tokio::spawn(async move { api.create_whole(&job, &by).await });
+        creating.await.unwrap_or_else(|error| Err(HerdError::internal(format!("The creation broke off: {error}"))))
     }
 
     async fn act(&self, name: &str, action: Action, cleanup: bool, by: &str, _hop: Hop) -> Result<Started, HerdError> {

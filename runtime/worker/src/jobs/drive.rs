@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use connect_cluster::jobs::record::{Definition, JobRecord, Order, StoredKind, StoredNotice};
+use connect_cluster::jobs::record::{Definition, JobRecord, Order, StoredKind, StoredNotice, is_report};
 use connect_cluster::jobs::{Engine, JobEvent, JobsEffect, JobsEvent, Notice, Outcome};
 use connect_cluster::{ClusterView, Herd, HerdError};
 use connect_kafka::LogRecord;
 use parking_lot::RwLock;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::report::Reporter;
 use super::retention::Watch;
-use super::start::World;
+use super::start::{World, event_of};
 use super::work;
-use super::writer::Writer;
+use crate::herd::Latest;
 use crate::metrics::{WorkerMetrics, now_ms};
 use crate::webhooks::{EventFields, EventKind, Outbox, OutboxEvent, Webhook};
 
@@ -38,10 +38,10 @@ pub(super) enum Input {
 pub(super) const INBOX: usize = 1_024;
 /// Events that a slow reader may be behind before it misses some.
 pub(super) const EVENTS: usize = 1_024;
-/// How often it is looked whether the cluster has changed.
-const LOOK: Duration = Duration::from_millis(50);
 /// How often the engine looks at its clock.
 const TICK: Duration = Duration::from_millis(250);
+/// The shortest time between two reports.
+const REPORT_MIN: Duration = Duration::from_millis(50);
 /// How long the last reports may take.
 const END_LIMIT: Duration = Duration::from_secs(3);
 /// Numbers above this are ours: the engine counts its own from 1.
@@ -60,8 +60,10 @@ pub(super) struct Drive {
     pub(super) world: Arc<World>,
     pub(super) herd: Arc<dyn Herd>,
     pub(super) view: Arc<ArcSwap<ClusterView>>,
+    /// Woken when the view is a new one.
+    pub(super) published: Arc<Notify>,
     pub(super) metrics: Arc<WorkerMetrics>,
-    pub(super) writer: Writer,
+    pub(super) writer: Latest,
     pub(super) inbox: mpsc::Sender<Input>,
     pub(super) events: broadcast::Sender<JobEvent>,
     pub(super) outbox: Outbox,
@@ -85,9 +87,11 @@ pub(super) struct Drive {
 impl Drive {
     /// Runs until it is told to end, or nobody is left who could.
     pub(super) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut ticked, mut reported) = (Instant::now(), Instant::now());
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reports = tokio::time::interval(self.progress_every.max(REPORT_MIN));
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let published = Arc::clone(&self.published);
         let done = loop {
             tokio::select! {
                 input = inputs.recv() => match input {
@@ -95,17 +99,15 @@ impl Drive {
                     Some(input) => self.take(input),
                     None => break None,
                 },
-                _ = look.tick() => {
+                () = published.notified() => self.look(),
+                _ = ticks.tick() => {
                     self.look();
-                    if ticked.elapsed() >= TICK {
-                        ticked = Instant::now();
-                        self.step(JobsEvent::Tick);
-                        self.tell_changes();
-                    }
-                    if reported.elapsed() >= self.progress_every {
-                        reported = Instant::now();
-                        self.report();
-                    }
+                    self.step(JobsEvent::Tick);
+                    self.tell_changes();
+                }
+                _ = reports.tick() => {
+                    self.look();
+                    self.report();
                 }
             }
         };
@@ -125,8 +127,9 @@ impl Drive {
         self.look();
         match input {
             Input::Record(record) => {
-                let Some(Ok(key)) = record.key.map(|key| String::from_utf8(key.to_vec())) else { return };
-                self.step(JobsEvent::Record { key, value: record.value.map(|value| value.to_vec()) });
+                if let Some(event) = event_of(record) {
+                    self.step(event);
+                }
             }
             Input::Loaded => {
                 self.loaded = true;
@@ -142,7 +145,7 @@ impl Drive {
             }
             Input::Define { job, definition, answer } => {
                 let token = DEFINES + self.number();
-                self.writer.commit(token, vec![JobRecord::Job(job.clone(), definition.clone())]);
+                self.commit(token, &[JobRecord::Job(job.clone(), definition.clone())]);
                 self.defines.insert(token, Define { job, definition, answer });
             }
             Input::Committed { token, outcome } => self.committed(token, outcome),
@@ -201,14 +204,22 @@ impl Drive {
         let now = now_ms();
         self.watch.look(&self.world, &view, self.retention_every, now);
         let retention = self.watch.reports();
-        let engine = Arc::clone(&self.engine);
-        let known = |id: &connect_cluster::TaskId| engine.read().log().task(&id.connector, id.task).cloned();
-        let reports = self.reporter.reports(now, &self.metrics, &view, &retention, known);
-        for (id, report) in reports {
-            let report = Some(Box::new(report));
-            self.writer.put(&JobRecord::Task(id.clone(), report.clone()));
-            self.step(JobsEvent::Report(id, report));
+        let reports = self.reporter.reports(now, &self.metrics, &view, &retention, self.engine.read().log());
+        for report in reports {
+            self.writer.put(report.encode());
+            self.step(JobsEvent::Report(report));
         }
+    }
+
+    /// Writes records, and hears of it when they are safe.
+    fn commit(&self, token: u64, records: &[JobRecord]) {
+        let (outcome, inbox) = (self.writer.commit(records.iter().map(JobRecord::encode)), self.inbox.clone());
+        tokio::spawn(async move {
+            let outcome = outcome.await.unwrap_or_else(|_| Err("the worker is shutting down".to_owned()));
+            if inbox.send(Input::Committed { token, outcome }).await.is_err() {
+                tracing::debug!("the jobs have ended");
+            }
+        });
     }
 
     fn step(&mut self, event: JobsEvent) {
@@ -221,9 +232,9 @@ impl Drive {
 
     fn carry_out(&mut self, effect: JobsEffect) {
         match effect {
-            JobsEffect::Put(records) => records.iter().for_each(|record| self.writer.put(record)),
-            JobsEffect::Commit { token, records } => self.writer.commit(token, records),
-            JobsEffect::Forget => self.writer.forget(|key| key.starts_with("task-")),
+            JobsEffect::Put(records) => records.iter().for_each(|record| self.writer.put(record.encode())),
+            JobsEffect::Commit { token, records } => self.commit(token, &records),
+            JobsEffect::Forget => self.writer.forget(is_report),
             JobsEffect::Do { job, order, step, work } => {
                 tracing::info!(job, step = ?work, "a step of a command of a job");
                 let (world, herd, inbox) = (Arc::clone(&self.world), Arc::clone(&self.herd), self.inbox.clone());

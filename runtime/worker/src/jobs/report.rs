@@ -1,12 +1,14 @@
-//! How far the tasks of this worker are, as the other workers are told.
+//! How far the tasks of this worker are, and what it does about connectors that failed, as the other workers are told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use connect_cluster::jobs::log::JobsLog;
 use connect_cluster::jobs::record::{
-    CheckpointReport, PutReport, RetentionReport, StreamReport, TableReport, TaskReport, trace_mark,
+    CheckpointReport, ConnectorReport, JobRecord, PutReport, RetentionReport, StreamReport, TableReport, TaskReport,
+    trace_mark,
 };
-use connect_cluster::{ClusterView, State, TaskId, UnitId};
+use connect_cluster::{ClusterView, ConnectorId, State, TaskId, TaskStatus, UnitId};
 
 use super::rates::Rate;
 use crate::metrics::{TaskMetrics, WorkerMetrics};
@@ -38,16 +40,60 @@ impl Reporter {
         Self { worker_id: worker_id.to_owned(), tasks: BTreeMap::new() }
     }
 
-    /// The reports that are new. `known` is what was said of a task last, by whichever worker; `retention` what is known of
-    /// the sources here.
+    /// The reports that are new. `known` has what was said last, by whichever worker; `retention` is what is known of the
+    /// sources here.
     pub(super) fn reports(
         &mut self,
         now_ms: i64,
         metrics: &WorkerMetrics,
         view: &ClusterView,
         retention: &BTreeMap<Arc<str>, RetentionReport>,
-        known: impl Fn(&TaskId) -> Option<Arc<TaskReport>>,
+        known: &JobsLog,
+    ) -> Vec<JobRecord> {
+        let tasks = self.tasks(now_ms, metrics, view, retention, known).into_iter();
+        let mut reports: Vec<JobRecord> =
+            tasks.map(|(id, report)| JobRecord::Task(id, Some(Box::new(report)))).collect();
+        self.connectors(now_ms, view, known, &mut reports);
+        reports
+    }
+
+    /// What is done about connectors of this worker that failed by themselves; the report goes when that is over.
+    fn connectors(&self, now_ms: i64, view: &ClusterView, known: &JobsLog, reports: &mut Vec<JobRecord>) {
+        let recovering = view.recoveries.keys().filter_map(|unit| match unit {
+            UnitId::Connector(name) => Some(name),
+            UnitId::Task(_) => None,
+        });
+        let names: BTreeSet<&ConnectorId> = recovering.chain(known.connectors()).collect();
+        for name in names {
+            let status = view.connectors.get(name).and_then(|connector| connector.status.as_ref());
+            let Some(status) = status.map(|status| &status.connector).filter(|of| of.worker_id == self.worker_id)
+            else {
+                continue;
+            };
+            let before = known.connector(name);
+            let report = view.recoveries.get(&UnitId::Connector(Arc::clone(name))).map(|recovery| ConnectorReport {
+                worker_id: self.worker_id.clone(),
+                // As it was said, unless it is another thing that is said.
+                at_ms: before.map_or(now_ms, |before| before.at_ms),
+                recovery: Some(recovery.clone()),
+                failed: failed(status),
+            });
+            if report.as_ref() != before.map(|before| &**before) {
+                let report = report.map(|report| Box::new(ConnectorReport { at_ms: now_ms, ..report }));
+                reports.push(JobRecord::Connector(Arc::clone(name), report));
+            }
+        }
+    }
+
+    fn tasks(
+        &mut self,
+        now_ms: i64,
+        metrics: &WorkerMetrics,
+        view: &ClusterView,
+        retention: &BTreeMap<Arc<str>, RetentionReport>,
+        known: &JobsLog,
     ) -> Vec<(TaskId, TaskReport)> {
+        let known = |id: &TaskId| known.task(&id.connector, id.task);
         let runs: BTreeMap<TaskId, (bool, Arc<TaskMetrics>)> =
             metrics.task_runs().into_iter().map(|(id, lives, metrics)| (id, (lives, metrics))).collect();
         // Sources that keep something at their system are watched also when no task of theirs runs.
@@ -81,7 +127,7 @@ impl Reporter {
             let memory = self.tasks.entry(id.clone()).or_default();
             let report = TaskReport {
                 worker_id: self.worker_id.clone(),
-                ..memory.report(&id, now_ms, run, view, retention.get(&id.connector), before.as_deref())
+                ..memory.report(&id, now_ms, run, view, retention.get(&id.connector), before.map(|before| &**before))
             };
             if !memory.is_known(&report, now_ms) {
                 memory.told = Some(report.clone());
@@ -131,7 +177,7 @@ impl Memory {
             at_ms: now_ms,
             live: run.is_some_and(|(lives, _)| *lives),
             recovery: view.recoveries.get(&UnitId::Task(id.clone())).cloned(),
-            failed: failed(id, view),
+            failed: status(id, view).and_then(failed),
             retention: retention.cloned().or_else(|| before.and_then(|before| before.retention.clone())),
             ..TaskReport::default()
         };
@@ -205,9 +251,87 @@ impl Memory {
     }
 }
 
-/// The mark of the failure that a task's status shows.
-fn failed(id: &TaskId, view: &ClusterView) -> Option<u64> {
+fn status<'a>(id: &TaskId, view: &'a ClusterView) -> Option<&'a TaskStatus> {
     let status = view.connectors.get(&id.connector)?.status.as_ref()?;
-    let (_, task) = status.tasks.iter().find(|(task, _)| *task == id.task)?;
-    (task.state == State::Failed).then(|| trace_mark(task.trace.as_deref().unwrap_or_default()))
+    status.tasks.iter().find(|(task, _)| *task == id.task).map(|(_, task)| task)
+}
+
+/// The mark of the failure that a status shows.
+fn failed(status: &TaskStatus) -> Option<u64> {
+    (status.state == State::Failed).then(|| trace_mark(status.trace.as_deref().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_cluster::{ConnectorInfo, ConnectorStatus, ConnectorView, Cure, Failure, Recovery, Target};
+
+    use super::*;
+
+    const TRACE: &str = "org.apache.kafka.connect.errors.RetriableException: away\n";
+
+    /// A connector without tasks, on a worker.
+    fn view(worker: &str, state: State, recovery: Option<Recovery>) -> ClusterView {
+        let name: Arc<str> = "c".into();
+        let connector = TaskStatus {
+            state,
+            worker_id: worker.to_owned(),
+            trace: (state == State::Failed).then(|| TRACE.to_owned()),
+            generation: 1,
+            version: None,
+        };
+        let info = ConnectorInfo {
+            name: Arc::clone(&name),
+            config: connect_config::Props::new(),
+            tasks: Vec::new(),
+            kind: "source",
+        };
+        let status = ConnectorStatus { name: Arc::clone(&name), connector, tasks: Vec::new(), kind: "source" };
+        let connector = ConnectorView {
+            info,
+            target: Target::Started,
+            tasks: Vec::new(),
+            status: Some(status),
+            topics: Vec::new(),
+        };
+        ClusterView {
+            connectors: [(Arc::clone(&name), Arc::new(connector))].into_iter().collect(),
+            recoveries: Arc::new(recovery.map(|recovery| (UnitId::Connector(name), recovery)).into_iter().collect()),
+            ..ClusterView::default()
+        }
+    }
+
+    fn recovery(attempt: u32) -> Recovery {
+        Recovery {
+            attempt,
+            at_once: 0,
+            attempts_max: 10,
+            first_failure_ms: 1,
+            next_attempt_ms: Some(2),
+            failure: Failure { code: "unavailable".into(), message: "away".into(), remedy: None, cure: Cure::Network },
+            over: None,
+        }
+    }
+
+    #[test]
+    fn what_is_done_about_a_connector_is_told_once_and_taken_back_when_it_is_over() {
+        let (mut reporter, metrics, mut known) = (Reporter::new("me"), WorkerMetrics::unseen(), JobsLog::default());
+        let mut told = |view: &ClusterView| -> Vec<JobRecord> {
+            let records = reporter.reports(7, &metrics, view, &BTreeMap::new(), &known);
+            records.iter().cloned().for_each(|record| known.apply(record));
+            records
+        };
+        assert_eq!(told(&view("me", State::Running, None)), []);
+        assert_eq!(told(&view("other", State::Failed, Some(recovery(1)))), [], "its own worker tells");
+        let failed = view("me", State::Failed, Some(recovery(1)));
+        let said = told(&failed);
+        let [JobRecord::Connector(name, Some(report))] = said.as_slice() else { panic!("{said:?}") };
+        assert_eq!((&**name, report.worker_id.as_str(), report.at_ms), ("c", "me", 7));
+        assert_eq!((report.failed, report.recovery.as_ref()), (Some(trace_mark(TRACE)), Some(&recovery(1))));
+        assert_eq!(told(&failed), [], "it was said");
+        assert_eq!(told(&view("me", State::Restarting, Some(recovery(2)))).len(), 1);
+        // Another worker has it, and it runs there: nobody fails any more.
+        assert_eq!(told(&view("other", State::Running, None)), []);
+        assert_eq!(told(&view("me", State::Running, None)), [JobRecord::Connector("c".into(), None)]);
+        assert_eq!(told(&view("me", State::Running, None)), []);
+    }
 }

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 use super::rates::Rate;
 use super::start::World;
+use crate::task::plugin_of;
+use crate::units::resolved;
 
 /// How long one look may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -114,8 +116,8 @@ impl Seen {
 }
 
 async fn retention(world: &World, config: &Props) -> Result<Option<Retention>, connect_api::Error> {
-    let props = world.resolved(config).await?;
-    match &world.plugin_of(&props)?.kind {
+    let props = resolved(&world.resolve, config).await?;
+    match &plugin_of(&world.registry, &props)?.kind {
         PluginKind::Source(source) => source.retention(&props).await,
         _ => Ok(None),
     }

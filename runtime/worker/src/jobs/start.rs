@@ -2,27 +2,27 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use connect_api::{Error, Plugin};
-use connect_cluster::jobs::Engine;
 use connect_cluster::jobs::keep::Alerts;
+use connect_cluster::jobs::{Engine, JobsEvent};
 use connect_cluster::{ClusterView, Herd, RecoveryPolicy};
-use connect_config::Props;
 use connect_config::worker::JobsConfig;
+use connect_kafka::LogRecord;
 use connect_plugins::PluginRegistry;
 use parking_lot::RwLock;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 use super::api::JobsApi;
 use super::drive::{Drive, EVENTS, INBOX, Input};
+use super::measure::JobMetrics;
 use super::report::Reporter;
 use super::retention::Watch;
-use super::writer::Writer;
 use crate::clients::Clients;
-use crate::herd::{Log, Sink};
-use crate::metrics::WorkerMetrics;
+use crate::herd::{Latest, Log, Sink};
+use crate::metrics::{WorkerMetrics, now_ms};
 use crate::units::Resolve;
 use crate::webhooks::{Outbox, OutboxSettings, Webhook};
 
@@ -34,29 +34,14 @@ pub(crate) struct World {
     pub(crate) clients: Arc<dyn Clients>,
 }
 
-impl World {
-    /// A configuration with its variables looked up.
-    pub(crate) async fn resolved(&self, config: &Props) -> Result<Props, Error> {
-        // A provider may read files.
-        let (resolve, config) = (Arc::clone(&self.resolve), config.clone());
-        tokio::task::spawn_blocking(move || resolve(&config))
-            .await
-            .map_err(|error| Error::connect("resolving the configuration broke off").caused_by(error))?
-    }
-
-    /// The plugin of a configuration.
-    pub(crate) fn plugin_of(&self, props: &Props) -> Result<&Plugin, Error> {
-        let class = props.get("connector.class").and_then(Option::as_deref).unwrap_or_default();
-        self.registry.connector(class.trim())
-    }
-}
-
 /// What a worker gives its jobs.
 pub(crate) struct JobsParts {
     pub(crate) config: JobsConfig,
     pub(crate) world: World,
     pub(crate) herd: Arc<dyn Herd>,
     pub(crate) view: Arc<ArcSwap<ClusterView>>,
+    /// Woken when the view is a new one.
+    pub(crate) published: Arc<Notify>,
     pub(crate) metrics: Arc<WorkerMetrics>,
 }
 
@@ -65,6 +50,8 @@ pub(crate) struct Opening {
     inbox: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     pub(crate) engine: Arc<RwLock<Engine>>,
+    /// The loop runs, and takes what is read.
+    running: Arc<AtomicBool>,
 }
 
 impl Opening {
@@ -79,14 +66,17 @@ impl Opening {
             action_timeout_ms: config.action_timeout,
         };
         let engine = Arc::new(RwLock::new(Engine::new(alerts, positive(config.attempts_max))));
-        Self { inbox, inputs, engine }
+        Self { inbox, inputs, engine, running: Arc::default() }
     }
 
     /// Takes the records of the topic.
     pub(crate) fn sink(&self) -> Sink {
-        let inbox = self.inbox.clone();
+        let (inbox, engine, running) = (self.inbox.clone(), Arc::clone(&self.engine), Arc::clone(&self.running));
         Box::new(move |record| {
-            if inbox.blocking_send(Input::Record(record)).is_err() {
+            if !running.load(Ordering::Acquire) {
+                // Nobody takes inputs yet, and there may be more records than may wait.
+                read_early(&engine, record);
+            } else if inbox.blocking_send(Input::Record(record)).is_err() {
                 tracing::trace!("a record came after the end of the jobs");
             }
         })
@@ -94,8 +84,8 @@ impl Opening {
 
     /// Begins to work on this log, which is read by [`Opening::sink`].
     pub(crate) fn start(self, log: Arc<dyn Log>, parts: JobsParts) -> JobsRunning {
-        let Self { inbox, inputs, engine } = self;
-        let JobsParts { config, world, herd, view, metrics } = parts;
+        let Self { inbox, inputs, engine, running } = self;
+        let JobsParts { config, world, herd, view, published, metrics } = parts;
         let (events, _) = broadcast::channel(EVENTS);
         let delivered = {
             let inbox = inbox.clone();
@@ -116,6 +106,8 @@ impl Opening {
         });
         let worker_id = world.worker_id.clone();
         let policy = RecoveryPolicy::from(&config);
+        let outbox = Outbox::start(OutboxSettings::from(&config), delivered);
+        metrics.measure(Arc::new(JobMetrics::new(&engine, &outbox)));
         let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let drive = Drive {
             engine: Arc::clone(&engine),
@@ -123,11 +115,12 @@ impl Opening {
             world: Arc::new(world),
             herd: Arc::clone(&herd),
             view,
+            published,
             metrics,
-            writer: Writer::start(log, inbox.clone()),
+            writer: Latest::start(log, "reports of jobs"),
             inbox: inbox.clone(),
             events: events.clone(),
-            outbox: Outbox::start(OutboxSettings::from(&config), delivered),
+            outbox,
             webhooks,
             watch: Watch::new(),
             progress_every: millis(config.progress_interval),
@@ -141,18 +134,27 @@ impl Opening {
             loaded: false,
             leading: false,
         };
+        running.store(true, Ordering::Release);
         tokio::spawn(drive.run(inputs));
-        let api = JobsApi {
-            worker_id,
-            engine,
-            inbox: inbox.clone(),
-            herd,
-            policy,
-            events,
-            making: tokio::sync::Mutex::default(),
-        };
+        let api = JobsApi { worker_id, engine, inbox: inbox.clone(), herd, policy, events, making: Arc::default() };
         JobsRunning { inbox, api: Arc::new(api) }
     }
+}
+
+/// A record that is read before the loop runs. The engine only takes note of it: it has not heard that the topic was read to
+/// its end.
+fn read_early(engine: &RwLock<Engine>, record: LogRecord) {
+    let mut effects = Vec::new();
+    if let Some(event) = event_of(record) {
+        engine.write().step(now_ms(), event, &mut effects);
+    }
+    debug_assert!(effects.is_empty(), "{effects:?}");
+}
+
+/// A record of the topic as the engine takes it; `None` for one without a key that could be one.
+pub(super) fn event_of(record: LogRecord) -> Option<JobsEvent> {
+    let key = String::from_utf8(record.key?.to_vec()).ok()?;
+    Some(JobsEvent::Record { key, value: record.value.map(|value| value.to_vec()) })
 }
 
 /// Jobs that run.
@@ -176,5 +178,29 @@ impl JobsRunning {
         if self.inbox.send(Input::Shutdown(done)).await.is_ok() && stopped.await.is_err() {
             tracing::debug!("the jobs ended before they were told to");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_cluster::jobs::record::{Definition, JobRecord};
+    use connect_config::Props;
+
+    use super::*;
+
+    /// A topic holds many reports of each task until it is compacted.
+    #[test]
+    fn a_topic_with_more_records_than_may_wait_is_read_before_the_loop_runs() {
+        let config = JobsConfig::parse(&Props::new()).expect("defaults");
+        let opening = Opening::new(&config);
+        let mut sink = opening.sink();
+        for n in 0..2 * INBOX {
+            let definition = Definition { pipeline: true, source: Some(format!("s{n}")), ..Definition::default() };
+            let (key, value) = JobRecord::Job(format!("j{}", n % 7), Some(definition)).encode();
+            let offset = i64::try_from(n).expect("a small number");
+            let (key, value) = (Some(key.into()), value.map(Into::into));
+            sink(LogRecord { partition: 0, offset, timestamp_ms: -1, key, value });
+        }
+        assert_eq!(opening.engine.read().log().entries().count(), 7);
     }
 }

@@ -9,12 +9,14 @@ use connect_cluster::jobs::{Outcome, Work};
 use connect_cluster::{Command, Herd, HerdError, Hop, State, Target};
 use connect_config::Props;
 use connect_kafka::TopicPartition;
+use connect_kafka::consumer::TopicPattern;
 use connect_plugins::{ConnectorSettings, Role, TopicSelection};
-use regex::Regex;
 
 use super::start::World;
-use crate::io::Topics;
-use crate::units::present;
+use crate::io::{Topics, kafka_error};
+use crate::offset_changes::group_of;
+use crate::task::plugin_of;
+use crate::units::{present, resolved};
 
 /// Does a step; an error is a sentence for people, and the step is tried again.
 pub(super) async fn done(world: Arc<World>, herd: Arc<dyn Herd>, work: Work) -> Result<Outcome, String> {
@@ -123,8 +125,8 @@ async fn set_target(herd: &dyn Herd, names: Vec<String>, target: Target) -> Resu
 async fn connector(world: &World, herd: &dyn Herd, name: &str) -> Result<Option<(Props, Plugin)>, String> {
     let view = herd.view();
     let Some(connector) = view.connectors.get(name) else { return Ok(None) };
-    let props = world.resolved(&connector.info.config).await.map_err(|error| told(&error))?;
-    let plugin = world.plugin_of(&props).map_err(|error| told(&error))?.clone();
+    let props = resolved(&world.resolve, &connector.info.config).await.map_err(|error| told(&error))?;
+    let plugin = plugin_of(&world.registry, &props).map_err(|error| told(&error))?.clone();
     Ok(Some((props, plugin)))
 }
 
@@ -168,19 +170,13 @@ fn selection(props: &Props) -> Result<TopicSelection, Error> {
     }
 }
 
-/// The topics of Kafka for a sink, and its group.
-fn kafka(world: &World, name: &str, props: &Props) -> Result<(Arc<dyn Topics>, String), Error> {
-    let config = present(props);
-    Ok((world.clients.sink_topics(name, 0, &config)?, world.clients.sink_group(name, &config)?))
-}
-
 /// Where the topics of sinks end: what they have to commit.
 async fn topic_ends(world: &World, herd: &dyn Herd, sinks: &[String]) -> Result<Outcome, String> {
     let mut ends = Vec::new();
     for name in sinks {
         let Some((props, _)) = connector(world, herd, name).await? else { continue };
         let of_sink = async {
-            let (topics, _) = kafka(world, name, &props)?;
+            let topics = world.clients.sink_topics(name, 0, &present(&props))?;
             let selected = selection(&props)?;
             let partitions = partitions(&*topics, &selected).await?;
             topics.end_offsets(&partitions).await
@@ -197,17 +193,12 @@ async fn topic_ends(world: &World, herd: &dyn Herd, sinks: &[String]) -> Result<
 }
 
 async fn partitions(topics: &dyn Topics, selected: &TopicSelection) -> Result<Vec<TopicPartition>, Error> {
-    let pattern = match selected {
-        TopicSelection::List(_) => None,
-        TopicSelection::Regex(pattern) => Some(
-            Regex::new(&format!("^(?:{pattern})$"))
-                .map_err(|error| Error::config(format!("topics.regex {pattern} can't be used here: {error}")))?,
-        ),
-    };
-    let names: Vec<String> = match (selected, pattern) {
-        (TopicSelection::List(names), _) => names.clone(),
-        (_, Some(pattern)) => topics.names().await?.into_iter().filter(|name| pattern.is_match(name)).collect(),
-        _ => Vec::new(),
+    let names: Vec<String> = match selected {
+        TopicSelection::List(names) => names.clone(),
+        TopicSelection::Regex(pattern) => {
+            let pattern = TopicPattern::new(pattern).map_err(|error| kafka_error("topics.regex", error))?;
+            topics.names().await?.into_iter().filter(|name| pattern.matches(name)).collect()
+        }
     };
     topics.partitions(&names).await
 }
@@ -221,7 +212,7 @@ async fn verify(world: &World, herd: &dyn Herd, ends: &[SinkEnd]) -> Result<Outc
     for (name, ends) in by_sink {
         let Some((props, _)) = connector(world, herd, name).await? else { continue };
         let committed = async {
-            let (topics, group) = kafka(world, name, &props)?;
+            let (topics, group) = group_of(&*world.clients, name, &props)?;
             topics.group_offsets(&group).await
         };
         let committed = committed.await.map_err(|error| told(&error))?;

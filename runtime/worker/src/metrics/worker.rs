@@ -141,6 +141,11 @@ impl WorkerMetrics {
         self.registry.add(Arc::new(Client::new(of, stats, self.windows)));
     }
 
+    /// Something else measures; it is shown while it is alive.
+    pub fn measure(&self, source: Arc<dyn Source>) {
+        self.registry.add(source);
+    }
+
     /// A connector is about to run.
     pub fn start_connector(&self, name: &Arc<str>, run: Run) {
         let unit = Unit { run, began: false, lives: true, metrics: None };

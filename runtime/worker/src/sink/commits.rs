@@ -9,35 +9,41 @@ use connect_api::{Error, Result};
 use connect_kafka as kafka;
 use tokio::time::{Instant, timeout};
 
-use super::{SinkLoop, Work, api_partitions};
+use super::{SinkLoop, Work, api_partitions, exiting};
 use crate::io::ConsumerEvent;
 
 impl SinkLoop {
     /// Commits what is durable. When the sink can't flush, the consumer goes back to what was committed last, as the JVM's
-    /// does.
+    /// does: without end, or for some time where somebody else takes care of a task that fails.
     pub(super) async fn commit(&mut self, work: &mut Work) -> Result<()> {
-        if self.flush_and_commit(work, None).await? { Ok(()) } else { self.rewind(work).await }
+        let Err(error) = self.flush_and_commit(work, None).await? else { return Ok(()) };
+        let since = *work.unflushed.get_or_insert_with(Instant::now);
+        if self.is_out_of_patience(since) {
+            return Err(exiting(error));
+        }
+        self.rewind(work).await
     }
 
-    /// Flushes the sink and commits what that makes durable, of all partitions or of some; false when the sink can't flush.
-    /// A commit that fails, or is not answered within `offset.flush.timeout.ms`, is made up for by the next.
+    /// Flushes the sink and commits what that makes durable, of all partitions or of some. The inner error is the sink's, which
+    /// can't flush. A commit that fails, or is not answered within `offset.flush.timeout.ms`, is made up for by the next.
     pub(super) async fn flush_and_commit(
         &mut self,
         work: &mut Work,
         of: Option<&[kafka::TopicPartition]>,
-    ) -> Result<bool> {
+    ) -> Result<Result<()>> {
         work.next_commit = Instant::now() + self.flush_interval;
         let offsets = work.positions.uncommitted(of);
         // Without the right to work nothing is committed: another worker's offsets may be newer.
         if offsets.is_empty() || !self.control.may_work() {
-            return Ok(true);
+            return Ok(Ok(()));
         }
         self.metrics.commit_begun();
         self.reporter.settle().await?;
         if let Err(error) = self.task.flush().await {
             self.log_commit_failure(&error, "failed to flush the sink, its records will be given again");
-            return Ok(false);
+            return Ok(Err(error));
         }
+        work.unflushed = None;
         match timeout(self.flush_timeout, self.consumer.commit(offsets.clone())).await {
             Ok(Ok(())) => {
                 work.positions.committed(&offsets);
@@ -51,7 +57,7 @@ impl SinkLoop {
                 tracing::warn!(connector, task, timeout_ms, "Commit of offsets timed out");
             }
         }
-        Ok(true)
+        Ok(Ok(()))
     }
 
     fn log_commit_failure(&self, error: &Error, what: &str) {
@@ -73,6 +79,9 @@ impl SinkLoop {
                     // What comes after an assignment was read from the right place.
                     raw.retain(|record| coming.contains(&(Arc::clone(&record.topic), record.partition)));
                 }
+                ConsumerEvent::Reached(ends) => ends.retain(|(of, _)| {
+                    !positions.was_read(of) || coming.contains(&(Arc::clone(&of.topic), of.partition))
+                }),
                 ConsumerEvent::Assigned(partitions) => {
                     coming.extend(partitions.iter().map(|p| (Arc::clone(&p.topic), p.partition)));
                 }
@@ -94,7 +103,7 @@ impl SinkLoop {
 
     /// The orderly end: what was put is flushed and committed, and the partitions are closed.
     pub(super) async fn close_all(&mut self, work: &mut Work) -> Result<()> {
-        self.flush_and_commit(work, None).await?;
+        let _unflushed = self.flush_and_commit(work, None).await?;
         self.task.close(&api_partitions(&work.positions.partitions())).await
     }
 }

@@ -37,6 +37,7 @@ impl World {
                     return;
                 }
                 self.soon(worker, news(unit.clone(), run, UnitNews::Running));
+                self.soon(worker, news(unit.clone(), run, UnitNews::Working(true)));
                 if self.faults && self.random.one_in(8) {
                     let delay = 50 + self.random.below(60_000);
                     self.schedule(worker, delay, Happening::Crashed { unit, run });

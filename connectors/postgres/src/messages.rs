@@ -1,0 +1,83 @@
+//! Logical decoding messages: what somebody wrote into the log with `pg_logical_emit_message`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use connect_api::{Datum, Field, Kind, Record, Schema, SchemaRef, Struct, Value};
+
+use crate::event::{Events, Source, now_us, source_schema};
+use crate::filters::Filter;
+use crate::settings::{BinaryMode, Settings};
+use crate::{decode, transactions};
+
+/// The first version of the server whose `pgoutput` sends messages.
+pub const SINCE: u32 = 140_000;
+
+/// Makes records of messages.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    topic: Arc<str>,
+    wanted: Filter,
+    mode: BinaryMode,
+    key: SchemaRef,
+    value: SchemaRef,
+    message: SchemaRef,
+}
+
+impl Messages {
+    /// For one task.
+    pub fn new(settings: &Settings) -> Self {
+        let optional = |name: &str, kind| Field::new(name, Schema::of(kind).optional().shared());
+        let mode = settings.values.binary;
+        let kind = if mode == BinaryMode::Bytes { Kind::Bytes } else { Kind::String };
+        let of = |fields, name: &str| {
+            Schema::structure(fields).named(format!("io.debezium.connector.postgresql.{name}")).version(1).shared()
+        };
+        let message = of(vec![optional("prefix", Kind::String), optional("content", kind)], "Message");
+        let value = vec![
+            Field::new("op", Schema::of(Kind::String).shared()),
+            optional("ts_ms", Kind::Int64),
+            Field::new("source", source_schema()),
+            Field::new("transaction", transactions::block_schema()),
+            Field::new("message", SchemaRef::clone(&message)),
+        ];
+        Self {
+            topic: format!("{}.message", settings.prefix).into(),
+            wanted: settings.message_prefixes.clone(),
+            mode,
+            key: of(vec![optional("prefix", Kind::String)], "MessageKey"),
+            value: of(value, "MessageValue"),
+            message,
+        }
+    }
+
+    /// The record of a message; `None` when its prefix is not wanted.
+    pub fn record(&self, events: &Events, prefix: &[u8], content: Bytes, source: &Source) -> Option<Record> {
+        let prefix = String::from_utf8_lossy(prefix);
+        if !self.wanted.accepts(&prefix) {
+            return None;
+        }
+        let structure = |schema: &SchemaRef, fields| Value::Struct(Struct::new(SchemaRef::clone(schema), fields));
+        let text = Value::string(&prefix);
+        let message = structure(&self.message, vec![text.clone(), decode::binary(content, self.mode)]);
+        let nowhere = ByteString::new();
+        let value = vec![
+            Value::String(ByteString::from_static("m")),
+            Value::Int64(now_us() / 1000),
+            events.source(nowhere.clone(), nowhere, source),
+            Value::Null,
+            message,
+        ];
+        let datum = |schema: &SchemaRef, fields| Datum::new(SchemaRef::clone(schema), structure(schema, fields));
+        Some(Record::source(Arc::clone(&self.topic), datum(&self.key, vec![text]), datum(&self.value, value)))
+    }
+}
+
+/// The name that the reference counts a message under: that of a new object, which is another one each time.
+pub fn counted_as() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0x0100_0001);
+    let object = NEXT.fetch_add(0x0001_0003, Ordering::Relaxed) & 0x7fff_ffff;
+    format!("io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId@{object:x}")
+}
