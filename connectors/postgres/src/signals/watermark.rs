@@ -77,7 +77,7 @@ async fn place(sql: &mut Wire) -> Result<u64, PgError> {
     };
     let rows = sql.query(query).await?;
     let place =
-        parse_lsn(&text(&rows, 0)).ok_or_else(|| PgError::Protocol(format!("{:?} as a place in the log", rows)))?;
+        parse_lsn(&text(&rows, 0)).ok_or_else(|| PgError::Protocol(format!("{rows:?} as a place in the log")))?;
     if text(&rows, 1) != "t" {
         // The last records are not written out yet, and on an idle server nothing would hurry that. A transaction id makes a
         // commit record behind them.
