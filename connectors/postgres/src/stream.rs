@@ -546,6 +546,7 @@ impl<'a> Stream<'a> {
             }
             _ => return Ok(()),
         };
+        self.session.signals.event_at = before;
         if self.session.outlet.records().len() > before {
             self.count(before, lsn, kind == MessageType::Message);
             let begin = self.transaction.as_ref().map(|transaction| transaction.begin);

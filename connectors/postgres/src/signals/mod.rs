@@ -45,6 +45,10 @@ pub struct Signals {
     pub arrived: VecDeque<Signal>,
     /// Blocking snapshots to be taken.
     pub blocking: VecDeque<Snapshot>,
+    /// Where the records of the stream's last event begin in the batch.
+    pub event_at: usize,
+    /// A table could not be read in the chunk before.
+    pub failed: bool,
     /// The incremental snapshot has begun with the signal that was acted upon last.
     pub begun: bool,
     /// The signal table, as the stream names it.
@@ -65,6 +69,8 @@ impl Signals {
             sql: None,
             arrived: VecDeque::new(),
             blocking: VecDeque::new(),
+            event_at: 0,
+            failed: false,
             begun: false,
             table: None,
             kafka: settings.kafka.as_ref().map(|kafka| kafka::Channel::open(kafka, server)).transpose()?,
