@@ -1,7 +1,6 @@
 //! Logical decoding messages: what somebody wrote into the log with `pg_logical_emit_message`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -75,9 +74,16 @@ impl Messages {
     }
 }
 
-/// The name that the reference counts a message under: that of a new object, which is another one each time.
-pub fn counted_as() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0x0100_0001);
-    let object = NEXT.fetch_add(0x0001_0003, Ordering::Relaxed) & 0x7fff_ffff;
-    format!("io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId@{object:x}")
+/// What the names begin with that the reference counts messages under: those of objects, whose numbers differ each time.
+const OBJECT: &str = "io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId@";
+
+/// The name that the n-th message of a transaction is counted under.
+pub fn counted_as(n: u64) -> String {
+    let object = n.wrapping_mul(0x0100_3a5b) & 0x7fff_ffff;
+    format!("{OBJECT}{object:x}")
+}
+
+/// True for the name of a message.
+pub fn is_counted_as(name: &str) -> bool {
+    name.starts_with(OBJECT)
 }

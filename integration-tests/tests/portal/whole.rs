@@ -71,7 +71,7 @@ async fn create(browser: &Browser, shop: &Shop) {
     browser.click("#source-more-details summary").await;
     browser.fill("#source-more", SLOWLY).await;
     browser.sees("#judged-source", &["this works"]).await;
-    browser.picture("worker-create").await;
+    picture(browser, "worker-create").await;
     browser.click("#submit").await;
     browser.sees("h1", &[&shop.name]).await;
 }
@@ -87,7 +87,7 @@ async fn watch_the_snapshot(browser: &Browser) {
     })
     .await
     .unwrap();
-    browser.picture("worker-snapshot").await;
+    picture(browser, "worker-snapshot").await;
     browser.sees(table, &["Completed", "100 %", "5,000"]).await;
     browser.sees("[data-phase=STREAMING]", &["Running"]).await;
 }
@@ -95,6 +95,12 @@ async fn watch_the_snapshot(browser: &Browser) {
 /// The portal's jobs name collections like topics.
 async fn documents(shop: &Shop) -> Collection<Document> {
     Servers::shared().mongo.client().await.unwrap().database(&shop.name).collection(&shop.topic())
+}
+
+/// What popped up in between would hide what a picture is of.
+async fn picture(browser: &Browser, name: &str) {
+    browser.run("document.querySelectorAll('#toasts button').forEach((button) => button.click())").await;
+    browser.picture(name).await;
 }
 
 fn percent(text: &str) -> u32 {
@@ -105,14 +111,14 @@ async fn pause_until_it_warns(browser: &Browser, shop: &Shop) {
     browser.sees("section[data-key=retention]", &[" of ", "MiB"]).await;
     browser.press_button("main", "Pause").await;
     browser.sees("dialog", &["Pause webshop?", "You must resume the job"]).await;
-    browser.picture("worker-pause").await;
+    picture(browser, "worker-pause").await;
     browser.press_button("dialog", "Pause CDC").await;
     browser.sees(REASON, &["Paused"]).await;
     let before = documents(shop).await.count_documents(Document::new()).await.unwrap();
     shop.insert(ROWS + 1, ROWS + 100).await;
     shop.client.batch_execute(MORE_THAN_HALF).await.unwrap();
     browser.sees(".notes", &["Log retention", "max_slot_wal_keep_size"]).await;
-    browser.picture("worker-warning").await;
+    picture(browser, "worker-warning").await;
     browser.go("#/").await;
     browser.sees(&line(&shop.name), &["Paused", "log retention"]).await;
     assert_eq!(
@@ -133,7 +139,7 @@ async fn fail(browser: &Browser, shop: &Shop) {
     browser.sees("section[data-key=connectors]", &["Failed"]).await;
     let page = browser.run("return document.documentElement.outerHTML").await;
     assert!(!page.as_str().unwrap().contains("hunter2"), "the page has a secret");
-    browser.picture("worker-failed").await;
+    picture(browser, "worker-failed").await;
 }
 
 async fn retry(browser: &Browser, shop: &Shop) {
@@ -156,7 +162,7 @@ async fn complete(browser: &Browser, shop: &Shop, worker: &Worker) {
         browser.sees(&format!("[data-phase={phase}]"), &["Completed"]).await;
     }
     browser.sees("section[data-key=history]", &["CDC Completed", "by portal", "Failed"]).await;
-    browser.picture("worker-completed").await;
+    picture(browser, "worker-completed").await;
     let told: Value = job(worker.api(), &shop.name).await;
     assert_eq!((&told["state"], &told["reason"]), (&"completed".into(), &"CDC Completed".into()), "{told}");
     let compared = compare(&shop.client, "orders", &documents(shop).await).await.unwrap();

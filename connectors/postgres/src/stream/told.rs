@@ -7,7 +7,7 @@ use crate::event::{Marker, Source};
 use crate::offset::{MessageType, Position};
 use crate::pgoutput::Begin;
 use crate::session::Session;
-use crate::{messages, transactions};
+use crate::transactions;
 
 impl Stream<'_> {
     /// Tells of a transaction's begin, where that is wanted. One that is `resumed` was told of before.
@@ -67,10 +67,9 @@ impl Stream<'_> {
             return;
         };
         let id = transactions::id(transaction.begin.xid, lsn);
-        let name = message.then(messages::counted_as);
         let Session { counted, outlet, .. } = &mut *self.session;
         for record in &mut outlet.records()[from..] {
-            counted.mark(record, &id, name.as_deref());
+            counted.mark(record, &id, message);
         }
     }
 }

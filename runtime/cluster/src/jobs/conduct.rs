@@ -211,23 +211,10 @@ impl Engine {
         }
     }
 
-    /// A job that was never made to the end, by a worker that is gone: what there is of it is taken away. Where one of its
-    /// connectors is at work, that one was not made for it, and it is the definition that goes.
-    pub(super) fn abandon(
-        &mut self,
-        job: &Arc<str>,
-        definition: &Definition,
-        members: &Members,
-        out: &mut Vec<JobsEffect>,
-    ) {
-        if members.connectors.iter().any(|connector| connector.target != Target::Stopped) {
-            self.put(JobRecord::Job(job.to_string(), None), out);
-            return;
-        }
-        // The same for every leader.
-        let id = format!("unmade-{}", definition.created_ms);
-        let order = Order::new(id, Action::Delete, false, self.now_ms, WORKER);
-        self.put(JobRecord::Order(job.to_string(), Some(order)), out);
+    /// A job that was never made to the end, by a worker that is gone: its definition goes. What connectors there are of those
+    /// names stand for themselves then, stopped as they were made; who made them is not known for sure, so nothing is deleted.
+    pub(super) fn abandon(&mut self, job: &Arc<str>, out: &mut Vec<JobsEffect>) {
+        self.put(JobRecord::Job(job.to_string(), None), out);
     }
 
     /// Goes on at an earlier step, after a pause.

@@ -27,6 +27,8 @@ const MAKING_MS: i64 = 300_000;
 const SEEN_MS: i64 = 10_000;
 /// How often all jobs are looked at, also those of which nothing is new.
 const LOOK_MS: i64 = 5_000;
+/// How long a source may take to say how far it is.
+const UNHEARD_MS: i64 = 3_000;
 /// How many records of one key may be on their way.
 const OWN_MAX: usize = 64;
 
@@ -245,7 +247,19 @@ impl Engine {
 
     /// Where a job is: as its source says, or, where it says nothing, streaming once it runs.
     pub(super) fn phase(&self, job: &str) -> Option<Phase> {
-        phase(job, &self.log, &self.view, self.shown.get(job).map(|shown| shown.state))
+        let state = self.shown.get(job).map(|shown| shown.state);
+        if state == Some(JobState::Running) && self.is_unheard_of(job) {
+            return Some(Phase::Init);
+        }
+        phase(job, &self.log, &self.view, state)
+    }
+
+    /// It runs, and its source had no time yet to say how far it is. One that never says anything streams.
+    fn is_unheard_of(&self, job: &str) -> bool {
+        let since = self.log.entry(job).and_then(|entry| entry.recorded.running_since_ms);
+        let members = self.members(job);
+        let heard = members.source().is_none_or(|source| self.log.tasks_of(&source.info.name).next().is_some());
+        !heard && since.is_none_or(|since| self.now_ms - since < UNHEARD_MS)
     }
 
     /// Writes about a job: known here at once, in the topic soon.
@@ -350,6 +364,7 @@ impl Engine {
             self.look_at_ms = 0;
         }
         if !before.is_leader && self.view.is_leader {
+            self.tidy(out);
             self.look_at_all(out);
             for job in self.shown.keys() {
                 out.push(JobsEffect::Offer { job: Arc::clone(job), entry: self.entry(job) });
@@ -359,6 +374,23 @@ impl Engine {
         for job in changed {
             self.look(&job, out);
             out.push(JobsEffect::Changed(job));
+        }
+    }
+
+    /// Takes away what was told of connectors that are gone since nobody led.
+    fn tidy(&mut self, out: &mut Vec<JobsEffect>) {
+        if !self.leads() {
+            return;
+        }
+        let here = |name: &str| self.view.connectors.contains_key(name);
+        let tasks = self.log.tasks().filter(|(id, _)| !here(&id.connector));
+        let connectors = self.log.connectors().filter(|name| !here(name));
+        let gone: Vec<JobRecord> = tasks
+            .map(|(id, _)| JobRecord::Task(id.clone(), None))
+            .chain(connectors.map(|name| JobRecord::Connector(Arc::clone(name), None)))
+            .collect();
+        for record in gone {
+            self.put(record, out);
         }
     }
 
@@ -396,10 +428,8 @@ impl Engine {
             self.forget(job, &entry, out);
             return;
         }
-        if self.leads()
-            && let Some(definition) = self.abandoned(&entry)
-        {
-            self.abandon(job, definition, &members, out);
+        if self.leads() && self.is_abandoned(&entry) {
+            self.abandon(job, out);
             return;
         }
         let derived = derive(job, &entry, &members, &self.log, self.now_ms);
@@ -425,12 +455,12 @@ impl Engine {
         }
     }
 
-    /// The definition of a job that was not made to the end in time, and that nobody has started all the same.
-    fn abandoned<'a>(&self, entry: &'a Entry) -> Option<&'a Definition> {
-        let definition = entry.definition.as_ref().filter(|of| of.pipeline && !of.made && !of.started)?;
-        // Also when that is done, and the view does not show it yet.
-        let deleted = entry.order.as_ref().is_some_and(|order| order.action == Action::Delete);
-        (!deleted && self.now_ms - definition.created_ms >= MAKING_MS).then_some(definition)
+    /// A job that was not made to the end in time, and that nobody has started all the same.
+    fn is_abandoned(&self, entry: &Entry) -> bool {
+        let unmade = entry.definition.as_ref().filter(|of| of.pipeline && !of.made && !of.started);
+        let late = unmade.is_some_and(|of| self.now_ms - of.created_ms >= MAKING_MS);
+        // Also when a deletion is done, and the view does not show it yet.
+        late && entry.order.as_ref().is_none_or(|order| order.done_ms.is_some() && order.action != Action::Delete)
     }
 
     /// A job is written down before its connectors are made, and both come to a worker by different ways.

@@ -94,6 +94,11 @@ impl JobsLog {
         self.tasks.get(&TaskId { connector: Arc::clone(connector), task })
     }
 
+    /// What all tasks said last.
+    pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &Arc<TaskReport>)> {
+        self.tasks.iter()
+    }
+
     /// The reports of a connector's tasks, in order.
     pub fn tasks_of(&self, connector: &ConnectorId) -> impl Iterator<Item = (&TaskId, &Arc<TaskReport>)> {
         let id = |task| TaskId { connector: Arc::clone(connector), task };

@@ -59,6 +59,8 @@ pub(super) async fn open(
                  compacted and with one partition, and grant Describe, Read and Write, or name another one with \
                  job.storage.topic"
             );
+            // What was read before that is not all, and is nothing to act upon.
+            opening.begin_anew();
             Ok(memory(opening))
         }
         Err(error) => Err(StartError::kafka(&format!("failed to open the topic of jobs '{name}'"), error)),
@@ -67,7 +69,7 @@ pub(super) async fn open(
 
 /// Whether the same attempt may succeed a moment later.
 fn passes(error: &connect_kafka::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Retriable | ErrorKind::Unreachable)
+    error.kind().is_retriable()
 }
 
 /// Jobs that live as long as the worker.

@@ -36,6 +36,8 @@ pub(crate) struct Latest {
 struct Shared {
     waiting: Mutex<(Waiting, Vec<Batch>)>,
     wake: Notify,
+    /// What is still to be written of that which a failed attempt may bring back; set by [`Latest::forget`].
+    kept: Mutex<Option<fn(&str) -> bool>>,
     /// No more will come.
     closing: AtomicBool,
 }
@@ -69,9 +71,11 @@ impl Latest {
         outcome
     }
 
-    /// What waits and is not to be kept is not written any more.
-    pub(crate) fn forget(&self, keep: impl Fn(&str) -> bool) {
-        self.shared.waiting.lock().0.retain(|key, _| keep(key));
+    /// What waits, or is under way and fails, and is not to be kept, is not written any more.
+    pub(crate) fn forget(&self, keep: fn(&str) -> bool) {
+        let mut waiting = self.shared.waiting.lock();
+        waiting.0.retain(|key, _| keep(key));
+        *self.shared.kept.lock() = Some(keep);
     }
 
     /// Waits until everything is durable, but not for longer than the limit.
@@ -104,7 +108,12 @@ fn entry((key, value): (String, Option<String>)) -> Entry {
 
 async fn run(log: Arc<dyn Log>, shared: Arc<Shared>, what: &'static str) {
     loop {
-        let (puts, batches) = std::mem::take(&mut *shared.waiting.lock());
+        let (puts, batches) = {
+            let mut waiting = shared.waiting.lock();
+            // Nothing of before is under way now.
+            *shared.kept.lock() = None;
+            std::mem::take(&mut *waiting)
+        };
         if puts.is_empty() && batches.is_empty() {
             if shared.closing.load(Ordering::Acquire) {
                 return;
@@ -112,17 +121,31 @@ async fn run(log: Arc<dyn Log>, shared: Arc<Shared>, what: &'static str) {
             shared.wake.notified().await;
             continue;
         }
-        if !puts.is_empty() {
-            write(&*log, puts, &shared, what).await;
-        }
+        let failed = if puts.is_empty() { Waiting::new() } else { write(&*log, puts, &shared, what).await };
         for (entries, done) in batches {
+            let outcome = log.append(&entries).await;
+            if outcome.is_ok() {
+                overtaken(&mut shared.waiting.lock().0, &failed, &entries);
+            }
             // Whoever asked may be gone.
-            let _gone = done.send(log.append(&entries).await);
+            let _gone = done.send(outcome);
         }
     }
 }
 
-async fn write(log: &dyn Log, puts: Waiting, shared: &Shared, what: &'static str) {
+/// What failed and is to be tried again is older than a batch that was written since: of its keys nothing is tried again,
+/// unless it is newer still.
+fn overtaken(waiting: &mut Waiting, failed: &Waiting, batch: &[Entry]) {
+    for (key, _) in batch {
+        let Some(key) = key.as_ref().and_then(|key| std::str::from_utf8(key).ok()) else { continue };
+        if failed.get(key).is_some_and(|old| waiting.get(key) == Some(old)) {
+            waiting.shift_remove(key);
+        }
+    }
+}
+
+/// Writes what it can. What failed waits again, and is given back.
+async fn write(log: &dyn Log, puts: Waiting, shared: &Shared, what: &'static str) -> Waiting {
     let entries: Vec<Entry> = puts.iter().map(|(key, value)| entry((key.clone(), value.clone()))).collect();
     let outcomes = log.append_each(&entries).await;
     let mut again = Waiting::new();
@@ -145,18 +168,22 @@ async fn write(log: &dyn Log, puts: Waiting, shared: &Shared, what: &'static str
             }
         }
     }
-    let Some(error) = why else { return };
+    let Some(error) = why else { return again };
     tracing::warn!(error, count = again.len(), "failed to write {what}, trying again");
     {
         let mut waiting = shared.waiting.lock();
+        if let Some(keep) = *shared.kept.lock() {
+            again.retain(|key, _| keep(key));
+        }
         // Ahead of what came meanwhile, unless that is newer.
-        let newer = std::mem::replace(&mut waiting.0, again);
+        let newer = std::mem::replace(&mut waiting.0, again.clone());
         for (key, value) in newer {
             waiting.0.shift_remove(&key);
             waiting.0.insert(key, value);
         }
     }
     tokio::time::sleep(RETRY).await;
+    again
 }
 
 async fn alone(log: &dyn Log, entry: &Entry) -> Result<(), NotAppended> {
@@ -245,6 +272,32 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(5)).await;
         put(&writer, "a", "last");
         assert_eq!(finish(writer, &written).await, ["a=last"], "what failed is replaced by what is newer");
+    }
+
+    /// Whoever asked for the batch was told that it is durable: nothing older may come behind it.
+    #[tokio::test]
+    async fn what_failed_before_a_batch_of_its_key_is_not_tried_again() {
+        let log = Slow { failures: Mutex::new(1), ..Slow::default() };
+        let written = Arc::clone(&log.written);
+        let writer = Latest::start(Arc::new(log), "records");
+        put(&writer, "a", "old");
+        put(&writer, "b", "old");
+        let done = writer.commit([("a".to_owned(), Some("new".to_owned()))]);
+        assert_eq!(done.await, Ok(Ok(())));
+        assert_eq!(finish(writer, &written).await, ["a=new", "b=old"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_while_it_fails_does_not_come_back() {
+        let log = Slow { failures: Mutex::new(1), ..Slow::default() };
+        let written = Arc::clone(&log.written);
+        let writer = Latest::start(Arc::new(log), "records");
+        put(&writer, "a", "kept");
+        put(&writer, "b", "forgotten");
+        // Both are under way.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        writer.forget(|key| key == "a");
+        assert_eq!(finish(writer, &written).await, ["a=kept"]);
     }
 
     #[tokio::test]

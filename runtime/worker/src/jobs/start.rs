@@ -50,6 +50,8 @@ pub(crate) struct Opening {
     inbox: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     pub(crate) engine: Arc<RwLock<Engine>>,
+    alerts: Alerts,
+    attempts_max: u32,
     /// The loop runs, and takes what is read.
     running: Arc<AtomicBool>,
 }
@@ -65,17 +67,25 @@ impl Opening {
             flapping_window_ms: config.flapping_window,
             action_timeout_ms: config.action_timeout,
         };
-        let engine = Arc::new(RwLock::new(Engine::new(alerts, positive(config.attempts_max))));
-        Self { inbox, inputs, engine, running: Arc::default() }
+        let attempts_max = positive(config.attempts_max);
+        let engine = Arc::new(RwLock::new(Engine::new(alerts, attempts_max)));
+        Self { inbox, inputs, engine, alerts, attempts_max, running: Arc::default() }
+    }
+
+    /// Forgets the records that were taken so far.
+    pub(crate) fn begin_anew(&self) {
+        *self.engine.write() = Engine::new(self.alerts, self.attempts_max);
     }
 
     /// Takes the records of the topic.
     pub(crate) fn sink(&self) -> Sink {
         let (inbox, engine, running) = (self.inbox.clone(), Arc::clone(&self.engine), Arc::clone(&self.running));
         Box::new(move |record| {
-            if !running.load(Ordering::Acquire) {
+            let early = (!running.load(Ordering::Acquire)).then(|| engine.write());
+            // The loop begins while nobody holds the engine: it may have begun meanwhile.
+            if let Some(mut engine) = early.filter(|_| !running.load(Ordering::Acquire)) {
                 // Nobody takes inputs yet, and there may be more records than may wait.
-                read_early(&engine, record);
+                read_early(&mut engine, record);
             } else if inbox.blocking_send(Input::Record(record)).is_err() {
                 tracing::trace!("a record came after the end of the jobs");
             }
@@ -84,7 +94,7 @@ impl Opening {
 
     /// Begins to work on this log, which is read by [`Opening::sink`].
     pub(crate) fn start(self, log: Arc<dyn Log>, parts: JobsParts) -> JobsRunning {
-        let Self { inbox, inputs, engine, running } = self;
+        let Self { inbox, inputs, engine, running, .. } = self;
         let JobsParts { config, world, herd, view, published, metrics } = parts;
         let (events, _) = broadcast::channel(EVENTS);
         let delivered = {
@@ -134,7 +144,10 @@ impl Opening {
             loaded: false,
             leading: false,
         };
-        running.store(true, Ordering::Release);
+        {
+            let _nobody_reads = engine.write();
+            running.store(true, Ordering::Release);
+        }
         tokio::spawn(drive.run(inputs));
         let api = JobsApi { worker_id, engine, inbox: inbox.clone(), herd, policy, events, making: Arc::default() };
         JobsRunning { inbox, api: Arc::new(api) }
@@ -143,10 +156,10 @@ impl Opening {
 
 /// A record that is read before the loop runs. The engine only takes note of it: it has not heard that the topic was read to
 /// its end.
-fn read_early(engine: &RwLock<Engine>, record: LogRecord) {
+fn read_early(engine: &mut Engine, record: LogRecord) {
     let mut effects = Vec::new();
     if let Some(event) = event_of(record) {
-        engine.write().step(now_ms(), event, &mut effects);
+        engine.step(now_ms(), event, &mut effects);
     }
     debug_assert!(effects.is_empty(), "{effects:?}");
 }
