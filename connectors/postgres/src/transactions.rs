@@ -115,7 +115,10 @@ impl Counted {
         let Value::Struct(event) = &mut record.value.value else { return };
         let table = if message { None } else { table_of(event) };
         let Some(block) = event.fields.get_mut(TRANSACTION).filter(|_| message || table.is_some()) else { return };
-        let (total, of_table) = table.map_or_else(|| self.count_message(), |table| self.count(&table));
+        let (total, of_table) = match table {
+            Some(table) => self.count(&table),
+            None => self.count_message(),
+        };
         let schema = block_schema();
         *block = Value::Struct(Struct::new(schema, vec![Value::string(id), int(total), int(of_table)]));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::actions::{allows, is_there, listed};
 use super::derive::Derived;
 use super::engine::{Busy, Committing, Engine, JobsEffect, Outcome, Waiter, Work};
-use super::keep::{WORKER, end};
+use super::keep::end;
 use super::log::JobsLog;
 use super::members::Members;
 use super::plan::{Step, Who, before_put, before_read, is_quick, plan};

@@ -10,7 +10,7 @@ use connect_cluster::{RecoveryOf, RecoveryPolicy};
 use connect_config::DistributedConfig;
 use connect_config::worker::{InternalTopic, JobsConfig};
 use connect_kafka::admin::NewTopic;
-use connect_kafka::{Admin, ClientProps, ErrorKind, Producer, TopicLog};
+use connect_kafka::{Admin, ClientProps, Producer, TopicLog};
 
 use super::log::{KafkaLog, Log, MemoryLog, READ_WRITE_TIMEOUT};
 use super::start::StartError;
