@@ -4,6 +4,7 @@
 //! cancel-safe (a frame is taken out only when it is complete). The same client serves SQL and replication sessions;
 //! everything goes through the simple query protocol, so results are text.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -279,8 +280,12 @@ impl Wire {
 
     async fn flush(&mut self) -> Result<(), PgError> {
         let broken = |e| PgError::io("An I/O error occurred while sending to the backend.", e);
-        let output = self.output.split();
-        self.socket.write_all(&output).await.map_err(broken)?;
+        // What was written is gone from the buffer even when this is given up half-way: the next one goes on there.
+        while !self.output.is_empty() {
+            if self.socket.write_buf(&mut self.output).await.map_err(broken)? == 0 {
+                return Err(broken(io::ErrorKind::WriteZero.into()));
+            }
+        }
         self.socket.flush().await.map_err(broken)
     }
 
