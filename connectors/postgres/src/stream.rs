@@ -3,6 +3,7 @@
 //! A position is marked only where the next event has another place in the log, because events that share one can't be
 //! told apart on a restart. What is confirmed to the server is what the worker said is stored, never more.
 
+mod confirm;
 mod told;
 mod xmin;
 
@@ -21,10 +22,10 @@ use crate::heartbeat;
 use crate::messages;
 use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
-use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
+use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, Relation, Replicated, Tuple};
 use crate::progress::{Follower, Handed};
 use crate::session::{End, Session};
-use crate::settings::{EventFailure, FlushTimeout};
+use crate::settings::EventFailure;
 use crate::signals::act;
 use crate::slot::{self, lsn_text};
 use crate::stream::xmin::Xmin;
@@ -296,50 +297,6 @@ impl<'a> Stream<'a> {
             }
             sql.close(false).await;
         }
-    }
-
-    /// Tells the server what is stored.
-    async fn confirm(&mut self) -> Result<(), End> {
-        self.tell_server(false).await
-    }
-
-    /// Tells the server what is stored, and asks it to say how far it is.
-    async fn tell_server(&mut self, ask: bool) -> Result<(), End> {
-        let message = self.status(ask);
-        let settings = &self.session.settings;
-        let (limit, action) = settings.flush_timeout;
-        match tokio::time::timeout(limit, self.wire.send_copy_data(&message)).await {
-            Ok(sent) => Ok(sent.map_err(|e| e.failed_to("confirm the position"))?),
-            Err(_) => {
-                let silent = PgError::silent(&settings.server.address(), limit);
-                match action {
-                    FlushTimeout::Fail => return Err(silent.failed_to("confirm the position").into()),
-                    // What is left of it is sent with the next one.
-                    FlushTimeout::Warn => {
-                        tracing::warn!(source = %settings.prefix, error = %silent, "the position is not confirmed");
-                    }
-                    FlushTimeout::Ignore => {
-                        tracing::debug!(source = %settings.prefix, error = %silent, "the position is not confirmed");
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// What tells the server that.
-    pub(crate) fn status(&mut self, ask: bool) -> [u8; 34] {
-        let stored = *self.session.confirmed.borrow_and_update();
-        let stored = if self.session.settings.flush_lsn { stored } else { 0 };
-        let mut message = [0; 34];
-        message[0] = b'r';
-        message[1..9].copy_from_slice(&self.received.max(stored).to_be_bytes());
-        message[9..17].copy_from_slice(&stored.to_be_bytes());
-        message[17..25].copy_from_slice(&stored.to_be_bytes());
-        let clock = crate::event::now_us() - POSTGRES_EPOCH_US;
-        message[25..33].copy_from_slice(&clock.to_be_bytes());
-        message[33] = u8::from(ask);
-        message
     }
 
     /// A snapshot that was asked for is done: its position is the one to store, until the stream brings the next event.

@@ -426,4 +426,18 @@ mod tests {
         assert_eq!(data_row(&body).expect("a row"), vec![Some("a".to_owned()), None]);
         assert!(data_row(&body.slice(..5)).is_err());
     }
+
+    #[tokio::test]
+    async fn what_is_given_up_half_way_is_sent_with_the_next_message() {
+        let (near, mut far) = tokio::io::duplex(7);
+        let mut wire =
+            Wire { socket: Box::new(near), input: BytesMut::new(), output: BytesMut::new(), server_version: 0 };
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, wire.send_copy_data(b"first")).await.is_err(), "nobody reads");
+        let mut read = [0; 21];
+        let (sent, received) = tokio::join!(wire.send_copy_data(b"second"), far.read_exact(&mut read));
+        sent.expect("sent");
+        received.expect("received");
+        assert_eq!(&read, b"d\0\0\0\x09firstd\0\0\0\x0asecond");
+    }
 }

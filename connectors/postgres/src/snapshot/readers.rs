@@ -24,7 +24,7 @@ const ROWS_MAX: usize = 1024;
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// A table to read.
-pub struct Job {
+pub(super) struct Job {
     /// Its place in the list of tables.
     pub index: usize,
     pub name: TableName,
@@ -33,7 +33,7 @@ pub struct Job {
 }
 
 /// Some rows of a table. The first part of each has none.
-pub struct Part {
+pub(super) struct Part {
     pub job: usize,
     pub rows: Vec<Vec<Value>>,
     pub bytes: usize,
@@ -42,7 +42,7 @@ pub struct Part {
 }
 
 /// What the readers share.
-pub struct Readers {
+pub(super) struct Readers {
     pub settings: Arc<Settings>,
     pub connector: Arc<str>,
     pub level: &'static str,
@@ -54,12 +54,12 @@ pub struct Readers {
 
 impl Readers {
     /// Readers of these tables.
-    pub fn new(settings: Arc<Settings>, connector: Arc<str>, level: &'static str, jobs: Vec<Job>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, connector: Arc<str>, level: &'static str, jobs: Vec<Job>) -> Self {
         Self { settings, connector, level, exported: None, jobs, next: AtomicUsize::new(0) }
     }
 
     /// Starts so many; they end when what is given here is dropped.
-    pub fn start(self: &Arc<Self>, count: usize) -> (JoinSet<()>, mpsc::Receiver<Result<Part, Error>>) {
+    pub(super) fn start(self: &Arc<Self>, count: usize) -> (JoinSet<()>, mpsc::Receiver<Result<Part, Error>>) {
         let (sender, parts) = mpsc::channel(count * 2);
         let mut set = JoinSet::new();
         for _ in 0..count {
