@@ -139,7 +139,7 @@ connect_config::config! {
         /// Rows that the reference fetches at a time in a snapshot; here rows are streamed by COPY.
         "snapshot.fetch.size" => snapshot_fetch_size: Option<i32> = NULL
             { importance(Medium), group("Connector"), order(10), width(Width::Medium), display("Snapshot fetch size") },
-        /// Tables to snapshot at the same time.
+        /// Tables to snapshot at the same time, each over a session of its own. Their rows mix.
         "snapshot.max.threads" => snapshot_max_threads: i32 = "1"
             { importance(Medium), group("Connector"), order(11), width(Width::Short), display("Snapshot maximum threads") },
         /// Name of a custom snapshotter (Java); not supported.
