@@ -15,6 +15,8 @@ const PHASES = {
   SNAPSHOT: 'Copy of what is there',
   STREAMING: 'Changes as they happen',
 };
+/** What was warned of is nobody's concern any more in these. */
+const OVER = ['completed', 'cancelled'];
 const PHASE_STATES = { pending: 'Pending', running: 'Running', paused: 'Paused', completed: 'Completed', failed: 'Failed', cancelled: 'Cancelled' };
 
 const fact = (label, value, title) => h('div', { title }, h('dt', null, label), h('dd', null, value ?? UNKNOWN));
@@ -51,7 +53,7 @@ function notes(entry, job) {
       h('strong', null, `Recovering by itself, attempt ${recovery.attempt} of ${recovery.attempts_max}. `),
       next === null ? 'It is being tried now.' : next > 0 ? `Next attempt in ${duration(Math.ceil(next / 1000) * 1000)}.` : 'Next attempt at any moment.'),
     retention?.warning && h('p.note.warning', { 'data-key': 'retention' }, h('strong', null, 'Log retention: '), retention.warning),
-    entry.notices.filter((notice) => notice.message !== retention?.warning).map((notice) => h('p.note.warning', { 'data-key': `${notice.kind}${notice.at}` }, h('strong', null, `${ago(notice.at)}: `), notice.message)));
+    !OVER.includes(job.state) && entry.notices.filter((notice) => notice.message !== retention?.warning).map((notice) => h('p.note.warning', { 'data-key': `${notice.kind}${notice.at}` }, h('strong', null, `${ago(notice.at)}: `), notice.message)));
 }
 
 function tables(entry, job) {

@@ -43,7 +43,9 @@ connect_config::config! {
         /// tables, `no_tables` an empty one, `disabled` needs it to exist.
         "publication.autocreate.mode" => publication_autocreate_mode: String = "all_tables"
             { importance(Medium), group("Postgres"), order(11), width(Width::Medium), display("Publication Auto Create Mode") },
-        /// Replica identities to set at start: `schema.table:DEFAULT` and so on, separated by commas.
+        /// Replica identities to set at start: `schema.table:FULL`, `DEFAULT`, `NOTHING` or `INDEX name`, in upper case,
+        /// separated by commas; the tables are regular expressions. A table that fits two of them, or that the role does not
+        /// own, stays as it is, with an error in the log.
         "replica.identity.autoset.values" => replica_identity_autoset_values: Option<String> = NULL
             { importance(Medium), group("Postgres"), order(12), width(Width::Long), display("Replica Identity Auto Set Values") },
         /// Drops the slot when the task stops in order; changes made meanwhile are then lost.
@@ -87,10 +89,11 @@ connect_config::config! {
         /// How often the server is told the confirmed position, in milliseconds.
         "status.update.interval.ms" => status_update_interval_ms: i32 = "10000"
             { importance(Medium), group("Postgres"), order(25), width(Width::Short), display("Status update interval (ms)") },
-        /// Longest time the confirmation of a position may take, in milliseconds.
+        /// Longest time that sending the confirmation of a position may take, in milliseconds.
         "lsn.flush.timeout.ms" => lsn_flush_timeout_ms: i64 = "30000"
             { importance(Medium), group("Postgres"), order(26), width(Width::Short), display("LSN flush timeout (ms)") },
-        /// What to do when that time is exceeded: `fail`, `warn` or `ignore`.
+        /// What to do when that time is exceeded: `fail` makes the connection again, `warn` and `ignore` go on and send
+        /// the rest later.
         "lsn.flush.timeout.action" => lsn_flush_timeout_action: String = "fail"
             { importance(Medium), group("Postgres"), order(27), width(Width::Medium), display("LSN flush timeout action") },
         /// Sends TCP keep-alive probes on idle connections.
@@ -105,7 +108,8 @@ connect_config::config! {
         /// Whether positions are confirmed to the server at all; without, WAL is kept until something else does.
         "flush.lsn.source" => flush_lsn_source: bool = "true"
             { importance(Low), group("Postgres"), order(31), width(Width::Short), display("Boolean to determine if Debezium should flush LSN in the source database") },
-        /// What to do about an event that can't be processed: `fail`, `warn`, `skip` or `ignore`.
+        /// What to do about a streamed event that no record can be made of: `fail`, or leave it out with a warning (`warn`)
+        /// or without (`skip`, `ignore`).
         "event.processing.failure.handling.mode" => event_processing_failure_handling_mode: String = "fail"
             { importance(Medium), group("Connector"), order(1), width(Width::Short), display("Event deserialization failure handling") },
         /// Records in one batch, at most.
@@ -135,7 +139,7 @@ connect_config::config! {
         /// Rows that the reference fetches at a time in a snapshot; here rows are streamed by COPY.
         "snapshot.fetch.size" => snapshot_fetch_size: Option<i32> = NULL
             { importance(Medium), group("Connector"), order(10), width(Width::Medium), display("Snapshot fetch size") },
-        /// Tables to snapshot at the same time.
+        /// Tables to snapshot at the same time, each over a session of its own. Their rows mix.
         "snapshot.max.threads" => snapshot_max_threads: i32 = "1"
             { importance(Medium), group("Connector"), order(11), width(Width::Short), display("Snapshot maximum threads") },
         /// Name of a custom snapshotter (Java); not supported.
@@ -230,7 +234,7 @@ connect_config::config! {
         /// Isolation of the snapshot's transaction; a snapshot that belongs to a new slot is always repeatable.
         "snapshot.isolation.mode" => snapshot_isolation_mode: String = "serializable"
             { importance(Low), group("Connector"), order(40), width(Width::Short), display("Snapshot isolation mode") },
-        /// How rows are selected: `select_all`.
+        /// How rows are selected: `select_all`; `custom` (Java) is not supported.
         "snapshot.query.mode" => snapshot_query_mode: String = "select_all"
             { importance(Low), group("Connector"), order(41), width(Width::Short), display("Snapshot query mode") },
         /// Name of a custom query builder (Java); not supported.
@@ -239,7 +243,7 @@ connect_config::config! {
         /// Name of a custom locker (Java); not supported.
         "snapshot.locking.mode.custom.name" => snapshot_locking_mode_custom_name: Option<String> = NULL
             { importance(Medium), group("Connector"), order(43), width(Width::Medium), display("Snapshot Locking Mode Custom Name") },
-        /// Locks of a snapshot: `none`, or `shared` against changes of schemas.
+        /// Locks of a snapshot: `none`, or `shared` against changes of the tables' columns; `custom` (Java) is not supported.
         "snapshot.locking.mode" => snapshot_locking_mode: String = "none"
             { importance(Low), group("Connector"), order(44), width(Width::Short), display("Snapshot locking mode") },
         /// How hstore columns appear: `json` text or `map`.
@@ -350,7 +354,7 @@ connect_config::config! {
         /// Columns whose text is cut to so many characters.
         "column.truncate.to.(d+).chars" => column_truncate: Option<i32> = NULL
             { importance(Medium), group("Events"), order(25), display("Truncate Columns To n Characters") },
-        /// Puts comments of tables and columns into schemas.
+        /// Puts comments of tables and columns into schemas. The reference finds none in Postgres: this has no effect.
         "include.schema.comments" => include_schema_comments: bool = "false"
             { importance(Medium), group("Events"), order(26), width(Width::Short), display("Include Table and Column Comments") },
         /// Columns whose database type is put into the schema's parameters: regular expressions.

@@ -50,6 +50,8 @@ pub struct Source {
     pub tx_id: Option<i64>,
     /// Microseconds since the epoch: of the commit, or of the reading.
     pub ts_us: i64,
+    /// The slot's `catalog_xmin`, where that is read.
+    pub xmin: Option<i64>,
 }
 
 /// Microseconds since the epoch, now.
@@ -169,7 +171,7 @@ impl Events {
             Value::String(table),
             Value::from(source.tx_id),
             if source.marker == Marker::Incremental { Value::Null } else { Value::Int64(source.lsn.cast_signed()) },
-            Value::Null,
+            Value::from(source.xmin),
         ];
         Value::Struct(Struct::new(SchemaRef::clone(&self.source), fields))
     }

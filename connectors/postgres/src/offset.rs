@@ -62,6 +62,8 @@ pub struct Position {
     pub ts_us: Option<i64>,
     pub message: Option<MessageType>,
     pub snapshot: Option<SnapshotMark>,
+    /// The oldest transaction whose catalogue rows the slot keeps, where that is read.
+    pub xmin: Option<i64>,
 }
 
 /// The partition of a source.
@@ -86,6 +88,7 @@ impl Position {
         };
         put("last_snapshot_record", self.snapshot.map(|mark| mark.completed.into()));
         put("lsn_proc", self.lsn_proc.map(lsn));
+        put("xmin", self.xmin.map(Value::from));
         put("messageType", self.message.map(|message| message.name().into()));
         put("lsn_commit", self.lsn_commit.map(lsn));
         put("lsn", self.lsn.map(lsn));
@@ -128,6 +131,7 @@ impl Position {
             snapshot: in_snapshot
                 .then(|| flag("snapshot_completed") || flag("last_snapshot_record"))
                 .map(|completed| SnapshotMark { completed, blocking: false }),
+            xmin: number("xmin")?,
         })
     }
 
@@ -151,6 +155,7 @@ impl Position {
             ts_us: Some(ts_us),
             message: Some(MessageType::Message),
             snapshot: None,
+            xmin: self.xmin,
         };
     }
 
@@ -232,6 +237,7 @@ mod tests {
             ts_us: Some(1_700_000_000_000_000),
             message: Some(MessageType::Insert),
             snapshot: None,
+            xmin: None,
         };
         let offset = position.to_offset();
         assert_eq!(
@@ -239,6 +245,11 @@ mod tests {
             r#"{"lsn_proc":100,"messageType":"INSERT","lsn_commit":90,"lsn":100,"txId":7,"ts_usec":1700000000000000}"#
         );
         assert_eq!(Position::from_offset(&offset).expect("readable"), position);
+        let with_xmin = Position { xmin: Some(740), ..position };
+        let offset = with_xmin.to_offset();
+        let text = serde_json::to_string(&offset).expect("serializable");
+        assert!(text.starts_with(r#"{"lsn_proc":100,"xmin":740,"messageType""#), "{text}");
+        assert_eq!(Position::from_offset(&offset).expect("readable"), with_xmin);
     }
 
     #[test]

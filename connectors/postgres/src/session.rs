@@ -28,7 +28,7 @@ use crate::stream::Stream;
 use crate::transactions::Counted;
 use crate::visible::Visible;
 use crate::wire::{Purpose, Wire};
-use crate::{publication, standby};
+use crate::{guardrail, identity, publication, standby};
 
 /// Reports how far the task is.
 pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -163,6 +163,9 @@ impl Session {
             standby::refuse_without_slot(sql, settings).await?;
         }
         publication::ensure(sql, settings, &self.connector).await?;
+        if !standby {
+            identity::set(sql, settings).await?;
+        }
         let state = slot::state(sql, &settings.slot).await.map_err(|e| e.failed_to("look for the slot"))?;
         if let Some(state) = &state {
             slot::check(state, settings)?;
@@ -196,6 +199,7 @@ impl Session {
     /// What is done over a session that is open.
     async fn work(&mut self, mut sql: Wire, standby: bool) -> Result<(), End> {
         let settings = Arc::clone(&self.settings);
+        self.in_time("count the tables", guardrail::check(&mut sql, &settings)).await?;
         let mut slot_state = None;
         if settings.streams() {
             slot_state = self.in_time("prepare the stream", self.prepare(&mut sql, standby)).await?;

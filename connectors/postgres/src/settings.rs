@@ -1,5 +1,7 @@
 //! What the configuration means to the code: modes as enums, lists compiled, durations as such.
 
+mod modes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,82 +12,24 @@ use crate::columns::ColumnRules;
 use crate::config::{ExtraConfig, PostgresConfig};
 use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
+use crate::guardrail::Guardrail;
+use crate::identity::Identities;
 use crate::notifications::Notifier;
 use crate::signals::settings::{SignalSettings, table_name};
 
-/// Declares a mode with the names that the configuration uses.
-macro_rules! mode {
-    ($(#[doc = $doc:literal])* $Name:ident { $($Variant:ident = $text:literal),* $(,)? }) => {
-        $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $Name { $($Variant),* }
+pub use modes::{
+    BinaryMode, DecimalMode, EventFailure, FlushTimeout, GuardrailAction, HstoreMode, IntervalMode, Isolation,
+    NameAdjustment, PublicationMode, RowCountOrder, SnapshotMode, SslMode, TimeMode,
+};
 
-        impl $Name {
-            /// The mode of a name, without regard to case.
-            pub fn parse(text: &str) -> Option<Self> {
-                let text = text.trim();
-                $(if text.eq_ignore_ascii_case($text) { return Some(Self::$Variant); })*
-                None
-            }
-        }
-    };
-}
-
-mode! {
-    /// `database.sslmode`.
-    SslMode {
-        Disable = "disable", Allow = "allow", Prefer = "prefer", Require = "require", VerifyCa = "verify-ca",
-        VerifyFull = "verify-full",
-    }
-}
-mode! {
-    /// `snapshot.mode`.
-    SnapshotMode {
-        Always = "always", Initial = "initial", InitialOnly = "initial_only", NoData = "no_data",
-        WhenNeeded = "when_needed", ConfigurationBased = "configuration_based",
-    }
-}
-mode! {
-    /// `publication.autocreate.mode`.
-    PublicationMode { AllTables = "all_tables", Filtered = "filtered", Disabled = "disabled", NoTables = "no_tables" }
-}
-mode! {
-    /// `decimal.handling.mode`.
-    DecimalMode { Precise = "precise", Double = "double", String = "string" }
-}
-mode! {
-    /// `time.precision.mode`.
-    TimeMode {
-        Adaptive = "adaptive", AdaptiveTimeMicroseconds = "adaptive_time_microseconds", Connect = "connect",
-        IsoString = "isostring", Microseconds = "microseconds", Nanoseconds = "nanoseconds",
-    }
-}
-mode! {
-    /// `binary.handling.mode`.
-    BinaryMode { Bytes = "bytes", Base64 = "base64", Base64UrlSafe = "base64-url-safe", Hex = "hex" }
-}
-mode! {
-    /// `interval.handling.mode`.
-    IntervalMode { Numeric = "numeric", String = "string" }
-}
-mode! {
-    /// `hstore.handling.mode`.
-    HstoreMode { Json = "json", Map = "map" }
-}
-mode! {
-    /// `schema.name.adjustment.mode` and `field.name.adjustment.mode`.
-    NameAdjustment { None = "none", Avro = "avro", AvroUnicode = "avro_unicode" }
-}
-mode! {
-    /// `snapshot.isolation.mode`.
-    Isolation {
-        Serializable = "serializable", RepeatableRead = "repeatable_read", ReadCommitted = "read_committed",
-        ReadUncommitted = "read_uncommitted",
-    }
-}
-mode! {
-    /// `snapshot.tables.order.by.row.count`.
-    RowCountOrder { Disabled = "disabled", Ascending = "ascending", Descending = "descending" }
+/// `snapshot.locking.mode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locking {
+    None,
+    /// Tables are locked against changes of their columns; a lock is waited for so long.
+    Shared(Duration),
+    /// A Java class of this name.
+    Custom(String),
 }
 
 /// The shortest silence that means something: the server is asked for a sign of life at least twice in it.
@@ -192,6 +136,14 @@ pub struct Settings {
     /// `schema.table` → statement.
     pub snapshot_overrides: Vec<(String, String)>,
     pub snapshot_order: RowCountOrder,
+    /// Tables that are read at the same time.
+    pub snapshot_threads: usize,
+    pub locking: Locking,
+    /// With `snapshot.query.mode=custom`: the name of a Java class.
+    pub custom_query: Option<String>,
+    /// `replica.identity.autoset.values`.
+    pub identities: Identities,
+    pub guardrail: Option<Guardrail>,
     pub filters: Filters,
     /// Masks, hashes, cuts and source types.
     pub columns: ColumnRules,
@@ -209,6 +161,11 @@ pub struct Settings {
     pub key_columns: Vec<(regex::Regex, Vec<String>)>,
     pub status_interval: Duration,
     pub flush_lsn: bool,
+    /// Longest time that telling the server a position may take, and what happens then.
+    pub flush_timeout: (Duration, FlushTimeout),
+    /// `xmin.fetch.interval.ms`, where that is read at all.
+    pub xmin_interval: Option<Duration>,
+    pub event_failure: EventFailure,
     pub batch_size: usize,
     /// Records go through transformations, which may drop them.
     pub transforms: bool,
@@ -237,21 +194,12 @@ pub struct Settings {
 
 /// Keys whose effect belongs to later work: a value other than the default is reported, never ignored in silence.
 pub const LATER: &[&str] = &[
-    "replica.identity.autoset.values",
     "database.sslfactory",
-    "lsn.flush.timeout.action",
-    "xmin.fetch.interval.ms",
-    "event.processing.failure.handling.mode",
-    "snapshot.max.threads",
     "snapshot.mode.custom.name",
-    "snapshot.query.mode",
-    "snapshot.locking.mode",
     "openlineage.integration.enabled",
-    "guardrail.collections.max",
     "converters",
     "post.processors",
     "transaction.metadata.factory",
-    "include.schema.comments",
     "internal.snapshot.scan.all.columns.force",
     "sourceinfo.struct.maker",
 ];
@@ -337,6 +285,12 @@ impl Settings {
                 "snapshot.tables.order.by.row.count",
                 &config.snapshot_tables_order_by_row_count,
             )?,
+            snapshot_threads: usize::try_from(config.snapshot_max_threads).unwrap_or(1).max(1),
+            locking: locking(config),
+            custom_query: (config.snapshot_query_mode.trim().eq_ignore_ascii_case("custom"))
+                .then(|| config.snapshot_query_mode_custom_name.clone().unwrap_or_default()),
+            identities: config.replica_identity_autoset_values.as_deref().map(Identities::parse).unwrap_or_default(),
+            guardrail: guardrail(config)?,
             filters: filters(config, props)?,
             columns: ColumnRules::parse(props)?,
             values: ValueModes {
@@ -366,6 +320,16 @@ impl Settings {
             key_columns: key_columns(config.message_key_columns.as_deref().unwrap_or_default())?,
             status_interval: positive_ms(config.status_update_interval_ms.into()).max(Duration::from_millis(10)),
             flush_lsn: config.flush_lsn_source,
+            flush_timeout: (
+                positive_ms(config.lsn_flush_timeout_ms).max(Duration::from_millis(1)),
+                named(FlushTimeout::parse, "lsn.flush.timeout.action", &config.lsn_flush_timeout_action)?,
+            ),
+            xmin_interval: limit_ms(config.xmin_fetch_interval_ms),
+            event_failure: named(
+                EventFailure::parse,
+                "event.processing.failure.handling.mode",
+                &config.event_processing_failure_handling_mode,
+            )?,
             batch_size,
             transforms: raw("transforms").is_some_and(|names| !names.trim().is_empty()),
             queue_batches: (queue_size / batch_size).clamp(1, 64),
@@ -392,6 +356,34 @@ impl Settings {
             notifications: Notifier::new(config, prefix),
             prefix: prefix.into(),
         })
+    }
+
+    /// Refuses what only Java classes can do, as the reference does where it has no such class.
+    pub fn supported(&self) -> Result<(), Error> {
+        let refused = |service: &str, what: &str, name: &str| {
+            let unable = |service: &str| {
+                Error::config(format!("Unable to create service {service}")).class("io.debezium.DebeziumException")
+            };
+            let unknown =
+                Error::config(format!("Unable to find {name} snapshot {what} mode. Please check your configuration."))
+                    .class("io.debezium.DebeziumException");
+            unable("io.debezium.snapshot.SnapshotterService")
+                .hint(format!(
+                    "custom classes can't be loaded here: leave snapshot.{}.mode at one of its other values",
+                    match what {
+                        "lock" => "locking",
+                        other => other,
+                    }
+                ))
+                .caused_by(unable(service).caused_by(unknown))
+        };
+        if let Locking::Custom(name) = &self.locking {
+            return Err(refused("io.debezium.snapshot.spi.SnapshotLock", "lock", name));
+        }
+        match &self.custom_query {
+            Some(name) => Err(refused("io.debezium.snapshot.spi.SnapshotQuery", "query", name)),
+            None => Ok(()),
+        }
     }
 
     /// Whether this configuration streams at all.
@@ -447,6 +439,24 @@ fn statements(text: &str) -> Vec<String> {
         .map(|part| part.replace('\0', ";").trim().to_owned())
         .filter(|part| !part.is_empty())
         .collect()
+}
+
+fn locking(config: &PostgresConfig) -> Locking {
+    match config.snapshot_locking_mode.trim().to_ascii_lowercase().as_str() {
+        "shared" => Locking::Shared(positive_ms(config.snapshot_lock_timeout_ms)),
+        "custom" => Locking::Custom(config.snapshot_locking_mode_custom_name.clone().unwrap_or_default()),
+        _ => Locking::None,
+    }
+}
+
+fn guardrail(config: &PostgresConfig) -> Result<Option<Guardrail>, Error> {
+    let action = named(
+        GuardrailAction::parse,
+        "guardrail.collections.limit.action",
+        &config.guardrail_collections_limit_action,
+    )?;
+    let max = usize::try_from(config.guardrail_collections_max).unwrap_or(0);
+    Ok(Some(Guardrail { max, action }).filter(|_| max > 0))
 }
 
 fn topic_per_schema(class: &str) -> Result<bool, Error> {
@@ -575,10 +585,30 @@ mod tests {
 
     #[test]
     fn keys_for_later_are_reported_only_when_they_differ() {
-        let quiet = props(&[("include.schema.comments", "false"), ("snapshot.max.threads", "1")]);
+        let quiet = props(&[
+            ("openlineage.integration.enabled", "false"),
+            ("transaction.metadata.factory", "io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"),
+        ]);
         assert!(later_keys(&quiet).is_empty());
-        let loud = props(&[("include.schema.comments", "true"), ("snapshot.max.threads", "4")]);
-        assert_eq!(later_keys(&loud), vec!["include.schema.comments", "snapshot.max.threads"]);
+        let loud = props(&[("openlineage.integration.enabled", "true"), ("converters", "isbn")]);
+        assert_eq!(later_keys(&loud), vec!["openlineage.integration.enabled", "converters"]);
+    }
+
+    #[test]
+    fn classes_that_are_not_here_are_refused_as_the_reference_refuses_them() {
+        let supported = |extra: &[(&str, &str)]| Settings::parse(&props(extra)).expect("valid settings").supported();
+        assert!(supported(&[("snapshot.locking.mode", "Shared"), ("snapshot.query.mode", "select_all")]).is_ok());
+        for (mode, name, service, what) in [
+            ("snapshot.locking.mode", "snapshot.locking.mode.custom.name", "SnapshotLock", "lock"),
+            ("snapshot.query.mode", "snapshot.query.mode.custom.name", "SnapshotQuery", "query"),
+        ] {
+            let refused = supported(&[(mode, "custom"), (name, "mine")]).expect_err("no such class");
+            assert_eq!(refused.message(), "Unable to create service io.debezium.snapshot.SnapshotterService");
+            let trace = format!("{refused:?}");
+            assert!(trace.contains(service), "{trace}");
+            let unknown = format!("Unable to find mine snapshot {what} mode. Please check your configuration.");
+            assert_eq!(refused.root().message(), unknown);
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! The marker of a record depends on whether another one follows, so one row is always held back.
 
+mod readers;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +17,9 @@ use crate::event::{Marker, Source, now_us};
 use crate::filters::{Filter, Patterns};
 use crate::offset::{Position, SnapshotMark};
 use crate::session::{End, Session};
-use crate::settings::{Isolation, RowCountOrder, Settings};
+use crate::settings::{Isolation, Locking, RowCountOrder, Settings};
 use crate::slot::{self, Created, parse_lsn};
+use crate::snapshot::readers::{Job, Readers};
 use crate::table::Table;
 use crate::types::Types;
 use crate::visible::Visible;
@@ -42,6 +45,11 @@ struct Snapshot<'a> {
     reported: Instant,
     statements: Vec<(String, String)>,
     stored: bool,
+    /// It is stored that the snapshot was begun.
+    announced: bool,
+    /// The names of the captured tables, and of those that are read, for notifications.
+    captured: String,
+    read: String,
 }
 
 /// Reads all captured tables. Gives the position after it, `None` when there was no row, and what the snapshot saw: no
@@ -63,7 +71,8 @@ pub async fn run(
     };
     let settings = Arc::clone(&session.settings);
     let chosen = chosen(&settings, sql).await?;
-    let task = Task { chosen, statements: settings.snapshot_overrides.clone(), stored: true };
+    let level = level(session, created);
+    let task = Task { chosen, statements: settings.snapshot_overrides.clone(), stored: true, level };
     let position = read(session, sql, task, position).await?;
     Ok((position, (visible, lsn)))
 }
@@ -89,7 +98,8 @@ pub async fn on_demand(
     let mut chosen = slot::captured(sql, &session.settings).await?;
     chosen.retain(|table| tables.matches(&table.name.to_string()));
     in_order(&session.settings, &mut chosen);
-    read(session, sql, Task { chosen, statements, stored: false }, position).await
+    let level = level(session, None);
+    read(session, sql, Task { chosen, statements, stored: false, level }, position).await
 }
 
 /// What is to be read.
@@ -100,10 +110,13 @@ struct Task {
     statements: Vec<(String, String)>,
     /// Positions are stored on the way.
     stored: bool,
+    /// The isolation of the transaction.
+    level: &'static str,
 }
 
 /// Reads all rows of all tables, and ends the transaction. Gives the position after it, `None` when there was no row.
 async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Position) -> Result<Option<Position>, End> {
+    lock(session, sql, &task.chosen).await?;
     let captured = names(&task.chosen);
     let tables = without_signals(&session.settings, task.chosen);
     let lsn = position.lsn.unwrap_or(0);
@@ -137,20 +150,24 @@ async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Posit
         reported: Instant::now(),
         statements: task.statements,
         stored: task.stored,
+        announced: false,
+        captured,
+        read,
     };
-    for (index, listed) in tables.iter().enumerate() {
-        let Some(meta) = metas.iter().find(|meta| meta.oid == listed.oid) else { continue };
-        let name = listed.name.to_string();
-        let progress = [("data_collections", read.clone()), ("current_collection_in_progress", name.clone())];
-        snapshot.session.notify("IN_PROGRESS", &progress);
-        let rows = snapshot.table(sql, index, meta, &types).await?;
-        let done = [
-            ("data_collections", captured.clone()),
-            ("scanned_collection", name),
-            ("total_rows_scanned", rows.to_string()),
-            ("status", "SUCCEEDED".to_owned()),
-        ];
-        snapshot.session.notify("TABLE_SCAN_COMPLETED", &done);
+    let found = |listed: &Listed| metas.iter().find(|meta| meta.oid == listed.oid);
+    let threads = snapshot.session.settings.snapshot_threads.min(tables.len());
+    if threads > 1 {
+        let places = tables.iter().enumerate().filter_map(|(index, listed)| Some((index, found(listed)?)));
+        let jobs = places.map(|(index, meta)| snapshot.job(index, meta, &types)).collect();
+        snapshot.side_by_side(sql, jobs, threads, task.level).await?;
+    } else {
+        for (index, listed) in tables.iter().enumerate() {
+            let Some(meta) = found(listed) else { continue };
+            let name = listed.name.to_string();
+            snapshot.notify_begun(&name);
+            let rows = snapshot.table(sql, index, meta, &types).await?;
+            snapshot.notify_done(&name, rows);
+        }
     }
     let position = snapshot.finish().await?;
     sql.query("COMMIT").await.map_err(|e| e.failed_to("end the snapshot"))?;
@@ -167,20 +184,62 @@ fn without_signals(settings: &Settings, mut tables: Vec<Listed>) -> Vec<Listed> 
     tables
 }
 
-async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
-    let settings = &session.settings;
-    let level = match (created, settings.snapshot_isolation) {
+const REPEATABLE: &str = "REPEATABLE READ";
+
+fn level(session: &Session, created: Option<&Created>) -> &'static str {
+    match (created, session.settings.snapshot_isolation) {
         (None, Isolation::ReadCommitted | Isolation::ReadUncommitted) => "READ COMMITTED",
         // A transaction that only reads sees the same under both of the stricter levels.
-        _ => "REPEATABLE READ",
-    };
+        _ => REPEATABLE,
+    }
+}
+
+async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
+    begin_in(sql, level(session, created), created.map(|created| &*created.snapshot)).await
+}
+
+/// Begins a transaction that sees what an exported snapshot sees, where there is one.
+async fn begin_in(sql: &mut Wire, level: &str, exported: Option<&str>) -> Result<(), PgError> {
     // The rows are sent as fast as they can be: no statement of a snapshot may run into a limit meant for others.
     sql.query("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").await?;
     sql.query(&format!("BEGIN TRANSACTION ISOLATION LEVEL {level}")).await?;
-    if let Some(created) = created {
-        sql.query(&format!("SET TRANSACTION SNAPSHOT {}", literal(&created.snapshot))).await?;
+    if let Some(exported) = exported {
+        sql.query(&format!("SET TRANSACTION SNAPSHOT {}", literal(exported))).await?;
     }
     Ok(())
+}
+
+/// With `snapshot.locking.mode=shared`: keeps the tables as they are until the snapshot ends. Their rows may change.
+async fn lock(session: &Session, sql: &mut Wire, tables: &[Listed]) -> Result<(), End> {
+    let Locking::Shared(limit) = &session.settings.locking else { return Ok(()) };
+    if tables.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(source = %session.settings.prefix, "Waiting a maximum of '{}' seconds for each table lock", limit.as_secs());
+    let mut statements = format!("SET LOCAL lock_timeout = {}", limit.as_millis());
+    for table in tables {
+        let (schema, name) = (identifier(&table.name.schema), identifier(&table.name.table));
+        statements.push_str(&format!("; LOCK TABLE {schema}.{name} IN ACCESS SHARE MODE"));
+    }
+    // The rows are read without such a limit.
+    statements.push_str("; SET LOCAL lock_timeout = DEFAULT");
+    tokio::select! {
+        biased;
+        () = session.cancel.cancelled() => Err(End::Closed),
+        locked = sql.query(&statements) => locked.map(|_| ()).map_err(|e| unlocked(e, *limit).into()),
+    }
+}
+
+/// Why the tables were not locked. The reference does not try again; beneath, it is what passes when others let go.
+fn unlocked(error: PgError, limit: Duration) -> Error {
+    let what = "lock the tables of the snapshot";
+    if error.sqlstate() != Some("55P03") {
+        return error.failed_to(what);
+    }
+    Error::new(ErrorKind::Config, format!("failed to {what} within {limit:?} each: {error}"))
+        .class("io.debezium.DebeziumException")
+        .hint("look in pg_locks for who holds them, raise snapshot.lock.timeout.ms, or set snapshot.locking.mode=none")
+        .caused_by(error.failed_to(what))
 }
 
 /// The log position and the transaction id that the snapshot's records show, and what the snapshot sees.
@@ -238,10 +297,24 @@ fn in_order(settings: &Settings, tables: &mut [Listed]) {
 }
 
 impl Snapshot<'_> {
-    /// Reads a table; gives the number of its rows.
-    async fn table(&mut self, sql: &mut Wire, index: usize, meta: &TableMeta, types: &Types) -> Result<u64, End> {
-        let settings = Arc::clone(&self.session.settings);
-        let table = Arc::new(Table::from_catalog(meta, types, &settings));
+    fn notify_begun(&mut self, name: &str) {
+        let progress = [("data_collections", self.read.clone()), ("current_collection_in_progress", name.to_owned())];
+        self.session.notify("IN_PROGRESS", &progress);
+    }
+
+    fn notify_done(&mut self, name: &str, rows: u64) {
+        let done = [
+            ("data_collections", self.captured.clone()),
+            ("scanned_collection", name.to_owned()),
+            ("total_rows_scanned", rows.to_string()),
+            ("status", "SUCCEEDED".to_owned()),
+        ];
+        self.session.notify("TABLE_SCAN_COMPLETED", &done);
+    }
+
+    /// How a table is read.
+    fn job(&self, index: usize, meta: &TableMeta, types: &Types) -> Job {
+        let table = Arc::new(Table::from_catalog(meta, types, &self.session.settings));
         let name = meta.name.to_string();
         let override_sql = self.statements.iter().find(|(table, _)| table.eq_ignore_ascii_case(&name));
         let columns: Vec<String> = table.snapshot_columns().map(identifier).collect();
@@ -250,11 +323,76 @@ impl Snapshot<'_> {
             Some((_, statement)) => format!("({statement}) AS overridden"),
             None => format!("{}.{}", identifier(&meta.name.schema), identifier(&meta.name.table)),
         };
+        let statement = format!("COPY (SELECT {columns} FROM {from}) TO STDOUT");
+        Job { index, name: meta.name.clone(), table, statement }
+    }
+
+    /// Reads all tables, some of them at a time.
+    async fn side_by_side(
+        &mut self,
+        sql: &mut Wire,
+        jobs: Vec<Job>,
+        threads: usize,
+        level: &'static str,
+    ) -> Result<(), End> {
+        let (settings, connector) = (Arc::clone(&self.session.settings), Arc::clone(&self.session.connector));
+        let mut readers = Readers::new(settings, connector, level, jobs);
+        if level == REPEATABLE {
+            let rows = sql.query("SELECT pg_catalog.pg_export_snapshot()").await;
+            let rows = rows.map_err(|e| e.failed_to("share the snapshot among sessions"))?;
+            readers.exported = rows.first().and_then(|row| row.first().cloned().flatten());
+        }
+        let readers = Arc::new(readers);
+        let (_running, mut parts) = readers.start(threads);
+        // Of each table, the row that waits for its successor, and how many there were.
+        let mut waiting: Vec<(Option<Held>, u64)> = readers.jobs.iter().map(|_| (None, 0)).collect();
+        let mut begun = vec![false; readers.jobs.len()];
+        loop {
+            let part = tokio::select! {
+                biased;
+                () = self.session.cancel.cancelled() => return Err(End::Closed),
+                part = parts.recv() => part,
+            };
+            let Some(part) = part.transpose()? else { break };
+            let (at, job) = (part.job, &readers.jobs[part.job]);
+            if !std::mem::replace(&mut begun[at], true) {
+                self.notify_begun(&job.name.to_string());
+            }
+            self.session.outlet.count_bytes(part.bytes);
+            let (held, rows) = &mut waiting[at];
+            for row in part.rows {
+                let table = Arc::clone(&job.table);
+                let next = Held { table, row, first_of_table: *rows == 0, first_table: job.index == 0 };
+                *rows += 1;
+                match held.replace(next) {
+                    Some(before) => self.release(before, false).await?,
+                    None => self.announce().await?,
+                }
+            }
+            self.report(job.index, *rows, part.done);
+            if part.done {
+                // The last row of all is known when no table is left.
+                if let Some(last) = held.take()
+                    && let Some(before) = self.held.replace(last)
+                {
+                    self.release(before, true).await?;
+                }
+                tracing::info!(source = %readers.settings.prefix, table = %job.name, rows, "table read");
+                self.notify_done(&job.name.to_string(), *rows);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a table; gives the number of its rows.
+    async fn table(&mut self, sql: &mut Wire, index: usize, meta: &TableMeta, types: &Types) -> Result<u64, End> {
+        let settings = Arc::clone(&self.session.settings);
+        let Job { table, statement, .. } = self.job(index, meta, types);
+        let name = meta.name.to_string();
         let connector = Arc::clone(&self.session.connector);
         let failed = |e: PgError| failure(e, &meta.name, &settings.server.user, &connector);
         let mut ticks = tokio::time::interval(REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let statement = format!("COPY (SELECT {columns} FROM {from}) TO STDOUT");
         let mut rows = 0_u64;
         {
             // A lock on the table may keep it waiting.
@@ -312,10 +450,22 @@ impl Snapshot<'_> {
     async fn push(&mut self, next: Held) -> Result<(), End> {
         let starts_table = next.first_of_table;
         let Some(held) = self.held.replace(next) else {
-            // That a snapshot was begun is stored ahead of its first row: a run after a crash has to know of it.
-            return if self.stored { self.flush().await } else { Ok(()) };
+            return self.announce().await;
         };
-        let marker = match (held.first_of_table, held.first_table, starts_table) {
+        self.release(held, starts_table).await
+    }
+
+    /// That a snapshot was begun is stored ahead of its first row: a run after a crash has to know of it.
+    async fn announce(&mut self) -> Result<(), End> {
+        if std::mem::replace(&mut self.announced, true) || !self.stored {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Releases a row that is, or is not, the last one of its table.
+    async fn release(&mut self, held: Held, last_of_table: bool) -> Result<(), End> {
+        let marker = match (held.first_of_table, held.first_table, last_of_table) {
             (true, true, _) => Marker::First,
             (_, _, true) => Marker::LastInTable,
             (true, false, false) => Marker::FirstInTable,
@@ -341,6 +491,7 @@ impl Snapshot<'_> {
             last_commit: self.position.lsn_commit,
             tx_id: self.position.tx_id,
             ts_us,
+            xmin: None,
         };
         self.position.ts_us = Some(ts_us);
         let record = self.session.events.read(&held.table, held.row, &source);
@@ -410,6 +561,15 @@ mod tests {
         let error = PgError::Db(DbError { sqlstate: sqlstate.to_owned(), ..DbError::default() });
         let table = TableName { schema: "public".to_owned(), table: "orders".to_owned() };
         failure(error, &table, "ann", "shop")
+    }
+
+    #[test]
+    fn a_lock_that_others_hold_fails_the_task_and_is_known_to_pass() {
+        let busy = PgError::Db(DbError { sqlstate: "55P03".to_owned(), ..DbError::default() });
+        let error = unlocked(busy, Duration::from_secs(10));
+        assert!(!error.kind().retriable());
+        assert_eq!(error.root().kind(), ErrorKind::Conflict);
+        assert!(error.message().starts_with("failed to lock the tables of the snapshot within 10s each"), "{error}");
     }
 
     #[test]

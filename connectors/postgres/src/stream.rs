@@ -3,7 +3,9 @@
 //! A position is marked only where the next event has another place in the log, because events that share one can't be
 //! told apart on a restart. What is confirmed to the server is what the worker said is stored, never more.
 
+mod confirm;
 mod told;
+mod xmin;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +22,13 @@ use crate::heartbeat;
 use crate::messages;
 use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
-use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, POSTGRES_EPOCH_US, Relation, Replicated, Tuple};
+use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, Relation, Replicated, Tuple};
 use crate::progress::{Follower, Handed};
 use crate::session::{End, Session};
+use crate::settings::EventFailure;
 use crate::signals::act;
 use crate::slot::{self, lsn_text};
+use crate::stream::xmin::Xmin;
 use crate::table::Table;
 use crate::wire::{Frame, Wire, identifier, literal};
 
@@ -65,6 +69,7 @@ pub struct Stream<'a> {
     /// The place and the commit's time of the last event since metrics were told of one.
     seen: Option<(u64, i64)>,
     follower: Follower,
+    xmin: Xmin,
     /// The server was asked how far it is, and the answer is to be told at once.
     pinged: bool,
     /// There is something new to tell.
@@ -85,6 +90,7 @@ impl<'a> Stream<'a> {
         let resume = Resume::from(position);
         let follower = Follower::new(session.taken.clone());
         let silence = session.settings.silence;
+        let xmin = Xmin::new(session.settings.xmin_interval);
         Self {
             session,
             sql: Beside::new(sql, silence),
@@ -101,6 +107,7 @@ impl<'a> Stream<'a> {
             answer: false,
             seen: None,
             follower,
+            xmin,
             pinged: false,
             news: false,
             heard: Instant::now(),
@@ -292,36 +299,6 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Tells the server what is stored.
-    async fn confirm(&mut self) -> Result<(), End> {
-        self.tell_server(false).await
-    }
-
-    /// Tells the server what is stored, and asks it to say how far it is.
-    async fn tell_server(&mut self, ask: bool) -> Result<(), End> {
-        let message = self.status(ask);
-        let settings = &self.session.settings;
-        let late = |limit| PgError::silent(&settings.server.address(), limit);
-        let sent = within(settings.silence, self.wire.send_copy_data(&message), late).await;
-        sent.map_err(|e| e.failed_to("confirm the position"))?;
-        Ok(())
-    }
-
-    /// What tells the server that.
-    pub(crate) fn status(&mut self, ask: bool) -> [u8; 34] {
-        let stored = *self.session.confirmed.borrow_and_update();
-        let stored = if self.session.settings.flush_lsn { stored } else { 0 };
-        let mut message = [0; 34];
-        message[0] = b'r';
-        message[1..9].copy_from_slice(&self.received.max(stored).to_be_bytes());
-        message[9..17].copy_from_slice(&stored.to_be_bytes());
-        message[17..25].copy_from_slice(&stored.to_be_bytes());
-        let clock = crate::event::now_us() - POSTGRES_EPOCH_US;
-        message[25..33].copy_from_slice(&clock.to_be_bytes());
-        message[33] = u8::from(ask);
-        message
-    }
-
     /// A snapshot that was asked for is done: its position is the one to store, until the stream brings the next event.
     pub(crate) fn mark_snapshot(&mut self, position: Position) {
         self.session.outlet.mark(position, 0);
@@ -357,6 +334,7 @@ impl<'a> Stream<'a> {
         self.position.lsn_commit = Some(self.resolved);
         self.position.message = Some(MessageType::Commit);
         self.position.snapshot = None;
+        self.position.xmin = self.xmin.value;
         self.position.ts_us = Some(crate::event::now_us());
         self.mark();
     }
@@ -417,6 +395,9 @@ impl<'a> Stream<'a> {
     }
 
     async fn message(&mut self, lsn: u64, message: Message) -> Result<(), End> {
+        if self.xmin.is_due() {
+            self.read_xmin().await?;
+        }
         match message {
             Message::Begin(begin) => {
                 let snapshot = self.session.snapshotted.as_ref();
@@ -533,18 +514,10 @@ impl<'a> Stream<'a> {
         }
         let before = self.session.outlet.records().len();
         self.seen = self.transaction.as_ref().map(|transaction| (lsn, transaction.begin.commit_us));
-        let kind = match message {
-            Message::Insert { relation, new } => self.insert(lsn, relation, &new)?,
-            Message::Update { relation, old, new } => self.update(lsn, relation, old.as_ref(), &new)?,
-            Message::Delete { relation, old } => self.delete(lsn, relation, &old)?,
-            Message::Truncate { relations } => self.truncate(lsn, &relations)?,
-            Message::Logical { prefix, content, .. } => {
-                let source = self.source(lsn);
-                let Session { events, messages, outlet, .. } = &mut *self.session;
-                outlet.records().extend(messages.record(events, &prefix, content, &source));
-                MessageType::Message
-            }
-            _ => return Ok(()),
+        let kind = match self.made(lsn, message) {
+            Ok(Some(kind)) => kind,
+            Ok(None) => return Ok(()),
+            Err(error) => return self.not_made(lsn, before, error),
         };
         self.session.signals.event_at = before;
         if self.session.outlet.records().len() > before {
@@ -558,8 +531,44 @@ impl<'a> Stream<'a> {
                 ts_us: begin.map(|begin| begin.commit_us),
                 message: Some(kind),
                 snapshot: None,
+                xmin: self.xmin.value,
             };
             self.unmarked = true;
+        }
+        Ok(())
+    }
+
+    /// Makes the records of an event; `None` for what is no event.
+    fn made(&mut self, lsn: u64, message: Message) -> Result<Option<MessageType>, Error> {
+        let kind = match message {
+            Message::Insert { relation, new } => self.insert(lsn, relation, &new)?,
+            Message::Update { relation, old, new } => self.update(lsn, relation, old.as_ref(), &new)?,
+            Message::Delete { relation, old } => self.delete(lsn, relation, &old)?,
+            Message::Truncate { relations } => self.truncate(lsn, &relations)?,
+            Message::Logical { prefix, content, .. } => {
+                let source = self.source(lsn);
+                let Session { events, messages, outlet, .. } = &mut *self.session;
+                outlet.records().extend(messages.record(events, &prefix, content, &source));
+                MessageType::Message
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(kind))
+    }
+
+    /// An event that can't be made into records: `event.processing.failure.handling.mode` says what becomes of the task.
+    fn not_made(&mut self, lsn: u64, before: usize, error: Error) -> Result<(), End> {
+        let mode = self.session.settings.event_failure;
+        if mode == EventFailure::Fail || error.kind() != ErrorKind::Data {
+            return Err(error.into());
+        }
+        self.session.outlet.records().truncate(before);
+        self.session.metrics.erroneous();
+        let (source, at) = (&self.session.settings.prefix, lsn_text(lsn));
+        if mode == EventFailure::Warn {
+            tracing::warn!(%source, %at, %error, "Error while processing event: it is left out");
+        } else {
+            tracing::debug!(%source, %at, %error, "Error while processing event: it is left out");
         }
         Ok(())
     }
@@ -572,6 +581,7 @@ impl<'a> Stream<'a> {
             last_commit: self.position.lsn_commit,
             tx_id: begin.map(|begin| begin.xid.into()),
             ts_us: begin.map_or(0, |begin| begin.commit_us),
+            xmin: self.xmin.value,
         }
     }
 

@@ -35,6 +35,8 @@ struct Column {
     /// What null becomes: null, or what stands for it in a required column.
     null: Value,
     placeholder: Value,
+    /// It is neither optional nor has it a default: a value that the modes have no form for leaves nothing to send.
+    strict: bool,
 }
 
 /// A captured table.
@@ -284,10 +286,15 @@ impl Table {
     }
 
     fn value(&self, column: &Column, text: &Text<'_>) -> Result<Value, Error> {
-        column
-            .decoder
-            .decode(text)
-            .map_err(|e| Error::data(format!("column {} of table {} can't be read: {e}", column.name, self.name)))
+        let unread = |e: &dyn std::fmt::Display| {
+            Error::data(format!("column {} of table {} can't be read: {e}", column.name, self.name))
+        };
+        let value = column.decoder.decode(text).map_err(|e| unread(&e))?;
+        if column.strict && matches!(value, Value::Null) {
+            return Err(unread(&"its value has no form in the configured mode, and it is NOT NULL without a default")
+                .hint("for NaN and infinity set decimal.handling.mode to string or double"));
+        }
+        Ok(value)
     }
 
     /// True when two rows look the same to a consumer.
@@ -329,7 +336,7 @@ impl Column {
     fn unwanted(name: &str) -> Self {
         let name = name.into();
         let decoder = Decoder::EmptyArray;
-        Self { name, slot: None, selected: false, decoder, null: Value::Null, placeholder: Value::Null }
+        Self { name, slot: None, selected: false, decoder, null: Value::Null, placeholder: Value::Null, strict: false }
     }
 }
 
@@ -380,6 +387,7 @@ impl Draft {
             selected: true,
             decoder: plan.decoder.bound_to(&schema),
             null: bound(null, &schema),
+            strict: !schema.optional && schema.default.is_none(),
             placeholder: placeholder(column, bound(plan.placeholder, &schema)),
         });
     }
@@ -577,6 +585,26 @@ mod tests {
         let other = copied(&table, "1\tother\ty").expect("a row");
         assert!(table.same_image(&row, &other), "both are masked");
         assert_eq!(fields(&table.image(row))[1], Value::from("***"));
+    }
+
+    #[test]
+    fn a_value_without_a_form_is_null_or_can_not_be_read() {
+        for (required, default, readable) in [(false, None, true), (true, Some("0"), true), (true, None, false)] {
+            let mut meta = meta(0);
+            let v = &mut meta.columns[1];
+            (v.type_oid, v.typmod, v.required, v.default) = (1700, 655_366, required, default.map(str::to_owned));
+            let mut types = types();
+            let numeric = TypeInfo { oid: 1700, name: "numeric".into(), kind: b'b', ..TypeInfo::default() };
+            types.insert(1700, numeric);
+            let table = Table::from_catalog(&meta, &types, &settings(&[]));
+            match copied(&table, "1\tNaN\ty") {
+                Ok(row) => assert!(readable && row[1] == Value::Null, "{required} {default:?}"),
+                Err(error) => {
+                    assert!(!readable, "{error}");
+                    assert_eq!(error.kind(), ErrorKind::Data);
+                }
+            }
+        }
     }
 
     #[test]

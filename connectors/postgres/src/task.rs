@@ -47,6 +47,7 @@ impl PostgresTask {
         if !props.get("plugin.name").is_some_and(|name| name.as_deref().is_some_and(is_pgoutput)) {
             return Err(Error::config(crate::validate::ONLY_PGOUTPUT).hint("set plugin.name=pgoutput"));
         }
+        settings.supported()?;
         for key in later_keys(props) {
             tracing::warn!(connector = %context.connector, task = context.task, key, "this key has no effect yet");
         }

@@ -313,6 +313,14 @@ impl Checks<'_> {
                 );
             }
         }
+        for mode in ["snapshot.query.mode", "snapshot.locking.mode"] {
+            let name = format!("{mode}.custom.name");
+            if self.given(mode).is_some_and(|text| text.eq_ignore_ascii_case("custom"))
+                && self.given(&name).unwrap_or_default().is_empty()
+            {
+                self.error(&name, format!("{name} cannot be empty when {mode} 'custom' is defined"));
+            }
+        }
     }
 
     fn lists(&mut self) {

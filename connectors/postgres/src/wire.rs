@@ -4,6 +4,7 @@
 //! cancel-safe (a frame is taken out only when it is complete). The same client serves SQL and replication sessions;
 //! everything goes through the simple query protocol, so results are text.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -279,8 +280,12 @@ impl Wire {
 
     async fn flush(&mut self) -> Result<(), PgError> {
         let broken = |e| PgError::io("An I/O error occurred while sending to the backend.", e);
-        let output = self.output.split();
-        self.socket.write_all(&output).await.map_err(broken)?;
+        // What was written is gone from the buffer even when this is given up half-way: the next one goes on there.
+        while !self.output.is_empty() {
+            if self.socket.write_buf(&mut self.output).await.map_err(broken)? == 0 {
+                return Err(broken(io::ErrorKind::WriteZero.into()));
+            }
+        }
         self.socket.flush().await.map_err(broken)
     }
 
@@ -420,5 +425,19 @@ mod tests {
         let body = Bytes::from_static(b"\0\x02\0\0\0\x01a\xff\xff\xff\xff");
         assert_eq!(data_row(&body).expect("a row"), vec![Some("a".to_owned()), None]);
         assert!(data_row(&body.slice(..5)).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_half_way_is_sent_with_the_next_message() {
+        let (near, mut far) = tokio::io::duplex(7);
+        let mut wire =
+            Wire { socket: Box::new(near), input: BytesMut::new(), output: BytesMut::new(), server_version: 0 };
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, wire.send_copy_data(b"first")).await.is_err(), "nobody reads");
+        let mut read = [0; 21];
+        let (sent, received) = tokio::join!(wire.send_copy_data(b"second"), far.read_exact(&mut read));
+        sent.expect("sent");
+        received.expect("received");
+        assert_eq!(&read, b"d\0\0\0\x09firstd\0\0\0\x0asecond");
     }
 }

@@ -18,6 +18,7 @@ mod pause;
 mod postgres;
 mod recovery;
 mod rest;
+mod side_by_side;
 mod signals;
 mod sink_group;
 mod standby;

@@ -157,6 +157,7 @@ pub async fn send_window(session: &mut Session, position: Position) -> Result<()
             last_commit: position.lsn_commit,
             tx_id: None,
             ts_us: now_us(),
+            xmin: None,
         };
         let record = session.events.read(&table, row, &source);
         session.outlet.records().push(record);

@@ -36,6 +36,7 @@ impl Stream<'_> {
             ts_us: Some(begin.commit_us),
             message: Some(MessageType::Commit),
             snapshot: None,
+            xmin: self.xmin.value,
         };
         self.mark();
         self.session.counted.end();
@@ -52,7 +53,10 @@ impl Stream<'_> {
         // It carries no time: that of what was committed before it, as in the reference, so that times do not go back.
         let ts_us = self.position.ts_us.unwrap_or(self.began_us);
         self.position.told(lsn, ts_us);
-        let source = Source { marker: Marker::Stream, lsn, last_commit: self.position.lsn_commit, tx_id: None, ts_us };
+        let xmin = self.xmin.value;
+        self.position.xmin = xmin;
+        let source =
+            Source { marker: Marker::Stream, lsn, last_commit: self.position.lsn_commit, tx_id: None, ts_us, xmin };
         let Session { events, messages, outlet, .. } = &mut *self.session;
         if let Some(record) = messages.record(events, prefix, content, &source) {
             outlet.records().push(record);

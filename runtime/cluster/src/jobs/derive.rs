@@ -98,7 +98,7 @@ fn failed(job: &str, members: &Members, log: &JobsLog, now_ms: i64) -> Option<De
     let recovery = worst.said.map(|said| said.recovery.clone());
     Some(match &recovery {
         Some(plan) if plan.over.is_none() => {
-            let cause = format!("attempt {} of {} after: {cause}", plan.attempt, plan.attempts_max);
+            let cause = tried(plan, &cause);
             Derived { error: Some(error), recovery, ..Derived::of(JobState::Starting, cause) }
         }
         Some(_) => Derived { error: Some(error), recovery, ..Derived::of(JobState::Failed, cause) },
@@ -216,10 +216,18 @@ fn at_work(job: &str, members: &Members, log: &JobsLog) -> Derived {
     }
 }
 
+/// What is being done after a failure. An attempt that was asked for counts for nothing.
+fn tried(recovery: &Recovery, failure: &str) -> String {
+    match recovery.attempt {
+        0 => format!("tried again after: {failure}"),
+        attempt => format!("attempt {attempt} of {} after: {failure}", recovery.attempts_max),
+    }
+}
+
 /// An attempt to cure a failure that is under way.
 fn attempt(job: &str, connector: &ConnectorView, task: Option<u32>, recovery: &Recovery) -> Derived {
     let error = error(job, connector, task, recovery, recovery.first_failure_ms);
-    let cause = format!("attempt {} of {} after: {}", recovery.attempt, recovery.attempts_max, error.message);
+    let cause = tried(recovery, &error.message);
     Derived { error: Some(error), recovery: Some(recovery.clone()), ..Derived::of(JobState::Starting, cause) }
 }
 
