@@ -23,8 +23,9 @@ pub fn kind_of(code: i32, has_label: impl Fn(&str) -> bool) -> ErrorKind {
         // LockTimeout, LockBusy, WriteConflict, IngressRequestRateLimitExceeded, and RequestRateTooLarge of Cosmos DB.
         24 | 46 | 112 | 462 | 16500 => ErrorKind::Conflict,
         // FailedToSatisfyReadPreference: there is no primary at the moment.
-        133 => ErrorKind::Unavailable,
-        code if retryable_code(code) || NOT_PRIMARY_CODES.contains(&code) => ErrorKind::Unavailable,
+        133 => ErrorKind::NotReady,
+        code if RECOVERING_CODES.contains(&code) || NOT_PRIMARY_CODES.contains(&code) => ErrorKind::NotReady,
+        code if retryable_code(code) => ErrorKind::Unavailable,
         // UserNotFound, AuthenticationFailed, ReauthenticationRequired, AtlasError.
         11 | 18 | 391 | 8000 => ErrorKind::Auth,
         // Unauthorized.
@@ -41,9 +42,10 @@ pub fn of_driver(error: &mongodb::error::Error) -> ErrorKind {
     match &*error.kind {
         DriverErrorKind::Command(command) => kind_of(command.code, has_label),
         DriverErrorKind::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => ErrorKind::Timeout,
+        // The driver has looked for a server for as long as it may.
+        DriverErrorKind::ServerSelection { .. } => ErrorKind::NotReady,
         DriverErrorKind::Io(_)
         | DriverErrorKind::ConnectionPoolCleared { .. }
-        | DriverErrorKind::ServerSelection { .. }
         | DriverErrorKind::DnsResolve { .. } => ErrorKind::Unavailable,
         DriverErrorKind::Authentication { .. } => ErrorKind::Auth,
         DriverErrorKind::InvalidTlsConfig { .. } => ErrorKind::Config,
@@ -76,7 +78,7 @@ pub fn driver_class(kind: &DriverErrorKind) -> &'static str {
 /// The error with what to do about it.
 pub fn advised(error: Error) -> Error {
     let remedy = match error.kind() {
-        ErrorKind::Unavailable => {
+        ErrorKind::Unavailable | ErrorKind::NotReady => {
             "check that the servers of connection.uri are up, have a primary and can be reached from here"
         }
         ErrorKind::Timeout => {
@@ -99,9 +101,10 @@ mod tests {
 
     #[test]
     fn codes_say_what_can_be_done() {
-        use ErrorKind::{Auth, Conflict, Data, Forbidden, Timeout, Unavailable};
+        use ErrorKind::{Auth, Conflict, Data, Forbidden, NotReady, Timeout, Unavailable};
         for (codes, kind) in [
-            (&[6, 7, 91, 133, 134, 189, 9001, 10058, 10107, 11600, 11602, 13435, 13436][..], Unavailable),
+            (&[6, 7, 134, 9001][..], Unavailable),
+            (&[91, 133, 189, 10058, 10107, 11600, 11602, 13435, 13436][..], NotReady),
             (&[50, 89, 202, 262], Timeout),
             (&[24, 46, 112, 462, 16500], Conflict),
             (&[11, 18, 391, 8000], Auth),

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Auth,
     /// A system is away: wait and try again.
     Unavailable,
+    /// A system is there and can't serve for a while: it starts, stops, or its nodes elect a primary. Wait.
+    NotReady,
     /// No answer in time: try again.
     Timeout,
     /// One record is bad: skip it, or mend it.
@@ -41,7 +43,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// True when the same attempt may succeed later without anyone's help (`RetriableException`).
     pub const fn retriable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Timeout | Self::Conflict)
+        matches!(self, Self::Unavailable | Self::NotReady | Self::Timeout | Self::Conflict)
     }
 
     /// A stable name for logs, metrics and the job API.
@@ -50,6 +52,7 @@ impl ErrorKind {
             Self::Config => "config",
             Self::Auth => "auth",
             Self::Unavailable => "unavailable",
+            Self::NotReady => "not_ready",
             Self::Timeout => "timeout",
             Self::Data => "data",
             Self::Schema => "schema",
@@ -65,7 +68,9 @@ impl ErrorKind {
     pub const fn java_class(self) -> &'static str {
         match self {
             Self::Config => "org.apache.kafka.common.config.ConfigException",
-            Self::Unavailable | Self::Timeout | Self::Conflict => "org.apache.kafka.connect.errors.RetriableException",
+            Self::Unavailable | Self::NotReady | Self::Timeout | Self::Conflict => {
+                "org.apache.kafka.connect.errors.RetriableException"
+            }
             Self::Data => "org.apache.kafka.connect.errors.DataException",
             Self::Schema => "org.apache.kafka.connect.errors.SchemaBuilderException",
             Self::NotFound => "org.apache.kafka.connect.errors.NotFoundException",

@@ -31,7 +31,8 @@ impl Cure {
     pub const fn of(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Unavailable | ErrorKind::Timeout => Self::Network,
-            ErrorKind::Conflict => Self::Time,
+            // Trying at once would meet the same.
+            ErrorKind::NotReady | ErrorKind::Conflict => Self::Time,
             ErrorKind::Config
             | ErrorKind::Auth
             | ErrorKind::Data
