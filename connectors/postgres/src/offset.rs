@@ -99,6 +99,11 @@ impl Position {
         map
     }
 
+    /// What the server may be told once this is stored.
+    pub fn confirmable(&self) -> Option<u64> {
+        self.lsn_commit.or(self.lsn_proc)
+    }
+
     /// Reads a stored offset; what is not a number where one belongs is an error.
     pub fn from_offset(offset: &OffsetMap) -> Result<Self, Error> {
         let number = |key: &str| match offset.get(key) {

@@ -24,6 +24,8 @@ pub struct Outlet {
     earlier: Option<Vec<Mark>>,
     /// What is stored beside positions that are marked from now on.
     beside: Option<Arc<OffsetMap>>,
+    /// The signals of the Kafka channel that positions marked from now on come after.
+    signals: u64,
     max: usize,
     /// Bytes read for the records in the batch, and how many are enough.
     bytes: usize,
@@ -39,8 +41,28 @@ struct Mark {
     counted: Option<Counted>,
     /// What is stored beside the position.
     beside: Option<Arc<OffsetMap>>,
-    /// What to confirm.
-    confirm: u64,
+    /// Once it is stored.
+    tag: Tag,
+}
+
+/// What comes back with a position that is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// The position may be confirmed to the server.
+    pub confirms: bool,
+    /// The next offset after the signals of the Kafka channel that were acted upon before.
+    pub signals: u64,
+}
+
+impl Tag {
+    fn pack(self) -> u64 {
+        self.signals << 1 | u64::from(self.confirms)
+    }
+
+    /// Reads what a checkpoint carries.
+    pub fn unpack(tag: u64) -> Self {
+        Self { confirms: tag & 1 == 1, signals: tag >> 1 }
+    }
 }
 
 /// Gives the position of the event that a record is of: that of the first mark behind it.
@@ -54,7 +76,7 @@ fn between(marks: Vec<Mark>, partition: Arc<OffsetMap>) -> Between {
 
 impl Mark {
     fn checkpoint(&self, partition: &Arc<OffsetMap>) -> Checkpoint {
-        Checkpoint { after: self.after, partition: Arc::clone(partition), offset: self.offset(), tag: self.confirm }
+        Checkpoint { after: self.after, partition: Arc::clone(partition), offset: self.offset(), tag: self.tag.pack() }
     }
 
     fn offset(&self) -> OffsetMap {
@@ -85,6 +107,7 @@ impl Outlet {
             mark: None,
             earlier: settings.transforms.then(Vec::new),
             beside: None,
+            signals: 0,
             max,
             bytes: 0,
             max_bytes: limit.min(BATCH_BYTES_MAX),
@@ -101,14 +124,15 @@ impl Outlet {
         &mut self.records
     }
 
-    /// Says that everything put in so far is complete up to a position; `confirm` is 0 for nothing to confirm.
-    pub fn mark(&mut self, position: Position, confirm: u64) {
-        self.mark_in(position, None, confirm);
+    /// Says that everything put in so far is complete up to a position that is not to be confirmed to the server.
+    pub fn mark(&mut self, position: Position) {
+        self.mark_in(position, None, false);
     }
 
-    /// The same, within a transaction whose events are counted.
-    pub fn mark_in(&mut self, position: Position, counted: Option<Counted>, confirm: u64) {
-        let mark = Mark { after: self.records.len(), position, counted, beside: self.beside.clone(), confirm };
+    /// The same, within a transaction whose events are counted; `confirms` for one that may be confirmed.
+    pub fn mark_in(&mut self, position: Position, counted: Option<Counted>, confirms: bool) {
+        let tag = Tag { confirms, signals: self.signals };
+        let mark = Mark { after: self.records.len(), position, counted, beside: self.beside.clone(), tag };
         let before = self.mark.replace(mark);
         // One without a record behind it is replaced by the next.
         if let (Some(earlier), Some(before)) = (&mut self.earlier, before)
@@ -121,6 +145,11 @@ impl Outlet {
     /// Says what is to be stored beside positions that are marked from now on.
     pub fn beside(&mut self, fields: Option<Arc<OffsetMap>>) {
         self.beside = fields;
+    }
+
+    /// Says up to which offset of the Kafka channel signals were acted upon before positions that are marked from now on.
+    pub fn acted(&mut self, next: u64) {
+        self.signals = self.signals.max(next);
     }
 
     /// True when there are records in it.
@@ -190,14 +219,23 @@ mod tests {
             position: Position { lsn: Some(lsn), ..Position::default() },
             counted: None,
             beside: None,
-            confirm: lsn,
+            tag: Tag { confirms: true, signals: lsn },
         };
         // A delete has two records, and the last one has no position yet.
         let between = between(vec![mark(1, 10), mark(3, 20), mark(4, 30)], Arc::new(OffsetMap::new()));
-        let at = |record| between.at(record).map(|checkpoint| checkpoint.tag);
+        let at = |record| between.at(record).map(|checkpoint| Tag::unpack(checkpoint.tag).signals);
         assert_eq!(
             [at(0), at(1), at(2), at(3), at(4), at(5)],
             [None, Some(10), Some(20), Some(20), Some(30), Some(30)]
         );
+    }
+
+    #[test]
+    fn a_tag_comes_back_as_it_was() {
+        for tag in
+            [Tag::default(), Tag { confirms: true, signals: 0 }, Tag { confirms: false, signals: i64::MAX as u64 }]
+        {
+            assert_eq!(Tag::unpack(tag.pack()), tag);
+        }
     }
 }

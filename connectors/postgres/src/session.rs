@@ -264,7 +264,7 @@ impl Session {
         self.notify("SKIPPED", &[]);
         if let Some(position) = self.position.filter(|_| self.outlet.has_records()) {
             incremental::store(self);
-            self.outlet.mark(Position { snapshot: None, ..position }, 0);
+            self.outlet.mark(Position { snapshot: None, ..position });
         }
     }
 

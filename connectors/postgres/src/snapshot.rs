@@ -477,7 +477,7 @@ impl Snapshot<'_> {
 
     async fn flush(&mut self) -> Result<(), End> {
         if self.stored {
-            self.session.outlet.mark(self.position, 0);
+            self.session.outlet.mark(self.position);
         }
         self.session.outlet.flush(&self.session.cancel).await?;
         Ok(())

@@ -30,6 +30,7 @@ use crate::signals::act;
 use crate::slot::{self, lsn_text};
 use crate::stream::xmin::Xmin;
 use crate::table::Table;
+use crate::transactions::Counted;
 use crate::wire::{Frame, Wire, identifier, literal};
 
 /// How often, at least, it is looked how far the stream is, and the server is asked the same.
@@ -214,6 +215,12 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
+    /// Something else was done for a while: what the server said meanwhile was not heard.
+    pub(crate) fn nothing_was_read(&mut self) {
+        self.heard = Instant::now();
+        self.overdue = false;
+    }
+
     async fn serve(&mut self) -> Result<(), End> {
         let mut status = tokio::time::interval(self.session.settings.status_interval);
         status.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -301,7 +308,8 @@ impl<'a> Stream<'a> {
 
     /// A snapshot that was asked for is done: its position is the one to store, until the stream brings the next event.
     pub(crate) fn mark_snapshot(&mut self, position: Position) {
-        self.session.outlet.mark(position, 0);
+        let counted = self.counted();
+        self.session.outlet.mark_in(position, counted, false);
         self.unmarked = false;
     }
 
@@ -313,7 +321,8 @@ impl<'a> Stream<'a> {
     /// Something was handed over or decided between two events: stores how far that is, and hurries the server's next word
     /// about its log when a window waits for it.
     pub(crate) async fn settled(&mut self) -> Result<(), End> {
-        if self.transaction.is_none() && !self.unmarked && *self.position != Position::default() {
+        let between = self.transaction.is_none() && !self.unmarked && *self.position != Position::default();
+        if between && self.session.signals.is_settled() {
             self.mark();
         }
         if self.session.signals.window.until.is_some() {
@@ -340,11 +349,15 @@ impl<'a> Stream<'a> {
     }
 
     fn mark(&mut self) {
-        let confirm = self.position.lsn_commit.or(self.position.lsn_proc).unwrap_or(0);
-        let counted = self.session.settings.transaction_topic.is_some().then(|| self.session.counted.clone());
-        self.session.outlet.mark_in(*self.position, counted, confirm);
+        let counted = self.counted();
+        self.session.outlet.mark_in(*self.position, counted, true);
         self.unmarked = false;
         self.marked = (self.position.furthest().max(self.resolved), Instant::now());
+    }
+
+    /// What is stored of the open transaction, where that is told.
+    fn counted(&self) -> Option<Counted> {
+        self.session.settings.transaction_topic.is_some().then(|| self.session.counted.clone())
     }
 
     async fn beat(&mut self) -> Result<(), End> {
@@ -651,14 +664,18 @@ impl<'a> Stream<'a> {
     }
 
     fn delete(&mut self, lsn: u64, relation: u32, old: &Old) -> Result<MessageType, Error> {
+        let watched = self.session.signals.watches(relation);
         if let Some(table) = self.wanted(relation, EventKind::Delete)? {
             let row = table.streamed_row(old.tuple(), None)?;
             let source = self.source(lsn);
             let Session { events, outlet, signals, .. } = &mut *self.session;
-            if signals.watches(relation) {
+            if watched {
                 signals.deleted(relation, &table, &row);
             }
             events.delete(&table, row, &source, outlet.records());
+        } else if watched && let Some(table) = self.table(relation)? {
+            // A window may be closed by it, whether it becomes a record or not.
+            self.session.signals.deleted(relation, &table, &table.streamed_row(old.tuple(), None)?);
         }
         Ok(MessageType::Delete)
     }

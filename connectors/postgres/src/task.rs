@@ -14,11 +14,12 @@ use crate::event::Events;
 use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, Tag};
 use crate::progress::Taken;
 use crate::session::Session;
 use crate::settings::{Settings, later_keys};
 use crate::signals::Signals;
+use crate::signals::kafka::Acted;
 use crate::signals::state::State;
 use crate::slot::lsn_text;
 use crate::transactions::Counted;
@@ -30,6 +31,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct PostgresTask {
     batches: mpsc::Receiver<Result<SourceBatch>>,
     confirmed: watch::Sender<u64>,
+    acted: Acted,
     cancel: CancellationToken,
     reader: JoinHandle<()>,
     /// Batches given to the worker, and those of them that it is done with.
@@ -56,6 +58,7 @@ impl PostgresTask {
         let position = stored.as_ref().map(Position::from_offset).transpose()?;
         let state = stored.as_ref().map(State::from_offset).transpose()?.unwrap_or_default();
         let signals = Signals::new(&settings.signals, &settings.prefix, state)?;
+        let acted = signals.acted();
         let cancel = context.cancel.child_token();
         let (sender, batches) = mpsc::channel(settings.queue_batches);
         let (confirmed, confirmations) = watch::channel(0);
@@ -87,7 +90,7 @@ impl PostgresTask {
         };
         // In the task's context, so that its log lines are the task's.
         let reader = tokio::spawn(session.run().in_current_span());
-        Ok(Self { batches, confirmed, cancel, reader, returned: 0, taken, failure: None })
+        Ok(Self { batches, confirmed, acted, cancel, reader, returned: 0, taken, failure: None })
     }
 }
 
@@ -119,7 +122,12 @@ impl SourceTask for PostgresTask {
     }
 
     async fn committed(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let lsn = checkpoint.tag;
+        let tag = Tag::unpack(checkpoint.tag);
+        self.acted.stored(tag.signals);
+        if !tag.confirms {
+            return Ok(());
+        }
+        let Some(lsn) = Position::from_offset(&checkpoint.offset)?.confirmable() else { return Ok(()) };
         self.confirmed.send_if_modified(|confirmed| {
             let later = lsn > *confirmed;
             if later {

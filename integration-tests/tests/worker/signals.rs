@@ -11,6 +11,10 @@ use crate::support::{self, ARRIVAL, operations, payload, source, topics, unique,
 
 const ROWS: i64 = 4_000;
 const KILLS: i64 = 4;
+/// Records between two kills.
+const STEP: i64 = 150;
+/// With fewer rows left than this, the snapshot may be over before another kill.
+const LEFT: i64 = 500;
 
 async fn tables(client: &Client, rows: i64) {
     let fill = format!(
@@ -107,17 +111,23 @@ async fn kills_during_an_incremental_snapshot_lose_no_row_and_go_on_with_the_chu
     start(&worker, &client, &name, &config).await;
     let topic = format!("{name}.public.t");
     signal(&client, "one", "execute-snapshot", &json!({"data-collections": ["public.t"]})).await;
-    let mut written = 0;
+    let mut kills = 0;
     for kill in 1..=KILLS {
-        kill_at(&mut worker, &topics, &topic, written + kill * 300);
+        // By small steps, so that a fast machine is not done before the next one, and a slow one gets there.
+        let written = topics.end(&topic).unwrap();
+        if written + STEP > ROWS - LEFT {
+            break;
+        }
+        kill_at(&mut worker, &topics, &topic, written + STEP);
+        kills += 1;
         let change = format!(
             "update t set version = version + 1 where id % 97 = {kill}; delete from t where id % 101 = {kill};
              insert into t values ({ROWS} + {kill}, 7)"
         );
         client.batch_execute(&change).await.unwrap();
         worker.start_again().await.unwrap();
-        written = topics.end(&topic).unwrap();
     }
+    assert!(kills >= 2, "the snapshot was over after {kills} kills");
     same_state(&client, &topics, &topic).await;
     // It goes on from where it was: a table that is read from the beginning each time would be in the topic several times.
     let reads = operations(&topics, &topic).chars().filter(|op| *op == 'r').count();
@@ -267,6 +277,32 @@ async fn a_signal_through_kafka_is_acted_upon_once() {
     client.batch_execute("insert into t values (9999, 1)").await.unwrap();
     wait_records(&topics, &topic, 121).await;
     assert_eq!(operations(&topics, &topic), format!("{}c", "r".repeat(120)));
+    worker.api().remove("s").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_through_kafka_whose_effect_is_not_stored_comes_again() {
+    let (mut worker, topics, name) = (support::worker("kafka_again").await, topics(), unique("kafka_again"));
+    let (address, client) = support::database(&name).await;
+    tables(&client, 60).await;
+    let signals = format!("{name}.signals");
+    topics.create(&signals, 1).await.unwrap();
+    let changes = json!({
+        "signal.enabled.channels": "source,kafka",
+        "signal.kafka.topic": signals,
+        "signal.kafka.bootstrap.servers": Servers::shared().kafka.bootstrap,
+        "signal.kafka.groupId": name,
+        "offset.flush.interval.ms": "600000",
+    });
+    start(&worker, &client, &name, &signalled(source(&address, &name, "public.t"), changes)).await;
+    let value = json!({"id": "k", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}).to_string();
+    topics.produce_keyed(&signals, &name, &value).await.unwrap();
+    let topic = format!("{name}.public.t");
+    wait_records(&topics, &topic, 60).await;
+    worker.kill().unwrap();
+    assert_eq!(topics.committed(&name, &signals, 0).unwrap(), None);
+    worker.start_again().await.unwrap();
+    wait_records(&topics, &topic, 120).await;
     worker.api().remove("s").await.unwrap();
 }
 

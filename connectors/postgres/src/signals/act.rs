@@ -47,24 +47,32 @@ impl Pulse {
 /// At the start of a stream: what an earlier connection, or an earlier run, left undone.
 pub async fn begin(stream: &mut Stream<'_>) -> Result<(), End> {
     incremental::store(stream.session);
+    // The connection ended while rows went before them; those come again.
+    incremental::give_back_held(stream.session);
     stream.session.signals.window.clear();
     // Windows of chunks that are not read any more.
     stream.session.signals.arrived.retain(|signal| !signal.kind.starts_with("snapshot-window-"));
+    // First, for no position may be stored that comes after the signal of one that was not taken.
+    take_blocking(stream).await?;
     if stream.session.signals.state.running() && !stream.session.signals.state.paused {
         let tables = stream.session.signals.state.names();
         tracing::info!(source = %stream.session.settings.prefix, tables, "an incremental snapshot goes on");
         Pulse::of(stream).during(&mut stream.wire, incremental::read_chunk(stream.session)).await?;
+        stream.nothing_was_read();
         stream.settled().await?;
     }
-    take_blocking(stream).await?;
     arrived(stream).await
 }
 
 /// What the stream has brought: signals of the table, and the place that a window waits for.
 pub async fn arrived(stream: &mut Stream<'_>) -> Result<(), End> {
-    while let Some(signal) = stream.session.signals.arrived.pop_front() {
+    while let Some(signal) = stream.session.signals.arrived.front().cloned() {
         stream.session.signals.begun = false;
-        act(stream, signal).await?;
+        let acted = act(stream, &signal).await;
+        if stream.session.signals.taken {
+            stream.session.signals.arrived.pop_front();
+        }
+        acted?;
         // The transaction of the signal was committed before the first chunk was read: without signals to wait for, nothing
         // holds that one up.
         let begun = stream.session.signals.begun && stream.transaction_is_open();
@@ -89,53 +97,70 @@ async fn hand_over(stream: &mut Stream<'_>) -> Result<(), End> {
         incremental::read_chunk(session).await
     };
     pulse.during(&mut stream.wire, work).await?;
+    stream.nothing_was_read();
     stream.settled().await
 }
 
-/// Looks at the channels beside the stream.
+/// Looks at the channels beside the stream, unless there is something left of an earlier look.
 pub async fn look(stream: &mut Stream<'_>) -> Result<(), End> {
-    for (offset, signal) in poll(&mut stream.session.signals) {
-        if let Some(signal) = signal {
-            act(stream, signal).await?;
-            stream.settled().await?;
+    if stream.session.signals.waiting.is_empty() {
+        poll(&mut stream.session.signals);
+    }
+    while let Some((offset, signal)) = stream.session.signals.waiting.front().cloned() {
+        let acted = match &signal {
+            Some(signal) => act(stream, signal).await,
+            None => Ok(()),
+        };
+        let Session { signals, outlet, .. } = &mut *stream.session;
+        if signal.is_none() || signals.taken {
+            signals.waiting.pop_front();
+            if let Some(next) = offset.and_then(|offset| u64::try_from(offset + 1).ok()) {
+                outlet.acted(next);
+            }
         }
-        if let (Some(offset), Some(channel)) = (offset, &stream.session.signals.kafka) {
-            channel.done(offset);
+        acted?;
+        if signal.is_some() {
+            stream.settled().await?;
         }
     }
     Ok(())
 }
 
-async fn act(stream: &mut Stream<'_>, signal: Signal) -> Result<(), End> {
+/// Acts upon a signal. [`crate::signals::Signals::taken`] says afterwards whether it is to be acted upon again.
+async fn act(stream: &mut Stream<'_>, signal: &Signal) -> Result<(), End> {
+    stream.session.signals.taken = false;
     let request = match signal.request() {
         Ok(request) => request,
         Err(error) => {
             tracing::warn!(signal = ?signal.id, kind = %signal.kind, %error, "a signal is ignored");
+            stream.session.signals.taken = true;
             return Ok(());
         }
     };
     let pulse = Pulse::of(stream);
     let position = *stream.position;
-    pulse.during(&mut stream.wire, carry_out(stream.session, position, request, &signal)).await?;
+    pulse.during(&mut stream.wire, carry_out(stream.session, position, request, signal)).await?;
+    stream.nothing_was_read();
     take_blocking(stream).await
 }
 
 async fn carry_out(session: &mut Session, position: Position, request: Request, signal: &Signal) -> Result<(), End> {
+    // What has to be asked for before a snapshot begins has no effect yet: the next connection begins with it.
+    session.signals.taken = !matches!(request, Request::Incremental(_));
     match request {
         Request::Log(message) => {
             let offset = serde_json::Value::Object(position.to_offset()).to_string();
             tracing::info!(signal = ?signal.id, "{}", message.replacen("{}", &offset, 1));
             Ok(())
         }
-        Request::Incremental(wanted) => match incremental::tables(session, &wanted).await {
-            Ok(Some(names)) => incremental::add(session, wanted, names).await,
-            Ok(None) => Ok(()),
-            Err(end) => {
-                // Nothing is done yet: the next connection begins with it.
-                session.signals.arrived.push_front(signal.clone());
-                Err(end)
+        Request::Incremental(wanted) => {
+            let names = incremental::tables(session, &wanted).await?;
+            session.signals.taken = true;
+            match names {
+                Some(names) => incremental::add(session, wanted, names).await,
+                None => Ok(()),
             }
-        },
+        }
         Request::Blocking(wanted) => {
             session.signals.blocking.push_back(wanted);
             Ok(())
@@ -163,6 +188,7 @@ async fn take_blocking(stream: &mut Stream<'_>) -> Result<(), End> {
         let pulse = Pulse::of(stream);
         let position = *stream.position;
         let taken = pulse.during(&mut stream.wire, blocking::run(stream.session, &wanted, position)).await?;
+        stream.nothing_was_read();
         stream.session.signals.blocking.pop_front();
         if let Some(position) = taken {
             // A notification that the snapshot is over carries the position after it.

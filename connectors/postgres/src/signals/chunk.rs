@@ -26,7 +26,8 @@ struct KeyColumn {
 /// How a table is read.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub id: String,
+    /// What it was made for.
+    wanted: Collection,
     pub oid: u32,
     pub table: Arc<Table>,
     /// Quoted.
@@ -77,7 +78,7 @@ impl Plan {
         let columns: Vec<String> =
             table.snapshot_columns().map(identifier).chain(keys.iter().map(|key| key.name.clone())).collect();
         Ok(Ok(Self {
-            id: wanted.id.clone(),
+            wanted: wanted.clone(),
             oid: meta.oid,
             table,
             name: format!("{}.{}", identifier(&meta.name.schema), identifier(&meta.name.table)),
@@ -86,6 +87,11 @@ impl Plan {
             filter: wanted.filter.clone(),
             ties: names != meta.key && sql.server_version >= 130_000,
         }))
+    }
+
+    /// True when it was made for this table, filter and key.
+    pub fn is_for(&self, wanted: &Collection) -> bool {
+        self.wanted == *wanted
     }
 
     /// The highest key; `None` for a table without rows.
@@ -257,7 +263,7 @@ mod tests {
                 .map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         let settings = Settings::parse(&props.into_iter().collect()).expect("valid settings");
         Plan {
-            id: "public.t".to_owned(),
+            wanted: Collection { id: "public.t".to_owned(), filter: filter.map(str::to_owned), surrogate_key: None },
             oid: 1,
             table: Arc::new(Table::from_catalog(&meta, &Types::new(), &settings)),
             name: "\"public\".\"t\"".to_owned(),
@@ -289,6 +295,19 @@ mod tests {
             "SELECT * FROM \"public\".\"t\" WHERE ROW(\"a\", \"b\") > ROW('1', '2') AND ROW(\"a\", \"b\") <= ROW('9', '9') \
              AND (x OR y) ORDER BY \"a\", \"b\" LIMIT 3"
         );
+    }
+
+    #[test]
+    fn another_filter_or_key_wants_another_plan() {
+        let plan = plan(&[("a", true)], Some("x"), false);
+        let wanted = |filter: Option<&str>, key: Option<&str>| Collection {
+            id: "public.t".to_owned(),
+            filter: filter.map(str::to_owned),
+            surrogate_key: key.map(str::to_owned),
+        };
+        assert!(plan.is_for(&wanted(Some("x"), None)));
+        assert!(!plan.is_for(&wanted(None, None)));
+        assert!(!plan.is_for(&wanted(Some("x"), Some("b"))));
     }
 
     #[test]

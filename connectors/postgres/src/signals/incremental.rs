@@ -6,14 +6,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use connect_api::Error;
 
-use crate::error::PgError;
+use crate::error::{PgError, within};
 use crate::event::{Marker, Source, now_us};
 use crate::notifications::INCREMENTAL;
 use crate::offset::Position;
 use crate::session::{End, Session};
+use crate::settings::Settings;
 use crate::signals::chunk::{Plan, ReadError, Unreadable};
 use crate::signals::key::display;
 use crate::signals::parse::Snapshot;
@@ -25,8 +27,7 @@ use crate::wire::{Purpose, Wire};
 
 /// The tables that a signal names; `None` when nothing can be done about it.
 pub async fn tables(session: &mut Session, wanted: &Snapshot) -> Result<Option<Vec<String>>, End> {
-    if !session.settings.signals.incremental() {
-        let why = "neither signal.data.collection nor read.only is set";
+    if let Some(why) = session.settings.signals.no_incremental() {
         tracing::warn!(signal = ?wanted.id, why, "incremental snapshots are not configured: the signal is ignored");
         return Ok(None);
     }
@@ -60,7 +61,7 @@ pub async fn add(session: &mut Session, wanted: Snapshot, names: Vec<String>) ->
 
 /// The tables whose names fit the expressions; an expression that fits none stands for itself. `None` when one can't be read.
 async fn expanded(sql: &mut Wire, session: &Session, patterns: &[String]) -> Result<Option<Vec<String>>, Error> {
-    let captured = slot::captured(sql, &session.settings).await?;
+    let captured = in_time(&session.settings, slot::captured(sql, &session.settings)).await?;
     let mut names = Vec::new();
     let mut known = HashSet::new();
     for pattern in patterns {
@@ -125,11 +126,18 @@ pub async fn close_window(session: &mut Session, position: Position, id: &str) -
     }
     // The rows come before what closes their window.
     let at = session.signals.event_at.min(session.outlet.records().len());
-    let event = session.outlet.records().split_off(at);
+    // Kept where it survives when this is broken off while it waits.
+    session.signals.held = session.outlet.records().split_off(at);
     let sent = send_window(session, position).await;
-    session.outlet.records().extend(event);
+    give_back_held(session);
     sent?;
     read_chunk(session).await
+}
+
+/// What the event became that closes a window goes after the window's rows.
+pub fn give_back_held(session: &mut Session) {
+    let Session { signals, outlet, .. } = session;
+    outlet.records().append(&mut signals.held);
 }
 
 fn is_current(session: &Session, id: &str) -> bool {
@@ -192,6 +200,31 @@ pub async fn read_chunk(session: &mut Session) -> Result<(), End> {
     Ok(())
 }
 
+/// A look at the catalogue, within the time that the server may be silent.
+async fn in_time<T>(settings: &Settings, look: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |limit| {
+        PgError::silent(&settings.server.address(), limit).failed_to("read the catalogue for an incremental snapshot")
+    };
+    within(settings.silence, look, late).await
+}
+
+/// Waits for the rows of a table for as long as that takes, and tells when that is long.
+async fn patiently<T>(settings: &Settings, table: &str, read: impl Future<Output = T>) -> T {
+    let Some(limit) = settings.silence else { return read.await };
+    let (mut read, since) = (std::pin::pin!(read), Instant::now());
+    loop {
+        if let Ok(done) = tokio::time::timeout(limit, &mut read).await {
+            return done;
+        }
+        let waited = since.elapsed();
+        tracing::warn!(
+            table,
+            ?waited,
+            "still waiting for a chunk, and the stream waits with it: look for locks, or for an index on the chunk's key"
+        );
+    }
+}
+
 async fn connect(session: &mut Session) -> Result<Wire, Error> {
     match session.signals.sql.take() {
         Some(sql) => Ok(sql),
@@ -210,7 +243,7 @@ async fn chunk(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
     session.signals.state.chunk = Some(chunk.clone());
     let inserts = session.settings.signals.watermarks == Watermarks::InsertInsert;
     session.signals.failed = false;
-    let opened = match watermark::open(sql, &session.settings.signals, &chunk).await {
+    let opened = match watermark::open(sql, &session.settings.signals, &chunk, session.settings.silence).await {
         Ok(opened) => opened,
         Err(error) => return give_up(session, error),
     };
@@ -223,7 +256,7 @@ async fn chunk(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
         // Nothing waits for the second mark. The reference does not write it either.
         return Ok(());
     }
-    match watermark::close(sql, &session.settings.signals, &chunk, opened).await {
+    match watermark::close(sql, &session.settings.signals, &chunk, opened, session.settings.silence).await {
         Ok(until) => {
             let window = &mut session.signals.window;
             window.until = until.filter(|_| window.relation.is_some());
@@ -247,10 +280,11 @@ fn give_up(session: &mut Session, error: PgError) -> Result<(), End> {
     );
     let names = session.signals.state.names();
     session.signals.window.clear();
-    session.signals.state.tables.clear();
     session.metrics.snapshot_ends(false);
     notify(session, "ABORTED", &[("data_collections", names)]);
-    session.signals.state.correlation = None;
+    // The next one must not begin where this one was.
+    session.signals.state.give_up();
+    session.signals.plan = None;
     Ok(())
 }
 
@@ -263,11 +297,11 @@ fn passes(error: &PgError) -> bool {
 async fn table(session: &mut Session, sql: &mut Wire) -> Result<bool, End> {
     let settings = Arc::clone(&session.settings);
     let Some(wanted) = session.signals.state.tables.front().cloned() else { return Ok(true) };
-    let planned = session.signals.plan.take().filter(|plan| plan.id == wanted.id);
+    let planned = session.signals.plan.take().filter(|plan| plan.is_for(&wanted));
     let was_planned = planned.is_some();
     let plan = match planned {
         Some(plan) => plan,
-        None => match Plan::make(sql, &settings, &wanted).await? {
+        None => match in_time(&settings, Plan::make(sql, &settings, &wanted)).await? {
             Ok(plan) => plan,
             Err(unreadable) => {
                 let (status, why) = match unreadable {
@@ -280,7 +314,7 @@ async fn table(session: &mut Session, sql: &mut Wire) -> Result<bool, End> {
         },
     };
     if session.signals.state.maximum.is_none() {
-        match plan.maximum(sql).await {
+        match patiently(&settings, &wanted.id, plan.maximum(sql)).await {
             Ok(Some(maximum)) => session.signals.state.maximum = Some(maximum),
             Ok(None) => return Ok(done(session, "EMPTY")),
             Err(error) => return failed(session, &wanted.id, error),
@@ -288,7 +322,8 @@ async fn table(session: &mut Session, sql: &mut Wire) -> Result<bool, End> {
     }
     let state = &session.signals.state;
     let maximum = state.maximum.clone().unwrap_or_default();
-    let chunk = match plan.read(sql, state.chunk_end.as_ref(), &maximum, settings.signals.chunk_size).await {
+    let read = plan.read(sql, state.chunk_end.as_ref(), &maximum, settings.signals.chunk_size);
+    let chunk = match patiently(&settings, &wanted.id, read).await {
         Ok(chunk) => chunk,
         Err(ReadError::Data(error)) => return Err(error.into()),
         // A column was dropped since: the table is described anew.
@@ -358,11 +393,14 @@ fn next_table(session: &mut Session) {
 
 /// Takes out the tables that a signal has named.
 async fn process_stop(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
-    let patterns = std::mem::take(&mut session.signals.state.to_stop);
-    if patterns.is_empty() || !session.signals.state.running() {
+    let patterns = session.signals.state.to_stop.clone();
+    if patterns.is_empty() {
         return Ok(());
     }
-    let Some(names) = expanded(sql, session, &patterns).await? else { return Ok(()) };
+    let names = expanded(sql, session, &patterns).await?;
+    // Not before: when the catalogue can't be read, the tables are to be stopped by the next attempt.
+    session.signals.state.to_stop.clear();
+    let Some(names) = names else { return Ok(()) };
     // The first one is begun once it is known where it ends.
     let state = &session.signals.state;
     let current = state.tables.front().filter(|_| state.maximum.is_some()).map(|table| table.id.clone());

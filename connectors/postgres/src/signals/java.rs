@@ -38,13 +38,22 @@ pub fn write(key: Option<&[Part]>) -> String {
     out.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a stored key; `None` in the second place when it holds what can't be read, such as another class.
+/// The longest text that is read, the deepest nesting, and how much references may repeat: a stored offset may be anything,
+/// and a few bytes of it must not become a lot.
+const TEXT_MAX: usize = 64 * 1024;
+const DEPTH_MAX: usize = 8;
+const REPEATED_MAX: usize = 1024 * 1024;
+
+/// Reads a stored key; `None` in the first place when it holds what can't be read, such as another class.
 pub fn read(text: &str) -> Option<Option<Key>> {
+    if text.len() > TEXT_MAX {
+        return None;
+    }
     let digits = text.as_bytes().chunks(2);
     let bytes: Vec<u8> =
         digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect::<Option<_>>()?;
     let rest = bytes.strip_prefix(&[0xac, 0xed, 0, 5])?;
-    let mut reader = Reader { rest, handles: Vec::new() };
+    let mut reader = Reader { rest, handles: Vec::new(), depth: 0, repeated: 0 };
     match reader.value()? {
         Node::Null => Some(None),
         Node::Array(items) => items.iter().map(Node::part).collect::<Option<Key>>().map(Some),
@@ -272,6 +281,17 @@ struct Described {
     parent: Option<Box<Described>>,
 }
 
+impl Described {
+    fn generations(&self) -> usize {
+        1 + self.parent.as_ref().map_or(0, |parent| parent.generations())
+    }
+
+    fn size(&self) -> usize {
+        let own: usize = self.fields.iter().map(|(_, name)| name.len()).sum();
+        self.name.len() + own + self.parent.as_ref().map_or(0, |parent| parent.size())
+    }
+}
+
 /// What stands in the stream.
 #[derive(Clone, Debug)]
 enum Node {
@@ -291,6 +311,24 @@ enum Node {
 }
 
 impl Node {
+    /// The bytes that a reference to it repeats; `None` where none may lead: nested, they would multiply.
+    fn size(&self) -> Option<usize> {
+        match self {
+            Self::Text(text) => Some(text.len()),
+            Self::Bytes(bytes) => Some(bytes.len()),
+            Self::Class(class) => Some(class.size()),
+            Self::Object { fields, .. } => fields
+                .iter()
+                .map(|(name, node)| match node {
+                    Self::Object { .. } | Self::Array(_) | Self::Class(_) | Self::Open => None,
+                    node => Some(name.len() + node.size()?),
+                })
+                .sum(),
+            Self::Null | Self::Bits(_) => Some(8),
+            Self::Array(_) | Self::Open => None,
+        }
+    }
+
     fn field(fields: &[(String, Node)], name: &str) -> Option<Node> {
         fields.iter().find(|(field, _)| field == name).map(|(_, node)| node.clone())
     }
@@ -357,6 +395,9 @@ impl Node {
 struct Reader<'a> {
     rest: &'a [u8],
     handles: Vec<Node>,
+    depth: usize,
+    /// Bytes that references have repeated.
+    repeated: usize,
 }
 
 impl Reader<'_> {
@@ -391,10 +432,31 @@ impl Reader<'_> {
 
     fn reference(&mut self) -> Option<Node> {
         let handle = u32::try_from(self.bits(4)?).ok()?.checked_sub(FIRST_HANDLE)?;
-        self.handles.get(usize::try_from(handle).ok()?).cloned()
+        let node = self.handles.get(usize::try_from(handle).ok()?)?;
+        self.repeated += node.size()?;
+        (self.repeated <= REPEATED_MAX).then(|| node.clone())
+    }
+
+    /// Reads what is one level further down.
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.depth == DEPTH_MAX {
+            return None;
+        }
+        self.depth += 1;
+        let read = read(self);
+        self.depth -= 1;
+        read
     }
 
     fn class(&mut self) -> Option<Option<Described>> {
+        self.deeper(Self::class_here)
+    }
+
+    fn value(&mut self) -> Option<Node> {
+        self.deeper(Self::value_here)
+    }
+
+    fn class_here(&mut self) -> Option<Option<Described>> {
         match self.byte()? {
             NULL => return Some(None),
             REFERENCE => {
@@ -425,11 +487,14 @@ impl Reader<'_> {
         }
         let parent = self.class()?.map(Box::new);
         let class = Described { name, flags, fields, parent };
+        if class.generations() > DEPTH_MAX {
+            return None;
+        }
         self.handles[place] = Node::Class(class.clone());
         Some(Some(class))
     }
 
-    fn value(&mut self) -> Option<Node> {
+    fn value_here(&mut self) -> Option<Node> {
         match self.byte()? {
             NULL => Some(Node::Null),
             REFERENCE => self.reference(),
@@ -580,6 +645,33 @@ mod tests {
         let odd = vec![part(Class::Timestamp, "infinity"), part(Class::Decimal, "NaN")];
         let text = odd.iter().map(|part| Part { class: Class::String, text: part.text.clone() }).collect();
         assert_eq!(read(&write(Some(&odd))), Some(Some(text)));
+    }
+
+    #[test]
+    fn a_hostile_text_is_refused_soon() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let head = hex(&[0xac, 0xed, 0, 5]);
+        let array = "757200135b4c6a6176612e6c616e672e4f626a6563743b90ce589f1073296c0200007870";
+        let again = "7571007e0000";
+        let one = "00000001";
+        let two = "00000002";
+        // Arrays in arrays, by the thousand.
+        let deep = format!("{head}{array}{one}{}", format!("{again}{one}").repeat(2000));
+        assert_eq!(read(&deep), None);
+        // Each array holds the one before twice: 2 to the power of the number of arrays.
+        let mut doubling = format!("{head}{array}{:08x}{again}{one}70", 59);
+        for place in 2..60_u32 {
+            doubling.push_str(&format!("{again}{two}{0}{0}", format!("71{:08x}", FIRST_HANDLE + place)));
+        }
+        assert_eq!(read(&doubling), None);
+        // Classes of classes.
+        assert_eq!(
+            read(&format!("{head}73{}", "7200014100000000000000000200007870".replace("7870", "78").repeat(1000))),
+            None
+        );
+        // Longer than a key is.
+        let long = vec![part(Class::String, &"a".repeat(40_000))];
+        assert_eq!(read(&write(Some(&long))), None);
     }
 
     #[test]

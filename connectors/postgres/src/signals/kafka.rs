@@ -1,10 +1,10 @@
 //! The Kafka channel: signals from a topic of one partition, by a thread of its own.
 //!
-//! A record whose key is the source's name is a signal to it. The place in the topic is stored for the group once the signal
-//! was acted upon, so that a crash before that brings it again.
+//! A record whose key is the source's name is a signal to it. The place in the topic is stored for the group once a position of
+//! the source is stored that was marked after the signal was acted upon, so that a crash before that brings it again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use connect_api::Error;
@@ -25,9 +25,23 @@ const AHEAD: usize = 16;
 /// What the owner and the thread share.
 #[derive(Debug, Default)]
 struct Shared {
-    /// The next offset after the signals that were acted upon.
-    done: AtomicI64,
+    done: Acted,
     stopping: AtomicBool,
+}
+
+/// The next offset after the signals whose effect is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Acted(Arc<AtomicU64>);
+
+impl Acted {
+    /// A position was stored that comes after the signals before this offset.
+    pub fn stored(&self, next: u64) {
+        self.0.fetch_max(next, Ordering::AcqRel);
+    }
+
+    fn next(&self) -> i64 {
+        self.0.load(Ordering::Acquire).cast_signed()
+    }
 }
 
 /// Reads a topic until it is dropped.
@@ -62,14 +76,14 @@ impl Channel {
         Ok(Self { signals, shared })
     }
 
-    /// A signal that has come, with what to say when it was acted upon.
+    /// A signal that has come, with its offset.
     pub fn take(&mut self) -> Option<(i64, Option<Signal>)> {
         self.signals.try_recv().ok()
     }
 
-    /// The signal at this offset was acted upon.
-    pub fn done(&self, offset: i64) {
-        self.shared.done.store(offset + 1, Ordering::Release);
+    /// Where it is told what is stored.
+    pub fn acted(&self) -> Acted {
+        self.shared.done.clone()
     }
 }
 
@@ -114,7 +128,7 @@ impl Thread {
     }
 
     fn store(&mut self) {
-        let done = self.shared.done.load(Ordering::Acquire);
+        let done = self.shared.done.next();
         if done <= self.stored {
             return;
         }
@@ -160,6 +174,14 @@ mod tests {
         assert_eq!(signal(&record("other", value), "shop"), None);
         assert_eq!(signal(&record("shop", "nonsense"), "shop"), None);
         assert_eq!(signal(&record("shop", ""), "shop"), None);
+    }
+
+    #[test]
+    fn what_is_stored_does_not_go_back() {
+        let acted = Acted::default();
+        acted.stored(7);
+        acted.clone().stored(3);
+        assert_eq!(acted.next(), 7);
     }
 
     #[test]

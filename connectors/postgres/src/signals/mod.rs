@@ -20,7 +20,7 @@ pub mod window;
 
 use std::collections::VecDeque;
 
-use connect_api::{Error, Value};
+use connect_api::{Error, Record, Value};
 
 use crate::catalog::TableName;
 use crate::signals::chunk::Plan;
@@ -43,6 +43,12 @@ pub struct Signals {
     pub sql: Option<Wire>,
     /// Signals of the table that the stream has brought.
     pub arrived: VecDeque<Signal>,
+    /// Signals of the channels beside the stream, with their offsets, until they were acted upon.
+    pub waiting: VecDeque<(Option<i64>, Option<Signal>)>,
+    /// The signal that is acted upon has had an effect: it is not acted upon again when that fails later.
+    pub taken: bool,
+    /// What was made of the event that closes a window, while the window's rows go before it.
+    pub held: Vec<Record>,
     /// Blocking snapshots to be taken.
     pub blocking: VecDeque<Snapshot>,
     /// Where the records of the stream's last event begin in the batch.
@@ -68,6 +74,9 @@ impl Signals {
             plan: None,
             sql: None,
             arrived: VecDeque::new(),
+            waiting: VecDeque::new(),
+            taken: false,
+            held: Vec::new(),
             blocking: VecDeque::new(),
             event_at: 0,
             failed: false,
@@ -81,6 +90,16 @@ impl Signals {
     /// True when something is to be done before the next message of the stream, which has come to this place.
     pub fn is_due(&self, resolved: u64) -> bool {
         !self.arrived.is_empty() || self.window.until.is_some_and(|until| until <= resolved)
+    }
+
+    /// True when all that was asked for is done. A position that comes after what is not must not be stored.
+    pub fn is_settled(&self) -> bool {
+        self.arrived.is_empty() && self.blocking.is_empty()
+    }
+
+    /// Where it is told up to which signal of the Kafka channel the effects are stored.
+    pub fn acted(&self) -> kafka::Acted {
+        self.kafka.as_ref().map(kafka::Channel::acted).unwrap_or_default()
     }
 
     /// True for a channel that has to be looked at now and then.
@@ -157,21 +176,19 @@ fn texts(table: &Table, row: &[Value]) -> Option<[Option<String>; 3]> {
     texts
 }
 
-/// Reads the channels that have to be looked at: signals, and what to do once each was acted upon.
-fn poll(signals: &mut Signals) -> Vec<(Option<i64>, Option<Signal>)> {
-    let mut found = Vec::new();
+/// Reads the channels that have to be looked at.
+fn poll(signals: &mut Signals) {
     if let Some(path) = &signals.settings.file {
         match file::take(path) {
-            Ok(taken) => found.extend(taken.into_iter().map(|signal| (None, Some(signal)))),
+            Ok(taken) => signals.waiting.extend(taken.into_iter().map(|signal| (None, Some(signal)))),
             Err(error) => tracing::warn!(path = %path.display(), %error, "the file of signals can't be read"),
         }
     }
     if let Some(channel) = &mut signals.kafka {
         while let Some((offset, signal)) = channel.take() {
-            found.push((Some(offset), signal));
+            signals.waiting.push_back((Some(offset), signal));
         }
     }
-    found
 }
 
 impl std::fmt::Debug for Signals {

@@ -80,9 +80,16 @@ impl SignalSettings {
         })
     }
 
-    /// Whether incremental snapshots are possible at all.
-    pub fn incremental(&self) -> bool {
-        self.table.is_some() || self.watermarks == Watermarks::ReadOnly
+    /// Why incremental snapshots are not possible, where they are not.
+    pub fn no_incremental(&self) -> Option<&'static str> {
+        match (self.watermarks, &self.table, self.source) {
+            (Watermarks::ReadOnly, ..) | (_, Some(_), true) => None,
+            (_, None, _) => Some("neither signal.data.collection nor read.only is set"),
+            (_, Some(_), false) => Some(
+                "signal.enabled.channels lacks source, so that watermarks in signal.data.collection are not seen: add it, or \
+                 set read.only=true",
+            ),
+        }
     }
 }
 
@@ -148,6 +155,25 @@ pub fn channels(list: Option<&str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn watermarks_that_nobody_reads_are_no_basis() {
+        let reason = |watermarks, source| {
+            let settings = SignalSettings {
+                table: table_name("public.sig"),
+                source,
+                kafka: None,
+                file: None,
+                poll_interval: Duration::from_secs(1),
+                chunk_size: 1,
+                watermarks,
+            };
+            settings.no_incremental()
+        };
+        assert_eq!(reason(Watermarks::InsertInsert, true), None);
+        assert_eq!(reason(Watermarks::ReadOnly, false), None);
+        assert!(reason(Watermarks::InsertDelete, false).is_some_and(|why| why.contains("source")));
+    }
 
     #[test]
     fn names_are_read_with_and_without_quotes() {

@@ -65,6 +65,11 @@ impl State {
         (self.sent, self.chunk_end, self.maximum) = (None, None, None);
     }
 
+    /// No table is left, and nothing of what was read or asked for meanwhile counts any more.
+    pub fn give_up(&mut self) {
+        *self = Self::default();
+    }
+
     /// What offsets hold of it; nothing when it does not run.
     pub fn to_offset(&self) -> Option<OffsetMap> {
         if !self.running() {
@@ -181,6 +186,13 @@ mod tests {
         let ahead = State { chunk_end: None, chunk: Some("c".to_owned()), paused: true, ..state() };
         assert_eq!(ahead.to_offset(), state().to_offset());
         assert_eq!(State::default().to_offset(), None);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_snapshot_that_is_given_up() {
+        let mut given_up = State { rows: 3, to_stop: vec![".*".to_owned()], chunk: Some("c".to_owned()), ..state() };
+        given_up.give_up();
+        assert_eq!(given_up, State::default());
     }
 
     #[test]

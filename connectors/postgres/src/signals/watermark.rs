@@ -1,7 +1,9 @@
 //! The watermarks of a chunk: rows that are written to the signal table before and after it is read, or, where nothing may be
 //! written, the place in the server's log after it was read.
 
-use crate::error::PgError;
+use std::time::Duration;
+
+use crate::error::{PgError, within};
 use crate::event::now_us;
 use crate::signals::settings::{SignalSettings, Watermarks};
 use crate::slot::parse_lsn;
@@ -31,12 +33,39 @@ fn insert(settings: &SignalSettings, id: &str, kind: &str, data: &str) -> String
     format!("INSERT INTO {} VALUES ({}, {}, {})", table(settings), literal(id), literal(kind), literal(data))
 }
 
-/// Before the chunk is read.
-pub async fn open(sql: &mut Wire, settings: &SignalSettings, chunk: &str) -> Result<Opened, PgError> {
+/// A statement that waits for a lock no longer than the limit; what gives up here has to end at the server, too.
+fn limited(statement: &str, limit: Option<Duration>) -> String {
+    match limit {
+        Some(limit) => format!("SET LOCAL lock_timeout = {}; {statement}", limit.as_millis().max(1)),
+        None => statement.to_owned(),
+    }
+}
+
+/// Before the chunk is read. `limit` is how long the server may take.
+pub async fn open(
+    sql: &mut Wire,
+    settings: &SignalSettings,
+    chunk: &str,
+    limit: Option<Duration>,
+) -> Result<Opened, PgError> {
+    within(limit, write_open(sql, settings, chunk, limit), late).await
+}
+
+fn late(limit: Duration) -> PgError {
+    PgError::Timeout(format!("no answer to a watermark within {limit:?}"))
+}
+
+async fn write_open(
+    sql: &mut Wire,
+    settings: &SignalSettings,
+    chunk: &str,
+    limit: Option<Duration>,
+) -> Result<Opened, PgError> {
     let opened = now();
     if settings.watermarks != Watermarks::ReadOnly {
         let data = format!("{{\"openWindowTimestamp\": \"{opened}\"}}");
-        sql.query(&insert(settings, &format!("{chunk}-open"), "snapshot-window-open", &data)).await?;
+        let statement = insert(settings, &format!("{chunk}-open"), "snapshot-window-open", &data);
+        sql.query(&limited(&statement, limit)).await?;
     }
     Ok(opened)
 }
@@ -47,16 +76,29 @@ pub async fn close(
     settings: &SignalSettings,
     chunk: &str,
     opened: Opened,
+    limit: Option<Duration>,
+) -> Result<Option<u64>, PgError> {
+    within(limit, write_close(sql, settings, chunk, opened, limit), late).await
+}
+
+async fn write_close(
+    sql: &mut Wire,
+    settings: &SignalSettings,
+    chunk: &str,
+    opened: Opened,
+    limit: Option<Duration>,
 ) -> Result<Option<u64>, PgError> {
     match settings.watermarks {
         Watermarks::InsertInsert => {
             let data = format!("{{\"openWindowTimestamp\": \"{opened}\", \"closeWindowTimestamp\": \"{}\"}}", now());
-            sql.query(&insert(settings, &format!("{chunk}-close"), "snapshot-window-close", &data)).await?;
+            let statement = insert(settings, &format!("{chunk}-close"), "snapshot-window-close", &data);
+            sql.query(&limited(&statement, limit)).await?;
             Ok(None)
         }
         Watermarks::InsertDelete => {
             let id = literal(&format!("{chunk}-open"));
-            sql.query(&format!("DELETE FROM {} WHERE id = {id}", table(settings))).await?;
+            let statement = format!("DELETE FROM {} WHERE id = {id}", table(settings));
+            sql.query(&limited(&statement, limit)).await?;
             Ok(None)
         }
         Watermarks::ReadOnly => place(sql).await.map(Some),
