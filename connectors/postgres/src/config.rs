@@ -108,7 +108,7 @@ connect_config::config! {
         /// Whether positions are confirmed to the server at all; without, WAL is kept until something else does.
         "flush.lsn.source" => flush_lsn_source: bool = "true"
             { importance(Low), group("Postgres"), order(31), width(Width::Short), display("Boolean to determine if Debezium should flush LSN in the source database") },
-        /// What to do about a streamed event that no record can be made of: `fail`, or leave it out with a warning (`warn`)
+        /// What to do about a row or event that no record can be made of: `fail`, or leave it out with a warning (`warn`)
         /// or without (`skip`, `ignore`).
         "event.processing.failure.handling.mode" => event_processing_failure_handling_mode: String = "fail"
             { importance(Medium), group("Connector"), order(1), width(Width::Short), display("Event deserialization failure handling") },

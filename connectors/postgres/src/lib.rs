@@ -25,6 +25,7 @@ pub mod geometry;
 pub mod guardrail;
 pub mod heartbeat;
 pub mod identity;
+pub mod left_out;
 pub mod lost;
 pub mod messages;
 pub mod metrics;

@@ -15,6 +15,7 @@ use crate::copy;
 use crate::error::{DbError, PgError, forbidden};
 use crate::event::{Marker, Source, now_us};
 use crate::filters::{Filter, Patterns};
+use crate::left_out::leave_out;
 use crate::offset::{Position, SnapshotMark};
 use crate::session::{End, Session};
 use crate::settings::{Isolation, Locking, RowCountOrder, Settings};
@@ -421,7 +422,13 @@ impl Snapshot<'_> {
                 b'd' => {
                     self.session.outlet.count_bytes(frame.body.len());
                     copy::split(&frame.body, &mut cells);
-                    let row = table.copied_row(&frame.body, &cells)?;
+                    let row = match table.copied_row(&frame.body, &cells) {
+                        Ok(row) => row,
+                        Err(error) => {
+                            leave_out(settings.event_failure, error, &settings.prefix, &name)?;
+                            continue;
+                        }
+                    };
                     let held =
                         Held { table: Arc::clone(&table), row, first_of_table: rows == 0, first_table: index == 0 };
                     rows += 1;

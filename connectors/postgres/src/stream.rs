@@ -19,13 +19,13 @@ use crate::catalog;
 use crate::error::{DbError, PgError, within};
 use crate::event::{Marker, Source};
 use crate::heartbeat;
+use crate::left_out::leave_out;
 use crate::messages;
 use crate::metrics::EventKind;
 use crate::offset::{MessageType, Position, Resume};
 use crate::pgoutput::{self, Begin, Commit, Malformed, Message, Old, Relation, Replicated, Tuple};
 use crate::progress::{Follower, Handed};
 use crate::session::{End, Session};
-use crate::settings::EventFailure;
 use crate::signals::act;
 use crate::slot::{self, lsn_text};
 use crate::stream::xmin::Xmin;
@@ -571,18 +571,10 @@ impl<'a> Stream<'a> {
 
     /// An event that can't be made into records: `event.processing.failure.handling.mode` says what becomes of the task.
     fn not_made(&mut self, lsn: u64, before: usize, error: Error) -> Result<(), End> {
-        let mode = self.session.settings.event_failure;
-        if mode == EventFailure::Fail || error.kind() != ErrorKind::Data {
-            return Err(error.into());
-        }
+        let settings = &self.session.settings;
+        leave_out(settings.event_failure, error, &settings.prefix, &lsn_text(lsn))?;
         self.session.outlet.records().truncate(before);
         self.session.metrics.erroneous();
-        let (source, at) = (&self.session.settings.prefix, lsn_text(lsn));
-        if mode == EventFailure::Warn {
-            tracing::warn!(%source, %at, %error, "Error while processing event: it is left out");
-        } else {
-            tracing::debug!(%source, %at, %error, "Error while processing event: it is left out");
-        }
         Ok(())
     }
 

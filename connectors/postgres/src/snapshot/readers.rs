@@ -15,6 +15,7 @@ use super::{begin_in, failure};
 use crate::catalog::TableName;
 use crate::copy;
 use crate::error::{DbError, PgError};
+use crate::left_out::leave_out;
 use crate::settings::Settings;
 use crate::table::Table;
 use crate::wire::{Purpose, Wire};
@@ -120,7 +121,13 @@ impl Readers {
             match frame.tag {
                 b'd' => {
                     copy::split(&frame.body, &mut cells);
-                    part.rows.push(job.table.copied_row(&frame.body, &cells)?);
+                    match job.table.copied_row(&frame.body, &cells) {
+                        Ok(row) => part.rows.push(row),
+                        Err(error) => {
+                            let settings = &self.settings;
+                            leave_out(settings.event_failure, error, &settings.prefix, &job.name.to_string())?;
+                        }
+                    }
                     part.bytes += frame.body.len();
                     let full = part.rows.len() >= ROWS_MAX || part.bytes >= BYTES_MAX;
                     if full && parts.send(Ok(std::mem::replace(&mut part, empty()))).await.is_err() {
