@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::catalog::{self, Listed, TableMeta, TableName};
 use crate::copy;
-use crate::error::{DbError, PgError, forbidden};
+use crate::error::{DbError, PgError, forbidden, within};
 use crate::event::{Marker, Source, now_us};
 use crate::filters::{Filter, Patterns};
 use crate::left_out::leave_out;
@@ -88,15 +88,21 @@ pub async fn on_demand(
     position: Position,
 ) -> Result<Option<Position>, End> {
     session.notify("STARTED", &[]);
-    begin(session, sql, None).await.map_err(|e| e.failed_to("begin the snapshot"))?;
-    let (lsn, tx_id, _) = place(sql, None).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+    let settings = Arc::clone(&session.settings);
+    let late = |limit| PgError::silent(&settings.server.address(), limit).failed_to("begin the snapshot");
+    let prepared = async {
+        begin(session, sql, None).await.map_err(|e| e.failed_to("begin the snapshot"))?;
+        let place = place(sql, None).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+        Ok((place, slot::captured(sql, &settings).await?))
+    };
+    // The stream waits meanwhile: it must not wait for a server that does not answer.
+    let ((lsn, tx_id, _), mut chosen) = within(settings.silence, prepared, late).await?;
     let position = Position {
         lsn: position.lsn.or(Some(lsn)),
         tx_id: position.tx_id.or(Some(tx_id)),
         snapshot: Some(SnapshotMark { blocking: true, ..SnapshotMark::default() }),
         ..position
     };
-    let mut chosen = slot::captured(sql, &session.settings).await?;
     chosen.retain(|table| tables.matches(&table.name.to_string()));
     in_order(&session.settings, &mut chosen);
     let level = level(session, None);

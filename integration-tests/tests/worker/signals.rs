@@ -39,7 +39,9 @@ fn signalled(config: Value, changes: Value) -> Value {
 async fn start(worker: &Worker, client: &Client, name: &str, config: &Value) {
     worker.api().create("s", config).await.unwrap();
     eventually_async("the stream", ARRIVAL, async || {
-        let active = "select coalesce(bool_or(active), false) from pg_replication_slots where slot_name = $1";
+        // While the slot is being made it is active as well, but has no place yet.
+        let active = "select coalesce(bool_or(active and confirmed_flush_lsn is not null), false)
+                      from pg_replication_slots where slot_name = $1";
         let active: bool = client.query_one(active, &[&name]).await.map_err(|error| error.to_string())?.get(0);
         if active { Ok(()) } else { Err("nobody reads the slot".to_owned()) }
     })
