@@ -44,9 +44,9 @@ pub fn of_driver(error: &mongodb::error::Error) -> ErrorKind {
         DriverErrorKind::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => ErrorKind::Timeout,
         // The driver has looked for a server for as long as it may.
         DriverErrorKind::ServerSelection { .. } => ErrorKind::NotReady,
-        DriverErrorKind::Io(_)
-        | DriverErrorKind::ConnectionPoolCleared { .. }
-        | DriverErrorKind::DnsResolve { .. } => ErrorKind::Unavailable,
+        DriverErrorKind::Io(_) | DriverErrorKind::ConnectionPoolCleared { .. } | DriverErrorKind::DnsResolve { .. } => {
+            ErrorKind::Unavailable
+        }
         DriverErrorKind::Authentication { .. } => ErrorKind::Auth,
         DriverErrorKind::InvalidTlsConfig { .. } => ErrorKind::Config,
         _ => kind_of(0, has_label),
