@@ -18,8 +18,10 @@ pub fn retryable_code(code: i32) -> bool {
 /// What can be done about an error that the server answered with.
 pub fn kind_of(code: i32, has_label: impl Fn(&str) -> bool) -> ErrorKind {
     match code {
-        // MaxTimeMSExpired, WriteConcernTimeout, NetworkTimeout, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit.
-        50 | 64 | 89 | 202 | 262 => ErrorKind::Timeout,
+        // MaxTimeMSExpired, NetworkTimeout, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit.
+        50 | 89 | 202 | 262 => ErrorKind::Timeout,
+        // WriteConcernTimeout: the other members are behind, and stay so for a while.
+        64 => ErrorKind::NotReady,
         // LockTimeout, LockBusy, WriteConflict, IngressRequestRateLimitExceeded, and RequestRateTooLarge of Cosmos DB.
         24 | 46 | 112 | 462 | 16500 => ErrorKind::Conflict,
         // FailedToSatisfyReadPreference: there is no primary at the moment.
@@ -104,7 +106,7 @@ mod tests {
         use ErrorKind::{Auth, Conflict, Data, Forbidden, NotReady, Timeout, Unavailable};
         for (codes, kind) in [
             (&[6, 7, 134, 9001][..], Unavailable),
-            (&[91, 133, 189, 10058, 10107, 11600, 11602, 13435, 13436][..], NotReady),
+            (&[64, 91, 133, 189, 10058, 10107, 11600, 11602, 13435, 13436][..], NotReady),
             (&[50, 89, 202, 262], Timeout),
             (&[24, 46, 112, 462, 16500], Conflict),
             (&[11, 18, 391, 8000], Auth),
