@@ -128,6 +128,8 @@ pub struct ClusterView {
     pub leader_url: Option<String>,
     /// True when this worker is the leader.
     pub is_leader: bool,
+    /// True while a leader waits for a round of its group to end, which may name another one.
+    pub is_unsettled_leader: bool,
     /// True once the internal topics were read to their ends: before that there is nothing to be seen.
     pub loaded: bool,
     /// True while the internal topics are read and the group is joined.
@@ -136,6 +138,13 @@ pub struct ClusterView {
     pub been_ready: bool,
     /// Why the worker is not healthy, for `GET /health`.
     pub problem: Option<String>,
+}
+
+impl ClusterView {
+    /// This worker leads, or led before the round that is under way: nobody else does yet.
+    pub fn still_leads(&self) -> bool {
+        self.is_leader || self.is_unsettled_leader
+    }
 }
 
 /// Whether a request may still be forwarded (`forward` in the query): a request that comes from a client may take two

@@ -17,6 +17,7 @@ impl Herder {
         }
         let seat = self.seat.as_ref();
         let leader_url = seat.map(|seat| seat.leader_url.clone()).filter(|url| !url.is_empty());
+        let is_unsettled_leader = seat.is_some_and(|seat| !seat.settled && seat.member_id == seat.leader_id);
         let ready = self.started && seat.is_some();
         let been_ready = ready || self.completed_generation >= 0;
         let unchanged = self.view.ready == ready
@@ -24,6 +25,7 @@ impl Herder {
             && self.view.been_ready == been_ready
             && self.view.leader_url == leader_url
             && self.view.is_leader == self.leads()
+            && self.view.is_unsettled_leader == is_unsettled_leader
             && self.view.connectors.len() == self.views.len()
             && Arc::ptr_eq(&self.view.recoveries, &self.recoveries);
         if !unchanged {
@@ -33,6 +35,7 @@ impl Herder {
                 kafka_cluster_id: self.config.kafka_cluster_id.clone(),
                 leader_url,
                 is_leader: self.leads(),
+                is_unsettled_leader,
                 loaded: self.started,
                 ready,
                 been_ready,

@@ -343,6 +343,22 @@ fn a_job_that_was_never_made_to_the_end_is_forgotten() {
     }
 }
 
+/// A round of the group is no change of the leader: what was written and is under way stays.
+#[test]
+fn a_round_of_the_group_forgets_nothing() {
+    let mut stage = Stage::new();
+    let leader = Arc::clone(&stage.engine.view);
+    let mut forgets = |is_unsettled_leader| {
+        let view = ClusterView { is_leader: false, is_unsettled_leader, ..(*leader).clone() };
+        let mut effects = Vec::new();
+        stage.engine.step(stage.now, JobsEvent::View(Arc::new(view)), &mut effects);
+        assert_eq!((stage.engine.still_leads(), stage.engine.leads()), (is_unsettled_leader, false));
+        effects.iter().any(|effect| matches!(effect, JobsEffect::Forget))
+    };
+    assert!(!forgets(true));
+    assert!(forgets(false));
+}
+
 #[test]
 fn what_takes_time_is_seen_without_news() {
     let mut stage = Stage::new();

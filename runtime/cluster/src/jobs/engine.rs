@@ -227,6 +227,12 @@ impl Engine {
         self.loaded && self.view.loaded && self.view.is_leader
     }
 
+    /// Whether this worker leads, or did before the round of the group that is under way: it goes on telling then what it has
+    /// told to begin with, and decides nothing.
+    pub fn still_leads(&self) -> bool {
+        self.loaded && self.view.loaded && self.view.still_leads()
+    }
+
     /// The state that is shown of a job.
     pub fn shown(&self, job: &str) -> Option<&Derived> {
         self.shown.get(job)
@@ -335,7 +341,7 @@ impl Engine {
 
     fn on_view(&mut self, view: Arc<ClusterView>, out: &mut Vec<JobsEffect>) {
         let before = std::mem::replace(&mut self.view, view);
-        if before.is_leader && !self.view.is_leader {
+        if before.still_leads() && !self.view.still_leads() {
             // The next leader goes on where the topic says that this one was, and what this one has not written it must not
             // write any more.
             self.busy.clear();

@@ -191,7 +191,7 @@ impl Drive {
         }
         self.seen = Some(Arc::clone(&view));
         self.step(JobsEvent::View(view));
-        let leading = self.engine.read().leads();
+        let leading = self.engine.read().still_leads();
         if leading != self.leading {
             self.leading = leading;
             self.outbox.lead(leading);
