@@ -21,6 +21,8 @@ const RETRY: Duration = Duration::from_millis(300);
 
 /// What waits to be written, by key.
 type Waiting = IndexMap<String, Option<String>>;
+/// Whether what has this key is still to be written.
+type Keep = fn(&str) -> bool;
 /// A batch, and who waits for it.
 type Batch = (Vec<Entry>, oneshot::Sender<Result<(), String>>);
 
@@ -37,7 +39,7 @@ struct Shared {
     waiting: Mutex<(Waiting, Vec<Batch>)>,
     wake: Notify,
     /// What is still to be written of that which a failed attempt may bring back; set by [`Latest::forget`].
-    kept: Mutex<Option<fn(&str) -> bool>>,
+    kept: Mutex<Option<Keep>>,
     /// No more will come.
     closing: AtomicBool,
 }
@@ -72,7 +74,7 @@ impl Latest {
     }
 
     /// What waits, or is under way and fails, and is not to be kept, is not written any more.
-    pub(crate) fn forget(&self, keep: fn(&str) -> bool) {
+    pub(crate) fn forget(&self, keep: Keep) {
         let mut waiting = self.shared.waiting.lock();
         waiting.0.retain(|key, _| keep(key));
         *self.shared.kept.lock() = Some(keep);
