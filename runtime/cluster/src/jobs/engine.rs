@@ -12,7 +12,7 @@ use std::sync::Arc;
 use connect_api::{CleanUp, Phase};
 
 use super::derive::{Derived, derive};
-use super::keep::{Alerts, Seen, WORKER, keep, waits};
+use super::keep::{Alerts, Seen, keep, waits};
 use super::log::{Entry, JobsLog};
 use super::members::{Members, job_of, members, names};
 use super::record::{Definition, JobRecord, Order, Recorded, Sent, SinkEnd, is_report};
@@ -541,7 +541,6 @@ impl Engine {
             let by = entry.order.as_ref().filter(|order| order.action == Action::Delete);
             let (cause, by) = match by.map(|order| order.by.as_str()) {
                 None => ("deleted through Connect", "connect"),
-                Some(WORKER) => ("it was not made to the end", WORKER),
                 Some(by) => ("deleted by request", by),
             };
             let phase = entry.recorded.phase.as_deref().and_then(Phase::from_name);
