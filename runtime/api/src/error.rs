@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::panic::Location;
+use std::time::Duration;
 
 /// A result of a contract.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -89,6 +91,8 @@ pub struct Error {
     message: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
     class: Option<&'static str>,
+    /// In milliseconds: an error is returned everywhere, and is to be small.
+    retry_in: Option<NonZeroU32>,
     /// Where in this program it arose.
     at: &'static Location<'static>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -98,7 +102,8 @@ impl Error {
     /// An error of a kind.
     #[track_caller]
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), hint: None, class: None, at: Location::caller(), source: None }
+        let at = Location::caller();
+        Self { kind, message: message.into(), hint: None, class: None, retry_in: None, at, source: None }
     }
 
     /// A record that can't be handled (`DataException`).
@@ -133,6 +138,13 @@ impl Error {
         self
     }
 
+    /// The same with when to try again, to the millisecond, where that is not left to whoever handles it (`SinkTaskContext.timeout`).
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_in = NonZeroU32::new(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1));
+        self
+    }
+
     /// The same with its cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -153,6 +165,11 @@ impl Error {
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// How long to wait before another attempt, when it says so.
+    pub fn retry_in(&self) -> Option<Duration> {
+        self.retry_in.map(|millis| Duration::from_millis(millis.get().into()))
     }
 
     /// The innermost of its causes that is an error of this type: what went wrong first, beneath what the worker made of it
@@ -315,6 +332,14 @@ mod tests {
         let error = Error::connect("a").hint("h").caused_by(Error::data("b").class("com.acme.B").caused_by("c"));
         let again = error.duplicate();
         assert_eq!((again.stack_trace(), again.trace()), (error.stack_trace(), error.trace()));
+    }
+
+    #[test]
+    fn an_error_says_when_to_try_again() {
+        let after = |wait| Error::new(ErrorKind::Unavailable, "busy").retry_after(wait).retry_in();
+        assert_eq!(after(Duration::from_millis(1500)), Some(Duration::from_millis(1500)));
+        assert_eq!(after(Duration::ZERO), Some(Duration::from_millis(1)));
+        assert_eq!(Error::data("a").retry_in(), None);
     }
 
     #[test]

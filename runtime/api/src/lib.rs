@@ -8,10 +8,13 @@ pub mod java;
 pub mod metrics;
 pub mod plugin;
 pub mod progress;
+pub mod projector;
 pub mod record;
 pub mod schema;
+pub mod schema_builder;
 pub mod sink;
 pub mod source;
+pub mod structure;
 pub mod transaction;
 pub mod transform;
 pub mod validate;
@@ -28,6 +31,7 @@ pub use plugin::{Plugin, PluginKind, PluginType};
 pub use progress::{CleanUp, Phase, Progress, Retention, StreamProgress, TableProgress};
 pub use record::{Datum, Header, Origin, Record, SinkOrigin, TimestampType};
 pub use schema::{Field, Kind, Schema, SchemaRef};
+pub use schema_builder::SchemaBuilder;
 pub use sink::{Rejected, SinkConnector, SinkContext, SinkRecord, SinkTask, TopicPartition};
 pub use source::{
     Between, Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, SourceBatch, SourceConnector, SourceContext, SourceTask,

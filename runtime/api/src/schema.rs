@@ -3,8 +3,9 @@
 //! A schema is shared by `Arc` and never changes. Converters and transforms keep what they derive from it in a
 //! map keyed by the `Arc`'s address (holding the `Arc`), so equality is tried by pointer first.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use crate::java::equal;
 use crate::value::Value;
 
 /// A shared schema.
@@ -25,6 +26,9 @@ pub enum Kind {
     Array(SchemaRef),
     Map(SchemaRef, SchemaRef),
     Struct(Vec<Field>),
+    /// No schema: of the elements of a list, or of the keys or values of a map, that have none in common
+    /// (`Values.parseString` of `[]` and `[1,"a"]`). Only ever inside of an array or a map.
+    Unknown,
 }
 
 impl Kind {
@@ -43,7 +47,25 @@ impl Kind {
             Self::Array(_) => "array",
             Self::Map(..) => "map",
             Self::Struct(_) => "struct",
+            Self::Unknown => "null",
         }
+    }
+
+    /// The same with nothing known of what is inside (`new SchemaBuilder(type)`): an array of unknown elements, a struct
+    /// without fields.
+    #[must_use]
+    pub fn hollow(&self) -> Self {
+        match self {
+            Self::Array(_) => Self::Array(Schema::unknown()),
+            Self::Map(..) => Self::Map(Schema::unknown(), Schema::unknown()),
+            Self::Struct(_) => Self::Struct(Vec::new()),
+            scalar => scalar.clone(),
+        }
+    }
+
+    /// True when the two have the same `Schema.Type`, whatever is inside.
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 
@@ -61,8 +83,9 @@ impl Field {
     }
 }
 
-/// A schema. `parameters` tells none from empty, as Connect's equality does, and keeps its order.
-#[derive(Clone, Debug, PartialEq)]
+/// A schema. `parameters` tells none from empty, as Connect's equality does. Their order is kept, but does not matter to
+/// equality.
+#[derive(Clone, Debug)]
 pub struct Schema {
     pub kind: Kind,
     pub optional: bool,
@@ -86,7 +109,33 @@ pub mod logical {
     pub const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
 }
 
+/// `ConnectSchema.equals`.
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        if std::ptr::eq(self, other) {
+            return true;
+        }
+        self.optional == other.optional
+            && self.version == other.version
+            && self.name == other.name
+            && self.doc == other.doc
+            && equal::parameters(self, other)
+            && self.kind == other.kind
+            && match (&self.default, &other.default) {
+                (Some(own), Some(others)) => equal::values(own, others),
+                (None, None) => true,
+                _ => false,
+            }
+    }
+}
+
 impl Schema {
+    /// The schema that is none, for what is inside of an array or a map. It is shared.
+    pub fn unknown() -> SchemaRef {
+        static UNKNOWN: LazyLock<SchemaRef> = LazyLock::new(|| Schema::of(Kind::Unknown).shared());
+        Arc::clone(&UNKNOWN)
+    }
+
     /// A required schema with nothing but its kind.
     pub const fn of(kind: Kind) -> Self {
         Self { kind, optional: false, name: None, version: None, doc: None, parameters: None, default: None }
@@ -125,10 +174,15 @@ impl Schema {
         self
     }
 
-    /// The same with one more parameter.
+    /// The same with one more parameter, or with another value for one that it has.
     #[must_use]
     pub fn parameter(mut self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
-        self.parameters.get_or_insert_default().push((key.into(), value.into()));
+        let (key, value) = (key.into(), value.into());
+        let parameters = self.parameters.get_or_insert_default();
+        match parameters.iter_mut().find(|(other, _)| *other == key) {
+            Some(found) => found.1 = value,
+            None => parameters.push((key, value)),
+        }
         self
     }
 
@@ -155,8 +209,36 @@ impl Schema {
         self.fields().iter().position(|f| &*f.name == field)
     }
 
+    /// True for the schema that is none.
+    pub fn is_unknown(&self) -> bool {
+        self.kind == Kind::Unknown
+    }
+
     /// True for a schema of this logical name.
     pub fn is(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equality_is_that_of_connect() {
+        let plain = || Schema::of(Kind::Int32);
+        assert_eq!(plain().parameter("a", "1").parameter("b", "2"), plain().parameter("b", "2").parameter("a", "1"));
+        assert_ne!(plain(), Schema { parameters: Some(Vec::new()), ..plain() });
+        assert_ne!(plain(), Schema { doc: Some("d".into()), ..plain() });
+        assert_ne!(plain(), plain().optional());
+        let float = |default| Schema::of(Kind::Float64).default_value(Value::Float64(default));
+        assert_eq!(float(f64::NAN), float(f64::NAN));
+        assert_ne!(float(0.0), float(-0.0));
+    }
+
+    #[test]
+    fn a_parameter_given_twice_has_the_last_value_in_the_first_place() {
+        let schema = Schema::of(Kind::Int32).parameter("a", "1").parameter("b", "2").parameter("a", "3");
+        assert_eq!(schema.parameters, Some(vec![("a".into(), "3".into()), ("b".into(), "2".into())]));
     }
 }

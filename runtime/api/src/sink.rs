@@ -77,6 +77,12 @@ pub trait SinkConnector: Send + Sync {
         Ok(false)
     }
 
+    /// What a job sets for its sinks of this class unless it says otherwise: settings that the JVM's connector lacks, whose
+    /// defaults are its behaviour.
+    fn job_defaults(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Drops what records of these topics are written to (collections), with everything in it; what is not there is no error.
     /// Answers what was dropped, by name.
     async fn drop_destinations(&self, _props: &Props, _topics: &[String]) -> Result<Vec<String>> {
@@ -88,8 +94,22 @@ pub trait SinkConnector: Send + Sync {
 #[async_trait]
 pub trait SinkTask: Send {
     /// Writes a batch, in order. An error with a retriable kind makes the worker give the same batch again
-    /// (`RetriableException`), any other fails the task. Rejected records are reported by index.
+    /// (`RetriableException`), after the time that it names or else after growing ones; any other fails the task. By then
+    /// records that were read meanwhile may stand at the end, and those of partitions that were taken away are gone.
+    /// Rejected records are reported by index.
     async fn put(&mut self, batch: &[SinkRecord]) -> Result<Vec<Rejected>>;
+
+    /// The fields at the top level of a topic's values that the task looks at, when it does not look at others: what is not looked
+    /// at need not be read. `None`: all.
+    fn value_fields(&mut self, _topic: &Arc<str>) -> Option<&'static [&'static str]> {
+        None
+    }
+
+    /// True when what it asks for has an end: errors of a retriable kind become others after some time. The worker then gives
+    /// a batch again for as long as it is asked to, and has no bound of its own.
+    fn bounds_retries(&self) -> bool {
+        false
+    }
 
     /// Makes everything given so far durable: offsets are committed after it.
     async fn flush(&mut self) -> Result<()> {

@@ -42,14 +42,15 @@ pub struct SourceBatch {
 pub struct Between(Arc<dyn Fn(usize) -> Option<Checkpoint> + Send + Sync>);
 
 impl Between {
-    /// `at` gives the checkpoint of the event that the n-th record (from 1) is of; `None` when there is none up to it.
+    /// `at` gives the checkpoint of the event that the n-th record (from 1) is of; `None` when there is none up to it. 0 stands
+    /// for the last record before the batch: `None` unless the batch brings its checkpoint.
     pub fn new(at: impl Fn(usize) -> Option<Checkpoint> + Send + Sync + 'static) -> Self {
         Self(Arc::new(at))
     }
 
-    /// The checkpoint of the n-th record, from 1; 0 has none.
+    /// The checkpoint of the n-th record, from 1, or with 0 of the last one before the batch.
     pub fn at(&self, record: usize) -> Option<Checkpoint> {
-        (record > 0).then(|| (self.0)(record)).flatten()
+        (self.0)(record)
     }
 }
 

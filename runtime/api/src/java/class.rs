@@ -19,11 +19,20 @@ impl Kind {
             Self::Array(_) => "ARRAY",
             Self::Map(..) => "MAP",
             Self::Struct(_) => "STRUCT",
+            Self::Unknown => "null",
         }
     }
 }
 
 impl Value {
+    /// The class of an object that a conversion or its caller made, whose maps keep their order.
+    pub fn object_class(&self) -> &'static str {
+        match self {
+            Self::Map(_) => "java.util.LinkedHashMap",
+            other => other.java_class(None),
+        }
+    }
+
     /// The class that Java's worker would hold here. With a logical schema that is the logical class.
     pub fn java_class(&self, schema: Option<&Schema>) -> &'static str {
         let logical = schema.and_then(|schema| schema.name.as_deref());

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::text;
-use crate::schema::{Kind, SchemaRef, logical};
+use crate::schema::{Kind, Schema, SchemaRef, logical};
 use crate::value::{Decimal, Value};
 
 /// The text of a value. With a logical schema it is that of the logical object.
@@ -11,6 +11,15 @@ pub fn text(value: &Value, schema: Option<&SchemaRef>) -> String {
     let mut out = String::new();
     write(value, schema, &mut out);
     out
+}
+
+/// `ConnectSchema.toString`: `Schema{INT32}`, `Schema{some.Name:STRUCT}`.
+pub fn schema_text(schema: &Schema) -> String {
+    if schema.is_unknown() {
+        return "null".to_owned();
+    }
+    let name = schema.name.as_deref().map(|name| format!("{name}:")).unwrap_or_default();
+    format!("Schema{{{name}{}}}", schema.kind.java_name())
 }
 
 /// Appends the text of a value.

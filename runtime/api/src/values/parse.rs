@@ -1,465 +1,335 @@
 //! Values from text (`Values.parseString`): null, booleans, numbers of the smallest type that holds them, dates, lists and
 //! maps; everything else is text.
 //!
-//! A list or map of mixed or unknown elements has no schema here, where Connect has one with a hole in it.
+//! Where the JVM runs out of stack (lists within lists, some thousands of them) a text is refused here. A number with an
+//! exponent of a billion, with which the JVM is busy for minutes, is read by its digits.
 
-use std::sync::{Arc, LazyLock};
-
-use num_bigint::{BigInt, Sign};
-
+use super::common::{Common, aligned};
+use super::known;
+use super::object::physical;
 use super::temporal::{self, Form};
+use super::tokens::{Tokens, trim};
+use super::zone::Zone;
+use crate::error::{Error, Result};
+use crate::java::decimal::Numeral;
+use crate::java::{character, linked};
 use crate::record::Datum;
-use crate::schema::{Kind, Schema, SchemaRef, logical};
-use crate::value::{Decimal, Value};
+use crate::schema::{Kind, Schema, SchemaRef};
+use crate::value::Value;
 
-/// Lists in lists deeper than this are text.
-const DEPTH_MAX: usize = 200;
+/// Lists within lists may not be deeper than this. As many are allowed in JSON.
+pub const DEPTH_MAX: usize = 1000;
 
-static STRING: LazyLock<SchemaRef> = LazyLock::new(|| Schema::of(Kind::String).shared());
-
-/// What is known of a value's schema.
-#[derive(Clone, Debug)]
-enum Shape {
-    Known(SchemaRef),
-    /// A list whose elements have no common schema.
-    List,
-    /// A map whose keys or values have no common schema.
-    Map,
+/// Why a text is not what was tried.
+enum Failure {
+    /// It is just a text.
+    NoMatch,
+    TooDeep,
 }
 
-impl Shape {
-    fn rank(&self) -> Rank {
-        match self {
-            Self::List => Rank::List,
-            Self::Map => Rank::Map,
-            Self::Known(schema) => match &schema.kind {
-                Kind::Int8 => Rank::Number(0),
-                Kind::Int16 => Rank::Number(1),
-                Kind::Int32 => Rank::Number(2),
-                Kind::Int64 => Rank::Number(3),
-                Kind::Float32 => Rank::Number(4),
-                Kind::Float64 => Rank::Number(5),
-                Kind::Boolean => Rank::Boolean,
-                Kind::Bytes => Rank::Bytes,
-                Kind::Array(_) => Rank::List,
-                Kind::Map(..) => Rank::Map,
-                Kind::String | Kind::Struct(_) => Rank::Text,
-            },
-        }
-    }
-
-    fn schema(self) -> Option<SchemaRef> {
-        match self {
-            Self::Known(schema) => Some(schema),
-            Self::List | Self::Map => None,
-        }
+/// What converting an element says: it has no place in the list.
+impl From<Error> for Failure {
+    fn from(_: Error) -> Self {
+        Self::NoMatch
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rank {
-    /// Wider numbers have higher ranks.
-    Number(u8),
-    Boolean,
-    Bytes,
-    Text,
-    List,
-    Map,
+/// A value as an object, with its schema.
+type Found = (SchemaRef, Value);
+
+/// The same; nothing for null.
+type Parsed = Result<Option<Found>, Failure>;
+
+/// Reads a text. Fails only for one that is nested too deeply.
+pub fn parse_string(text: &str) -> Result<Datum> {
+    let Datum { schema, value } = parse_objects(text)?;
+    Ok(match schema {
+        Some(schema) => Datum { value: physical(&schema, value), schema: Some(schema) },
+        None => Datum { schema, value },
+    })
 }
 
-/// A text that is not what was tried; the caller tries something else.
-#[derive(Debug)]
-struct NoMatch;
-
-type Parsed = Result<Option<(Shape, Value)>, NoMatch>;
-
-/// Reads a text.
-pub fn parse_string(text: &str) -> Datum {
+/// The same with the value as an object.
+pub fn parse_objects(text: &str) -> Result<Datum> {
+    let mut parser = Parser { tokens: Tokens::new(text), zone: None };
+    let as_text = || Datum::new(known::plain(Kind::String), Value::string(text));
     if text.is_empty() {
-        return Datum::new(Arc::clone(&STRING), Value::string(text));
+        return Ok(as_text());
     }
-    let mut parser = Parser { text, at: 0, depth: 0 };
-    match parser.value(false) {
-        Ok(Some((shape, value))) => Datum { schema: shape.schema(), value },
-        Ok(None) => Datum::null(),
-        Err(NoMatch) => Datum::new(Arc::clone(&STRING), Value::string(text)),
+    match parser.whole() {
+        Ok(Some((schema, value))) => Ok(Datum::new(schema, value)),
+        Ok(None) => Ok(Datum::null()),
+        Err(Failure::NoMatch) => Ok(as_text()),
+        Err(Failure::TooDeep) => {
+            Err(Error::data(format!("A text has lists or maps nested more than {DEPTH_MAX} deep"))
+                .hint("Send it as bytes, or with a converter that does not look into texts (StringConverter)."))
+        }
     }
 }
 
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
-    depth: usize,
+    tokens: Tokens<'a>,
+    /// The zone of dates, once there was one.
+    zone: Option<Zone>,
 }
 
-impl<'a> Parser<'a> {
-    fn has_next(&self) -> bool {
-        self.at < self.text.len()
+/// What begins at a place.
+enum Begun {
+    Whole(Option<Found>),
+    Open(Open),
+}
+
+/// A list or a map that is not closed yet.
+enum Open {
+    List { common: Common, list: Vec<Value> },
+    Map { keys: Common, values: Common, pairs: Vec<(Value, Value)>, key: Option<Value> },
+}
+
+impl Parser<'_> {
+    /// The value that is all of the text.
+    fn whole(&mut self) -> Parsed {
+        match self.begin(false)? {
+            Begun::Whole(found) => Ok(found),
+            Begun::Open(open) => self.nested(open).map(Some),
+        }
     }
 
-    /// The next token: a delimiter, or everything up to one that is not escaped.
-    fn token(&mut self) -> &'a str {
-        let rest = &self.text[self.at..];
-        let mut escaped = false;
-        let mut end = rest.len();
-        for (place, c) in rest.char_indices() {
-            match c {
-                '\\' => escaped = !escaped,
-                ':' | ',' | '{' | '}' | '[' | ']' | '"' if !escaped => {
-                    end = place.max(1);
-                    break;
-                }
-                _ => escaped = false,
-            }
+    /// Reads what begins here: to its end, unless it is a list or a map.
+    fn begin(&mut self, embedded: bool) -> Result<Begun, Failure> {
+        if embedded && self.tokens.take("\"") {
+            return Ok(Begun::Whole(Some(self.quoted())));
         }
-        self.at += end;
-        &rest[..end]
-    }
-
-    /// Takes the next token when it is the expected one, white space aside.
-    fn take(&mut self, expected: &str) -> bool {
-        let start = self.at;
-        let mut token = "";
-        while token.is_empty() && self.has_next() {
-            token = trim(self.token());
-        }
-        let found = token == expected;
-        if !found {
-            self.at = start;
-        }
-        found
-    }
-
-    /// Takes a word that must be all there is, when it is not inside of something.
-    fn take_word(&mut self, word: &str, embedded: bool) -> bool {
-        let start = self.at;
-        let found = self.take(word) && (embedded || !self.has_next());
-        if !found {
-            self.at = start;
-        }
-        found
-    }
-
-    fn value(&mut self, embedded: bool) -> Parsed {
-        if !self.has_next() {
-            return Ok(None);
-        }
-        if embedded && self.take("\"") {
-            return Ok(Some(self.quoted()));
-        }
-        if self.take_word("null", embedded) {
-            return Ok(None);
+        if self.tokens.take_word("null", embedded) {
+            return Ok(Begun::Whole(None));
         }
         for (word, value) in [("true", true), ("false", false)] {
-            if self.take_word(word, embedded) {
-                return Ok(Some((Shape::Known(Schema::of(Kind::Boolean).shared()), Value::Bool(value))));
+            if self.tokens.take_word(word, embedded) {
+                return Ok(Begun::Whole(Some((known::plain(Kind::Boolean), Value::Bool(value)))));
             }
         }
-        let start = self.at;
-        self.depth += 1;
-        let nested = match () {
-            () if self.depth > DEPTH_MAX => Err(NoMatch),
-            () if self.take("[") => self.list().map(Some),
-            () if self.take("{") => self.map().map(Some),
-            () => Ok(None),
-        };
-        self.depth -= 1;
-        match nested {
-            Ok(Some(found)) => return Ok(Some(found)),
-            Ok(None) => {}
-            Err(NoMatch) => self.at = start,
+        if self.tokens.take("[") {
+            return Ok(Begun::Open(Open::List { common: Common::default(), list: Vec::new() }));
         }
-        let mut token = "";
-        while token.is_empty() && self.has_next() {
-            token = trim(self.token());
+        if self.tokens.take("{") {
+            let (keys, values) = (Common::default(), Common::default());
+            return Ok(Begun::Open(Open::Map { keys, values, pairs: Vec::new(), key: None }));
         }
-        self.scalar(token, embedded)
+        let token = trim(self.tokens.next_visible());
+        self.scalar(token, embedded).map(Some).map(Begun::Whole)
     }
 
-    fn scalar(&mut self, token: &str, embedded: bool) -> Parsed {
+    /// Reads a list or a map and all that is inside of it. Whatever has no place in it makes the whole text a text.
+    fn nested(&mut self, outermost: Open) -> Result<Found, Failure> {
+        let mut around = Vec::new();
+        let mut open = outermost;
+        while self.tokens.has_next() {
+            let found = if open.awaits_entry() && self.tokens.take(open.end()) {
+                let closed = open.close()?;
+                match around.pop() {
+                    Some(outer) => open = outer,
+                    None => return Ok(closed),
+                }
+                Some(closed)
+            } else {
+                if open.awaits_entry() && self.tokens.take(",") {
+                    return Err(Failure::NoMatch);
+                }
+                match self.begin(true)? {
+                    Begun::Whole(found) => found,
+                    Begun::Open(_) if around.len() + 1 == DEPTH_MAX => return Err(Failure::TooDeep),
+                    Begun::Open(inner) => {
+                        around.push(std::mem::replace(&mut open, inner));
+                        continue;
+                    }
+                }
+            };
+            self.give(&mut open, found)?;
+        }
+        Err(Failure::NoMatch)
+    }
+
+    /// Puts a value into a list or a map, and takes what has to follow it.
+    fn give(&mut self, open: &mut Open, found: Option<Found>) -> Result<(), Failure> {
+        match open {
+            Open::List { common, list } => {
+                let (schema, value) = found.unzip();
+                common.add(schema);
+                list.push(value.unwrap_or_default());
+                let start = self.tokens.mark();
+                if self.tokens.take("]") {
+                    self.tokens.rewind(start);
+                } else if !self.tokens.take(",") {
+                    return Err(Failure::NoMatch);
+                }
+            }
+            Open::Map { keys, values, pairs, key } => match key.take() {
+                None => {
+                    let (schema, value) = found.ok_or(Failure::NoMatch)?;
+                    keys.add(Some(schema));
+                    *key = Some(value);
+                    if !self.tokens.take(":") {
+                        return Err(Failure::NoMatch);
+                    }
+                }
+                Some(key) => {
+                    let (schema, value) = found.unzip();
+                    values.add(schema);
+                    pairs.push((key, value.unwrap_or_default()));
+                    self.tokens.take(",");
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, token: &str, embedded: bool) -> Result<Found, Failure> {
         let first = token.chars().next();
-        let digit = first.is_some_and(is_digit);
+        let digit = first.is_some_and(character::is_digit);
         if digit && let Some(found) = self.temporal(token) {
-            return Ok(Some(found));
+            return Ok(found);
         }
         if (digit || matches!(first, Some('+' | '-')))
-            && let Some(found) = number(token)
+            && let Some(number) = Numeral::parse(token)
         {
-            return Ok(Some(found));
+            return Ok(smallest(number));
         }
         if embedded {
-            return Err(NoMatch);
+            return Err(Failure::NoMatch);
         }
-        Ok(Some((Shape::Known(Arc::clone(&STRING)), Value::string(self.text))))
+        Ok((known::plain(Kind::String), Value::string(self.tokens.text())))
     }
 
-    fn quoted(&mut self) -> (Shape, Value) {
+    /// What is in quotes. Blanks between delimiters are lost; a quote that is missing at the end is not missed here.
+    fn quoted(&mut self) -> Found {
         let mut content = String::new();
-        while self.has_next() {
-            match self.token() {
-                "\"" => break,
-                token => content.push_str(token),
-            }
+        while self.tokens.has_next() && !self.tokens.take("\"") {
+            content.push_str(self.tokens.next_visible());
         }
-        match temporal::parse(&content) {
-            Some((form, millis)) => temporal_value(form, millis),
-            None => (Shape::Known(Arc::clone(&STRING)), Value::from(content)),
-        }
+        self.timed(&content).unwrap_or_else(|| (known::plain(Kind::String), Value::from(content)))
     }
 
     /// A time or timestamp has colons, which split it into five tokens; a date is one.
-    fn temporal(&mut self, token: &str) -> Option<(Shape, Value)> {
-        let start = self.at;
+    fn temporal(&mut self, token: &str) -> Option<Found> {
+        const REST: usize = 4;
+        // Longer than any form, in any script.
+        const BYTES_MAX: usize = 200;
+        let start = self.tokens.mark();
         let mut taken = 0;
-        while taken < 4 && self.has_next() {
-            self.token();
+        while taken < REST && self.tokens.has_next() {
+            self.tokens.next();
             taken += 1;
         }
-        if taken == 4
-            && let Some((form, millis)) = temporal::parse(&format!("{token}{}", &self.text[start..self.at]))
-        {
-            return Some(temporal_value(form, millis));
+        if taken == REST {
+            let rest = self.tokens.since(start);
+            if token.len() + rest.len() <= BYTES_MAX
+                && let Some(found) = self.timed(&format!("{token}{rest}"))
+            {
+                return Some(found);
+            }
         }
-        self.at = start;
-        temporal::parse(token).map(|(form, millis)| temporal_value(form, millis))
+        self.tokens.rewind(start);
+        self.timed(token)
     }
 
-    fn list(&mut self) -> Result<(Shape, Value), NoMatch> {
-        let mut common = Common::default();
-        let mut list = Vec::new();
-        while self.has_next() {
-            if self.take("]") {
-                let Some(element) = common.shape() else { return Ok((Shape::List, Value::Array(list))) };
-                let aligned = list.into_iter().map(|value| align(&element, value)).collect::<Result<_, _>>()?;
-                let shape = match element {
-                    Shape::Known(schema) => Shape::Known(Schema::of(Kind::Array(schema)).shared()),
-                    Shape::List | Shape::Map => Shape::List,
-                };
-                return Ok((shape, Value::Array(aligned)));
-            }
-            if self.take(",") {
-                return Err(NoMatch);
-            }
-            let element = self.value(true)?;
-            common.add(element.as_ref().map(|(shape, _)| shape));
-            list.push(element.map_or(Value::Null, |(_, value)| value));
-            let start = self.at;
-            if self.take("]") {
-                self.at = start;
-            } else if !self.take(",") {
-                return Err(NoMatch);
-            }
+    fn timed(&mut self, text: &str) -> Option<Found> {
+        if !text.contains(character::is_digit) {
+            return None;
         }
-        Err(NoMatch)
-    }
-
-    fn map(&mut self) -> Result<(Shape, Value), NoMatch> {
-        let (mut keys, mut values) = (Common::default(), Common::default());
-        let mut pairs: Vec<(Value, Value)> = Vec::new();
-        while self.has_next() {
-            if self.take("}") {
-                let (Some(key), Some(value)) = (keys.shape(), values.shape()) else {
-                    return Ok((Shape::Map, Value::Map(pairs)));
-                };
-                let align = |(k, v)| Ok((align(&key, k)?, align(&value, v)?));
-                let pairs = pairs.into_iter().map(align).collect::<Result<Vec<_>, NoMatch>>()?;
-                let shape = match (key, value) {
-                    (Shape::Known(keys), Shape::Known(values)) => {
-                        Shape::Known(Schema::of(Kind::Map(keys, values)).shared())
-                    }
-                    _ => Shape::Map,
-                };
-                return Ok((shape, Value::Map(pairs)));
-            }
-            if self.take(",") {
-                return Err(NoMatch);
-            }
-            let Some((key_shape, key)) = self.value(true)? else { return Err(NoMatch) };
-            if !self.take(":") {
-                return Err(NoMatch);
-            }
-            let value = self.value(true)?;
-            self.take(",");
-            keys.add(Some(&key_shape));
-            values.add(value.as_ref().map(|(shape, _)| shape));
-            let value = value.map_or(Value::Null, |(_, value)| value);
-            match pairs.iter_mut().find(|(other, _)| *other == key) {
-                Some(pair) => pair.1 = value,
-                None => pairs.push((key, value)),
-            }
-        }
-        Err(NoMatch)
+        let zone = self.zone.get_or_insert_with(Zone::of_process);
+        let (form, millis): (Form, i64) = temporal::parse(text, zone)?;
+        Some((known::temporal(form), Value::Date(millis)))
     }
 }
 
-/// The schema that elements have in common.
-#[derive(Default)]
-struct Common {
-    shape: Option<Shape>,
-    broken: bool,
-}
-
-impl Common {
-    fn add(&mut self, latest: Option<&Shape>) {
-        let Some(latest) = latest else { return };
-        self.shape = match self.shape.take() {
-            None => Some(latest.clone()),
-            Some(previous) => match (previous.rank(), latest.rank()) {
-                (Rank::Number(a), Rank::Number(b)) if a > b => Some(previous),
-                (Rank::Number(_), Rank::Number(_)) => Some(latest.clone()),
-                (a, b) if a == b => Some(latest.clone()),
-                _ => {
-                    self.broken = true;
-                    None
-                }
-            },
-        };
+impl Open {
+    /// What closes it.
+    fn end(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "]",
+            Self::Map { .. } => "}",
+        }
     }
 
-    fn shape(&self) -> Option<Shape> {
-        self.shape.clone().filter(|_| !self.broken)
+    /// False behind a key, where only its value can be.
+    fn awaits_entry(&self) -> bool {
+        !matches!(self, Self::Map { key: Some(_), .. })
+    }
+
+    fn close(self) -> Result<Found, Failure> {
+        match self {
+            Self::List { common, list } => closed_list(common, list),
+            Self::Map { keys, values, pairs, .. } => closed_map(keys, values, pairs),
+        }
     }
 }
 
-/// Brings an element to the common schema. Null fits none of them.
-fn align(shape: &Shape, value: Value) -> Result<Value, NoMatch> {
-    let Shape::Known(schema) = shape else { return if value.is_null() { Err(NoMatch) } else { Ok(value) } };
-    let whole = match &value {
-        Value::Null => return Err(NoMatch),
-        Value::Int8(n) => i64::from(*n),
-        Value::Int16(n) => i64::from(*n),
-        Value::Int32(n) => i64::from(*n),
-        Value::Int64(n) => *n,
-        Value::Float32(n) if schema.kind == Kind::Float64 => return Ok(Value::Float64(f64::from(*n))),
-        _ => return Ok(value),
+fn closed_list(common: Common, list: Vec<Value>) -> Result<Found, Failure> {
+    let Some(element) = common.schema() else {
+        return Ok((known::plain(Kind::Array(Schema::unknown())), Value::Array(list)));
     };
-    if schema.name.is_some() {
-        return Ok(value);
-    }
-    Ok(match &schema.kind {
-        Kind::Int16 => Value::Int16(whole as i16),
-        Kind::Int32 => Value::Int32(whole as i32),
-        Kind::Int64 => Value::Int64(whole),
-        Kind::Float32 => Value::Float32(whole as f32),
-        Kind::Float64 => Value::Float64(whole as f64),
-        _ => value,
-    })
+    let list = list.into_iter().map(|value| aligned(&element, value)).collect::<Result<_>>()?;
+    Ok((known::plain(Kind::Array(element)), Value::Array(list)))
 }
 
-fn temporal_value(form: Form, millis: i64) -> (Shape, Value) {
-    let logical = |kind, name| Shape::Known(Schema::of(kind).named(name).version(1).shared());
-    match form {
-        Form::Date => {
-            let days = i32::try_from(millis.div_euclid(temporal::DAY_MS));
-            (logical(Kind::Int32, logical::DATE), days.map_or(Value::Date(millis), Value::Int32))
-        }
-        Form::Time => {
-            let within = i32::try_from(millis).ok().filter(|ms| (0..=temporal::DAY_MS as i32).contains(ms));
-            (logical(Kind::Int32, logical::TIME), within.map_or(Value::Date(millis), Value::Int32))
-        }
-        Form::Timestamp => (logical(Kind::Int64, logical::TIMESTAMP), Value::Int64(millis)),
-    }
-}
-
-/// `String.trim`.
-fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c <= ' ')
-}
-
-/// The value of a decimal digit of any script that Java's `Character.isDigit` knows and texts use.
-fn digit_value(c: char) -> Option<u8> {
-    const ZEROS: [u32; 20] = [
-        0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0, 0xf20,
-        0x1040, 0x17e0, 0x1810, 0xff10,
-    ];
-    ZEROS.iter().find_map(|zero| u8::try_from(u32::from(c).checked_sub(*zero)?).ok().filter(|digit| *digit < 10))
-}
-
-fn is_digit(c: char) -> bool {
-    digit_value(c).is_some()
+fn closed_map(keys: Common, values: Common, pairs: Vec<(Value, Value)>) -> Result<Found, Failure> {
+    let pairs = linked::map(pairs);
+    // Without a schema of the keys that of the values is not used either.
+    let (keys, values) = match (keys.schema(), values.schema()) {
+        (Some(keys), values) => (keys, values.unwrap_or_else(Schema::unknown)),
+        (None, _) => (Schema::unknown(), Schema::unknown()),
+    };
+    let fit = |schema: &SchemaRef, value| if schema.is_unknown() { Ok(value) } else { aligned(schema, value) };
+    let pair = |(key, value)| -> Result<(Value, Value)> { Ok((fit(&keys, key)?, fit(&values, value)?)) };
+    let pairs = pairs.into_iter().map(pair).collect::<Result<Vec<_>>>()?;
+    // Keys that were different may have become the same.
+    Ok((known::plain(Kind::Map(keys, values)), Value::Map(linked::map(pairs))))
 }
 
 /// A number of the smallest type that holds it exactly, a float when it has a scale, else a decimal.
-fn number(token: &str) -> Option<(Shape, Value)> {
-    let decimal = parse_decimal(token)?;
-    if let Some(whole) = exact_long(&decimal) {
-        let (kind, value) = match whole {
-            n if i8::try_from(n).is_ok() => (Kind::Int8, Value::Int8(n as i8)),
-            n if i16::try_from(n).is_ok() => (Kind::Int16, Value::Int16(n as i16)),
-            n if i32::try_from(n).is_ok() => (Kind::Int32, Value::Int32(n as i32)),
-            n => (Kind::Int64, Value::Int64(n)),
-        };
-        return Some((Shape::Known(Schema::of(kind).shared()), value));
+fn smallest(number: Numeral) -> Found {
+    match number.whole().map(integer).or_else(|| floating(&number)) {
+        Some((kind, value)) => (known::plain(kind), value),
+        None => (known::decimal(number.scale()), Value::Decimal(Box::new(number.into_decimal()))),
     }
-    if decimal.scale != 0 {
-        let text = format!("{}e{}", decimal.unscaled, -i64::from(decimal.scale));
-        if let Some(single) = text.parse::<f32>().ok().filter(|n| n.is_finite()) {
-            return Some((Shape::Known(Schema::of(Kind::Float32).shared()), Value::Float32(single)));
-        }
-        if let Some(double) = text.parse::<f64>().ok().filter(|n| n.is_finite()) {
-            return Some((Shape::Known(Schema::of(Kind::Float64).shared()), Value::Float64(double)));
-        }
-    }
-    let schema =
-        Schema::of(Kind::Bytes).named(logical::DECIMAL).version(1).parameter("scale", decimal.scale.to_string());
-    Some((Shape::Known(schema.shared()), Value::Bytes(decimal.unscaled.to_signed_bytes_be().into())))
 }
 
-/// `new BigDecimal(text)`.
-pub fn parse_decimal(text: &str) -> Option<Decimal> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => {
-            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                return None;
-            }
-            (mantissa, exponent.parse::<i32>().ok()?)
-        }
-        None => (text, 0),
-    };
-    let negative = mantissa.starts_with('-');
-    let unsigned = mantissa.strip_prefix(['+', '-']).unwrap_or(mantissa);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let digits: Vec<u8> = whole.chars().chain(fraction.chars()).map(digit_value).collect::<Option<_>>()?;
-    if digits.is_empty() {
-        return None;
+fn integer(number: i64) -> (Kind, Value) {
+    if let Ok(number) = i8::try_from(number) {
+        (Kind::Int8, Value::Int8(number))
+    } else if let Ok(number) = i16::try_from(number) {
+        (Kind::Int16, Value::Int16(number))
+    } else if let Ok(number) = i32::try_from(number) {
+        (Kind::Int32, Value::Int32(number))
+    } else {
+        (Kind::Int64, Value::Int64(number))
     }
-    let sign = if negative { Sign::Minus } else { Sign::Plus };
-    let unscaled = BigInt::from_radix_be(sign, &digits, 10)?;
-    let scale = i64::try_from(fraction.chars().count()).ok()? - i64::from(exponent);
-    Some(Decimal { unscaled, scale: i32::try_from(scale).ok()? })
 }
 
-/// `longValueExact`.
-fn exact_long(decimal: &Decimal) -> Option<i64> {
-    const DIGITS_MAX: u32 = 19;
-    let zero = BigInt::from(0);
-    if decimal.unscaled == zero {
-        return Some(0);
-    }
-    let power = |exponent: u32| BigInt::from(10).pow(exponent);
-    if decimal.scale <= 0 {
-        let zeros = decimal.scale.unsigned_abs();
-        if zeros > DIGITS_MAX {
-            return None;
-        }
-        return i64::try_from(&decimal.unscaled * power(zeros)).ok();
-    }
-    // More places than digits leave a fraction, so the power is bounded by the text.
-    let digits = decimal.unscaled.magnitude().to_string().len();
-    if decimal.scale as usize >= digits {
+/// A number as a float, when it has a scale and is not too large. Digits may be lost: single precision comes first.
+fn floating(number: &Numeral) -> Option<(Kind, Value)> {
+    if number.scale() == 0 {
         return None;
     }
-    let divisor = power(decimal.scale.unsigned_abs());
-    if &decimal.unscaled % &divisor != zero {
-        return None;
+    let single = number.float();
+    if single.is_finite() {
+        return Some((Kind::Float32, Value::Float32(single)));
     }
-    i64::try_from(&decimal.unscaled / divisor).ok()
+    let double = number.double();
+    double.is_finite().then_some((Kind::Float64, Value::Float64(double)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::logical;
+
+    fn read(text: &str) -> Datum {
+        parse_string(text).unwrap()
+    }
+
+    fn array(element: SchemaRef) -> Option<SchemaRef> {
+        Some(Schema::of(Kind::Array(element)).shared())
+    }
 
     #[test]
     fn numbers_take_the_smallest_type() {
@@ -471,24 +341,93 @@ mod tests {
             ("1e39", Value::Float64(1e39)),
             ("10:11:12Z", Value::Int8(10)),
             ("1d", Value::string("1d")),
+            ("+.5", Value::Float32(0.5)),
+            (".5", Value::string(".5")),
             ("\u{661}\u{662}", Value::Int8(12)),
+            ("-9223372036854775809", Value::Bytes((i128::from(i64::MIN) - 1).to_be_bytes()[7..].to_vec().into())),
         ] {
-            assert_eq!(parse_string(text).value, value, "{text}");
+            assert_eq!(read(text).value, value, "{text}");
+        }
+        let huge = read("1e2147483647");
+        assert_eq!(
+            (huge.value, huge.schema.unwrap().get_parameter("scale")),
+            (Value::Bytes(vec![1].into()), Some("-2147483647"))
+        );
+    }
+
+    #[test]
+    fn words_are_all_there_is() {
+        assert_eq!(read(" null "), Datum::null());
+        assert_eq!(read("true").value, Value::Bool(true));
+        for text in ["", "  ", "True", "true]", "nul", "\"a\"", "a:b", "\\"] {
+            assert_eq!(read(text).value, Value::string(text), "{text}");
         }
     }
 
     #[test]
-    fn lists_need_a_common_schema_and_no_null() {
-        assert_eq!(parse_string("[null,1]").value, Value::string("[null,1]"));
-        let mixed = parse_string("[1,\"a\"]");
-        assert_eq!((mixed.schema, mixed.value), (None, Value::Array(vec![Value::Int8(1), "a".into()])));
-        let wide = parse_string("[1,40000]x");
+    fn lists_need_a_common_schema_or_have_none() {
+        assert_eq!(read("[null,1]").value, Value::string("[null,1]"));
+        let mixed = read("[1,\"a\"]");
+        assert_eq!(mixed.schema, array(Schema::unknown()));
+        assert_eq!(mixed.value, Value::Array(vec![Value::Int8(1), "a".into()]));
+        let wide = read("[1,40000]x");
         assert_eq!(wide.value, Value::Array(vec![Value::Int32(1), Value::Int32(40000)]));
+        assert_eq!(read("[[],[1]]").schema, array(array(known::plain(Kind::Int8)).unwrap()));
+        assert_eq!(read("[null]").value, Value::Array(vec![Value::Null]));
     }
 
     #[test]
-    fn deep_nesting_is_text() {
-        let deep = "[".repeat(100_000);
-        assert_eq!(parse_string(&deep).value, Value::from(deep));
+    fn numbers_among_dates_are_days() {
+        let dates = read("[1,2020-01-02]");
+        assert_eq!(dates.value, Value::Array(vec![Value::Int32(1), Value::Int32(18_263)]));
+        assert!(matches!(&dates.schema.unwrap().kind, Kind::Array(element) if element.is(logical::DATE)));
+        // The other way round the date would have to be a number, and it is none.
+        assert_eq!(read("[2020-01-02,70000]").value, Value::string("[2020-01-02,70000]"));
+        // No time of day has that many milliseconds.
+        assert_eq!(read("[90000000,10:11:12.345Z]").value, Value::string("[90000000,10:11:12.345Z]"));
+    }
+
+    #[test]
+    fn maps_have_each_key_once() {
+        let map = |entries: &[(Value, i8)]| {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), Value::Int8(*value))).collect())
+        };
+        assert_eq!(read("{\"a\":1 \"b\":2,\"a\":3}").value, map(&[("a".into(), 3), ("b".into(), 2)]));
+        // As single floats two of the keys are the same.
+        let floats = read("{16777217:1,1.5:2,16777216:3}");
+        assert_eq!(floats.value, map(&[(Value::Float32(16_777_216.0), 3), (Value::Float32(1.5), 2)]));
+        let nulls = read("{\"a\":null}").schema.unwrap();
+        assert_eq!(nulls.kind, Kind::Map(known::plain(Kind::String), Schema::unknown()));
+        let mixed = read("{1:2,\"b\":3}").schema.unwrap();
+        assert_eq!(mixed.kind, Kind::Map(Schema::unknown(), Schema::unknown()));
+    }
+
+    #[test]
+    fn blanks_between_delimiters_of_a_quoted_text_are_lost() {
+        for (text, expected) in [("[\" \"]", ""), ("[\" a\"]", " a"), ("[\" ,b\"]", ",b"), ("[\"a\\\" \"]", "a\\\" ")] {
+            assert_eq!(read(text).value, Value::Array(vec![expected.into()]), "{text}");
+        }
+    }
+
+    /// With the stack that a thread of the JVM has.
+    fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
+        std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        on_a_small_stack(|| {
+            let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+            assert!(matches!(read(&nested(DEPTH_MAX)).value, Value::Array(_)));
+            let maps = format!("{}1{}", "{1:".repeat(DEPTH_MAX), "}".repeat(DEPTH_MAX));
+            assert!(matches!(read(&maps).value, Value::Map(_)));
+            for text in [nested(DEPTH_MAX + 1), "[".repeat(1_000_000), "{1:".repeat(100_000), "[{[".repeat(100_000)] {
+                let message = parse_string(&text).unwrap_err().message().to_owned();
+                assert_eq!(message, "A text has lists or maps nested more than 1000 deep");
+            }
+            // Side by side there is no limit.
+            let wide = format!("[{}[1]]", "[1],".repeat(DEPTH_MAX + 1));
+            assert!(matches!(read(&wide).value, Value::Array(list) if list.len() == DEPTH_MAX + 2));
+        });
     }
 }

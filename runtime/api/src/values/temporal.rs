@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use super::zone::Zone;
+use crate::java::character;
 use crate::java::display::civil;
 
 /// Milliseconds of a day.
@@ -10,6 +12,8 @@ pub const DAY_MS: i64 = 86_400_000;
 
 /// First day of the Gregorian calendar, in days since the epoch.
 const GREGORIAN_FROM: i64 = -141_427;
+/// The year of that day: earlier ones are Julian, however many months and days are added.
+const GREGORIAN_YEAR: i64 = 1582;
 
 /// A form of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +26,13 @@ pub enum Form {
     Timestamp,
 }
 
-/// The form that a text has by its length, and the milliseconds it stands for. What follows them is not looked at.
-pub fn parse(text: &str) -> Option<(Form, i64)> {
+/// The form that a text has by its length, and the milliseconds it stands for in a zone. What follows them is not looked at.
+pub fn parse(text: &str, zone: &Zone) -> Option<(Form, i64)> {
+    // The longest form has 24 characters, of which an escaped colon takes two.
+    const LONGEST: usize = 48;
+    if text.chars().take(LONGEST + 1).count() > LONGEST {
+        return None;
+    }
     let text = text.replace("\\:", ":");
     let form = match text.encode_utf16().count() {
         10 => Form::Date,
@@ -31,28 +40,31 @@ pub fn parse(text: &str) -> Option<(Form, i64)> {
         24 => Form::Timestamp,
         _ => return None,
     };
-    Some((form, parse_form(&text, form)?))
+    Some((form, parse_form(&text, form, zone)?))
 }
 
-/// Milliseconds since the epoch of a text in a form.
-pub fn parse_form(text: &str, form: Form) -> Option<i64> {
+/// Milliseconds since the epoch of a text in a form, read in a zone.
+pub fn parse_form(text: &str, form: Form, zone: &Zone) -> Option<i64> {
     let mut fields = Fields { rest: text };
-    let days = if form == Form::Time {
-        0
-    } else {
-        let (year, month, day) = (fields.number("-")?, fields.number("-")?, fields.number("")?);
-        days_of(year, month, day)?
+    let date = match form {
+        Form::Time => [1970, 1, 1],
+        Form::Date | Form::Timestamp => [fields.number("-")?, fields.number("-")?, fields.number("")?],
     };
-    if form == Form::Date {
-        return days.checked_mul(DAY_MS);
-    }
     if form == Form::Timestamp {
         fields.literal("T")?;
     }
-    let (hour, minute) = (fields.number(":")?, fields.number(":")?);
-    let (second, millis) = (fields.number(".")?, fields.number("Z")?);
-    let seconds = hour.checked_mul(3600)?.checked_add(minute.checked_mul(60)?)?.checked_add(second)?;
-    days.checked_mul(DAY_MS)?.checked_add(seconds.checked_mul(1000)?)?.checked_add(millis)
+    let millis = match form {
+        Form::Date => 0,
+        Form::Time | Form::Timestamp => {
+            let (hour, minute) = (fields.number(":")?, fields.number(":")?);
+            let (second, millis) = (fields.number(".")?, fields.number("Z")?);
+            (hour * 3600 + minute * 60 + second) * 1000 + millis
+        }
+    };
+    let [year, month, day] = date;
+    let days = days_in_java(year, month, day + millis.div_euclid(DAY_MS));
+    // Years of nine digits are more than there are milliseconds for; Java's numbers wrap around too.
+    Some(zone.instant(days.wrapping_mul(DAY_MS).wrapping_add(millis.rem_euclid(DAY_MS))))
 }
 
 struct Fields<'a> {
@@ -65,19 +77,23 @@ impl Fields<'_> {
         Some(())
     }
 
-    /// A number, of as many digits as there are, and what must follow it.
+    /// A number, of as many digits as there are, and what must follow it. More than an `int` holds wraps around.
     fn number(&mut self, then: &str) -> Option<i64> {
         self.rest = self.rest.trim_start_matches([' ', '\t']);
         let unsigned = self.rest.strip_prefix('-').unwrap_or(self.rest);
-        let digits = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+        let digits = unsigned.find(|c: char| !character::is_digit(c)).unwrap_or(unsigned.len());
         if digits == 0 {
             return None;
         }
-        let end = self.rest.len() - unsigned.len() + digits;
-        let number = self.rest[..end].parse().ok()?;
-        self.rest = &self.rest[end..];
+        let (digits, rest) = unsigned.split_at(digits);
+        let number = digits
+            .chars()
+            .filter_map(character::digit)
+            .fold(0i64, |number, digit| number.wrapping_mul(10).wrapping_add(i64::from(digit)));
+        let negative = self.rest.starts_with('-');
+        self.rest = rest;
         self.literal(then)?;
-        Some(number)
+        Some(i64::from(if negative { number.wrapping_neg() } else { number } as i32))
     }
 }
 
@@ -87,6 +103,19 @@ pub fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     if year.abs() > YEAR_MAX || month.abs() > YEAR_MAX || day.abs() > YEAR_MAX {
         return None;
     }
+    let [gregorian, julian] = days_in_both(year, month, day);
+    Some(if gregorian >= GREGORIAN_FROM { gregorian } else { julian })
+}
+
+/// The same as `GregorianCalendar` has it: which calendar counts is decided by the year that is written, when that is
+/// before the change.
+fn days_in_java(year: i64, month: i64, day: i64) -> i64 {
+    let [gregorian, julian] = days_in_both(year, month, day);
+    if year >= GREGORIAN_YEAR && gregorian >= GREGORIAN_FROM { gregorian } else { julian }
+}
+
+/// Days since the epoch in the Gregorian and in the Julian calendar.
+fn days_in_both(year: i64, month: i64, day: i64) -> [i64; 2] {
     let year = year + (month - 1).div_euclid(12);
     let month = (month - 1).rem_euclid(12) + 1;
     // Years begin in March here, so that the leap day is the last.
@@ -96,11 +125,11 @@ pub fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     let julian = 365 * year + year.div_euclid(4) + day_of_year - 719_470;
     let gregorian =
         365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468;
-    Some(if gregorian >= GREGORIAN_FROM { gregorian } else { julian })
+    [gregorian, julian]
 }
 
-/// Appends milliseconds since the epoch in the form that `Values` chooses by their size.
-pub fn write(millis: i64, out: &mut String) {
+/// Appends milliseconds since the epoch in the form that `Values` chooses by their size, as a clock in a zone shows them.
+pub fn write(millis: i64, zone: &Zone, out: &mut String) {
     let form = if millis < DAY_MS {
         Form::Time
     } else if millis % DAY_MS == 0 {
@@ -108,7 +137,7 @@ pub fn write(millis: i64, out: &mut String) {
     } else {
         Form::Timestamp
     };
-    write_form(millis, form, out);
+    write_form(zone.local(millis), form, out);
 }
 
 /// Appends milliseconds since the epoch in a form.
@@ -133,12 +162,35 @@ mod tests {
 
     #[test]
     fn dates_are_lenient_and_julian_before_1582() {
+        let parse = |text| parse(text, &Zone::UTC);
         assert_eq!(parse("2020-01-02"), Some((Form::Date, 1_577_923_200_000)));
         assert_eq!(parse("2020-13-45"), Some((Form::Date, 1_613_260_800_000)));
         assert_eq!(parse("1582-10-10"), Some((Form::Date, -12_218_860_800_000)));
         assert_eq!(parse("10:11:12.345Z"), Some((Form::Time, 36_672_345)));
         assert_eq!(parse("2020-01-02T10:11:12.345Z"), Some((Form::Timestamp, 1_577_959_872_345)));
         assert_eq!(parse("2020-1-2"), None);
+        // Both are 99 days after September 1582: in the calendar of the year that is written.
+        let [julian, gregorian] = ["1581-22-99", "1582-10-99"].map(|text| parse(text).map(|(_, millis)| millis));
+        assert_eq!(julian, gregorian.map(|millis| millis + 10 * DAY_MS));
+        assert_eq!(parse("\u{662}\u{660}\u{662}\u{660}-01-02"), Some((Form::Date, 1_577_923_200_000)));
+        // More than any clock shows: not a panic.
+        assert!(parse("2147483647-99-99T1:1:1.1Z").is_none());
+        assert!(parse("214748364-9-9T1:1:1.1000Z").is_none());
+        assert!(parse("214748364-9-9T1:1:1.100Z").is_some());
+    }
+
+    #[test]
+    fn texts_are_read_and_written_by_a_clock_of_the_zone() {
+        let york = Zone::named("America/New_York").unwrap();
+        assert_eq!(parse("1969-12-31", &york), Some((Form::Date, -68_400_000)));
+        assert_eq!(parse("10:11:12.345Z", &york), Some((Form::Time, 54_672_345)));
+        let mut text = String::new();
+        write(1_577_934_245_123, &york, &mut text);
+        assert_eq!(text, "2020-01-01T22:04:05.123Z");
+        // The form goes by the instant, the digits by the clock.
+        text.clear();
+        write(1_577_923_200_000, &york, &mut text);
+        assert_eq!(text, "2020-01-01");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Values as text (`Values.convertToString`): scalars bare, what is inside of something quoted.
 
 use super::temporal;
+use super::zone::Zone;
 use crate::java::text;
 use crate::schema::{Kind, SchemaRef, logical};
 use crate::value::Value;
 
-/// The text of a value; nothing for null.
+/// The text of a value, physical by the schema or an object without one; nothing for null.
 pub fn convert_to_string(schema: Option<&SchemaRef>, value: &Value) -> Option<String> {
     if value.is_null() {
         return None;
@@ -18,9 +19,9 @@ pub fn convert_to_string(schema: Option<&SchemaRef>, value: &Value) -> Option<St
 fn write(schema: Option<&SchemaRef>, value: &Value, embedded: bool, out: &mut String) {
     let logical = schema.and_then(|schema| schema.name.as_deref());
     match (value, logical) {
-        (Value::Int32(days), Some(logical::DATE)) => temporal::write(i64::from(*days) * temporal::DAY_MS, out),
-        (Value::Int32(millis), Some(logical::TIME)) => temporal::write(i64::from(*millis), out),
-        (Value::Int64(millis), Some(logical::TIMESTAMP)) | (Value::Date(millis), _) => temporal::write(*millis, out),
+        (Value::Int32(days), Some(logical::DATE)) => write_date(i64::from(*days) * temporal::DAY_MS, out),
+        (Value::Int32(millis), Some(logical::TIME)) => write_date(i64::from(*millis), out),
+        (Value::Int64(millis), Some(logical::TIMESTAMP)) | (Value::Date(millis), _) => write_date(*millis, out),
         (Value::Bytes(bytes), Some(logical::DECIMAL)) => {
             let scale = schema.and_then(|schema| schema.get_parameter("scale")).and_then(|scale| scale.parse().ok());
             text::write_decimal(&num_bigint::BigInt::from_signed_bytes_be(bytes), scale.unwrap_or(0), out);
@@ -80,6 +81,10 @@ fn write(schema: Option<&SchemaRef>, value: &Value, embedded: bool, out: &mut St
         }
         _ => crate::java::display::write(value, schema, out),
     }
+}
+
+fn write_date(millis: i64, out: &mut String) {
+    temporal::write(millis, &Zone::of_process(), out);
 }
 
 fn separate(place: usize, out: &mut String) {
