@@ -15,6 +15,7 @@ mod java;
 pub mod partition_reader;
 pub mod producer;
 mod record_size;
+mod request_limit;
 pub mod security;
 pub mod stats;
 pub mod topic_log;

@@ -21,6 +21,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Statistics};
 use tokio::sync::{Notify, oneshot};
 
+use crate::request_limit::RequestLimit;
 use crate::stats::{self, ClientStats, StatsOf};
 use crate::translate::{ClientKind, translate};
 use crate::{ClientProps, Error, ErrorKind, Result, context, record_size};
@@ -71,7 +72,8 @@ pub trait AckSink: Send + Sync + 'static {
 /// Why a record was not taken.
 #[derive(Debug)]
 pub enum SendError {
-    /// The queue is full: back-pressure. Wait with [`Producer::room`], then send it again.
+    /// The queue is full, or the brokers are being asked whether they take a record as large: back-pressure. Wait with
+    /// [`Producer::room`], then send it again.
     QueueFull,
     /// The record cannot be sent.
     Refused(Error),
@@ -157,8 +159,8 @@ impl Context {
 /// A producer; share one per set of properties.
 pub struct Producer {
     inner: ThreadedProducer<Context>,
-    /// `max.request.size`.
-    max_request: usize,
+    limits: record_size::Limits,
+    request_limit: RequestLimit,
 }
 
 impl std::fmt::Debug for Producer {
@@ -180,7 +182,7 @@ impl Producer {
             context,
         )
         .map_err(|error| context::error("open a producer", error))?;
-        Ok(Self { inner, max_request: record_size::max_request(props) })
+        Ok(Self { inner, limits: record_size::Limits::of(props), request_limit: RequestLimit::of(props) })
     }
 
     fn context(&self) -> &Context {
@@ -195,7 +197,8 @@ impl Producer {
     /// Queues a record. `sink` will hear of `token` exactly once if, and only if, this returns `Ok`. Does not block.
     pub fn send(&self, message: Message<'_>, token: u64, sink: &Arc<dyn AckSink>) -> Result<(), SendError> {
         // librdkafka has a floor of its own under this limit.
-        record_size::check(&message, self.max_request).map_err(SendError::Refused)?;
+        let size = record_size::check(&message, self.limits).map_err(SendError::Refused)?;
+        self.request_limit.check(message.topic, size)?;
         let mut record: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
             BaseRecord::with_opaque_to(message.topic, Box::new(Delivery { token, sink: Arc::clone(sink) }));
         record.key = message.key;
@@ -236,9 +239,14 @@ impl Producer {
         outcome.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "the producer was closed")))
     }
 
-    /// Waits until a quarter of the queue has drained, or a short time has passed.
+    /// Waits until a quarter of the queue has drained, or a short time has passed. It always lets others run.
     pub async fn room(&self) {
-        let mark = self.in_flight() / 4 * 3;
+        let in_flight = self.in_flight();
+        if in_flight == 0 {
+            // Nothing will drain: the brokers are being asked how much they take.
+            return tokio::time::sleep(ROOM_WAIT).await;
+        }
+        let mark = in_flight / 4 * 3;
         self.context().fall_to(mark, ROOM_WAIT).await;
     }
 

@@ -1,5 +1,5 @@
-//! The size that Java's producer takes a record to have, which it compares with `max.request.size`
-//! (`AbstractRecords.estimateSizeInBytesUpperBound`).
+//! The size that Java's producer takes a record to have (`AbstractRecords.estimateSizeInBytesUpperBound`), which it compares
+//! with `max.request.size`, and with `buffer.memory` (`KafkaProducer.ensureValidRecordSize`).
 
 use crate::security::text;
 use crate::{ClientProps, Error, ErrorKind, Message, Result};
@@ -10,22 +10,42 @@ const BATCH_OVERHEAD: usize = 61;
 const RECORD_OVERHEAD: usize = 21;
 /// `max.request.size` when it is not set, or is no number (which making the client complains of).
 const MAX_REQUEST_DEFAULT: usize = 1 << 20;
+/// `buffer.memory` in the same cases.
+const BUFFER_DEFAULT: usize = 32 << 20;
 
-/// The limit of a producer with these properties.
-pub(crate) fn max_request(props: &ClientProps) -> usize {
-    text(props, "max.request.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(MAX_REQUEST_DEFAULT)
+/// The limits of a producer, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    request: usize,
+    buffer: usize,
 }
 
-/// Refuses a record that is larger than a request may be, in Java's words.
-pub(crate) fn check(message: &Message<'_>, max_request: usize) -> Result<()> {
-    let size = upper_bound(message);
-    if size <= max_request {
-        return Ok(());
+impl Limits {
+    /// Those of a producer with these properties.
+    pub(crate) fn of(props: &ClientProps) -> Self {
+        let bytes = |key: &str, default| text(props, key).and_then(|bytes| bytes.parse().ok()).unwrap_or(default);
+        Self { request: bytes("max.request.size", MAX_REQUEST_DEFAULT), buffer: bytes("buffer.memory", BUFFER_DEFAULT) }
     }
-    let said = format!(
-        "The message is {size} bytes when serialized which is larger than {max_request}, which is the value of the \
-         max.request.size configuration."
-    );
+}
+
+/// Refuses a record that is larger than a request may be, or than the buffer for all of them, in Java's words. Gives the size that
+/// the record has in a batch of its own, at most.
+pub(crate) fn check(message: &Message<'_>, limits: Limits) -> Result<usize> {
+    let size = upper_bound(message);
+    let said = if size > limits.request {
+        format!(
+            "The message is {size} bytes when serialized which is larger than {}, which is the value of the \
+             max.request.size configuration.",
+            limits.request
+        )
+    } else if size > limits.buffer {
+        format!(
+            "The message is {size} bytes when serialized which is larger than the total memory buffer you have configured \
+             with the buffer.memory configuration."
+        )
+    } else {
+        return Ok(size);
+    };
     let error = Error::new(ErrorKind::TooLarge, format!("topic {}: {said}", message.topic));
     Err(error.with_java("org.apache.kafka.common.errors.RecordTooLargeException", said))
 }
@@ -58,7 +78,8 @@ mod tests {
         let value = [b'x'; 400];
         let message = Message::new("t", None, Some(&value));
         assert_eq!(upper_bound(&message), 486);
-        let error = check(&message, 200).unwrap_err();
+        let check = |request, buffer| check(&message, Limits { request, buffer });
+        let error = check(200, 100).unwrap_err();
         let said = error.java().map(|java| &*java.message);
         assert_eq!(
             said,
@@ -67,7 +88,9 @@ mod tests {
                  max.request.size configuration."
             )
         );
-        assert!(check(&message, 486).is_ok());
+        let error = check(486, 485).unwrap_err();
+        assert!(error.java().is_some_and(|java| java.message.ends_with("with the buffer.memory configuration.")));
+        assert_eq!(check(486, 486).unwrap(), 486);
     }
 
     #[test]

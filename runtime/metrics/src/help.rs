@@ -150,6 +150,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("SnapshotDurationInSeconds", "Time that the snapshot has taken, in seconds."),
     ("RowsScanned", "Rows of the table that the snapshot has read."),
     ("LastTransactionId", "Number of the last transaction."),
+    ("OpenTransactions", "Transactions that were sent while they run and wait for their end."),
+    ("OpenTransactionsMemoryBytes", "Bytes of them in memory."),
+    ("OpenTransactionsDiskBytes", "Bytes of them on disk."),
+    ("OpenTransactionsSpilledBytes", "Bytes of them that went to disk so far."),
     // MongoDB sink
     ("records", "Records that the task was given."),
     ("records-successful", "Records that were written."),

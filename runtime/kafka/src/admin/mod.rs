@@ -1,13 +1,16 @@
-//! Requests about topics, configurations, offsets and groups (Java: `TopicAdmin`, `Admin`).
+//! Requests about brokers, topics, configurations, offsets and groups (Java: `TopicAdmin`, `Admin`).
 //!
 //! Every operation is tried again while its error may pass (a broker that moves or starts), until `default.api.timeout.ms`
 //! is over; answers such as a missing authorization come at once.
 
+mod brokers;
 mod groups;
 mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use brokers::LargestRequest;
 
 use crate::stats::ClientStats;
 use crate::wire::{Brokers, Settings};

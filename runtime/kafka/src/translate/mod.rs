@@ -107,7 +107,6 @@ fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
     let own: &[(&'static str, &str)] = match kind {
         ClientKind::Producer => &[
             ("partitioner", "murmur2_random"),
-            ("queue.buffering.max.kbytes", "32768"),
             ("queue.buffering.max.messages", "100000"),
             ("message.max.bytes", "1048576"),
             ("linger.ms", "5"),
@@ -192,8 +191,18 @@ const REQUEST_TIMEOUT_MS: i64 = 30_000;
 /// What librdkafka allows for `socket.timeout.ms`.
 const SOCKET_TIMEOUT_MS: (i64, i64) = (10, 300_000);
 
+/// What waits to be sent, in KiB, unless `buffer.memory` says otherwise: Java's default is four times as much, which no
+/// connection needs to stay busy, and which is most of what a worker under load would hold.
+const QUEUE_KBYTES: i64 = 8 * 1024;
+/// Java's default of `buffer.memory`, in KiB: a record of that size has to fit.
+const QUEUE_KBYTES_MAX: i64 = 32 * 1024;
+
 /// What follows from several producer properties together.
 fn settle_producer(props: &ClientProps, out: &mut Translated) {
+    let largest = out.settings.get("message.max.bytes").and_then(|bytes| bytes.parse::<i64>().ok()).unwrap_or(0);
+    out.settings
+        .entry("queue.buffering.max.kbytes")
+        .or_insert_with(|| (largest / 1024 * 2).clamp(QUEUE_KBYTES, QUEUE_KBYTES_MAX).to_string());
     let is = |name: &str, value: &str| props.get(name).is_some_and(|given| given.trim().eq_ignore_ascii_case(value));
     // Java is idempotent by default when nothing contradicts it; librdkafka is not.
     let contradicts = is("acks", "0") || is("acks", "1") || is("retries", "0");

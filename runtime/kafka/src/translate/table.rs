@@ -43,6 +43,9 @@ const BOTH: &[ClientKind] = &[ClientKind::Producer, ClientKind::Consumer];
 const PRODUCER: &[ClientKind] = &[ClientKind::Producer];
 const CONSUMER: &[ClientKind] = &[ClientKind::Consumer];
 const INT_MAX: i64 = i32::MAX as i64;
+/// The largest batch of several records, a request of its own: well below what brokers take in one (`socket.request.max.bytes`, 100 MiB
+/// unless somebody lowered it), so that only a single record can be too large for them. Nothing is gained by larger ones.
+const BATCH_MAX: i64 = 32 << 20;
 
 const JAVA_CLASSES: &str = "names Java classes; there is no Java here";
 const METRICS: &str = "metrics of the Java client; the worker has its own";
@@ -96,7 +99,7 @@ pub(super) static TABLE: &[Rule] = &[
     ignore("compression.lz4.level", PRODUCER, "counts with compression.type=lz4 only"),
     ignore("compression.zstd.level", PRODUCER, "counts with compression.type=zstd only"),
     number("linger.ms", PRODUCER, "linger.ms", 0, 900_000),
-    number("batch.size", PRODUCER, "batch.size", 1, INT_MAX),
+    number("batch.size", PRODUCER, "batch.size", 1, BATCH_MAX),
     number("max.request.size", PRODUCER, "message.max.bytes", 1_000, 1_000_000_000),
     rule("buffer.memory", PRODUCER, How::Kilobytes { name: "queue.buffering.max.kbytes", min: 1, max: INT_MAX }),
     ignore(

@@ -21,6 +21,8 @@ fn values_become_librdkafkas() {
         ("linger.ms", "20", "linger.ms", "20"),
         ("buffer.memory", "67108864", "queue.buffering.max.kbytes", "65536"),
         ("max.request.size", "5000000", "message.max.bytes", "5000000"),
+        ("batch.size", "131072", "batch.size", "131072"),
+        ("batch.size", "200000000", "batch.size", "33554432"),
         ("delivery.timeout.ms", "2147483647", "delivery.timeout.ms", "2147483647"),
         ("delivery.timeout.ms", "9223372036854775807", "delivery.timeout.ms", "2147483647"),
         ("request.timeout.ms", "2147483647", "request.timeout.ms", "900000"),
