@@ -11,6 +11,7 @@ mod envelope;
 mod escape;
 mod jackson;
 mod number;
+mod orders;
 mod read;
 mod read_schema;
 mod scan;
@@ -23,6 +24,7 @@ use connect_api::{
 
 use cache::{Plans, Prefixes};
 use config::{JsonConverterConfig, Options};
+use orders::KnownOrders;
 use read::{Failure, Reader};
 use scan::Scan;
 
@@ -50,13 +52,19 @@ pub struct JsonConverter {
     options: Options,
     plans: Plans,
     prefixes: Prefixes,
+    orders: KnownOrders,
 }
 
 impl JsonConverter {
     /// A converter of keys, values or headers (`key`, `value`, `header`).
     pub fn new(props: &Props, converter_type: &str) -> Result<Self> {
         let options = Options::parse(props, converter_type)?;
-        Ok(Self { options, plans: Plans::new(options), prefixes: Prefixes::new(options.cache_max) })
+        Ok(Self {
+            options,
+            plans: Plans::new(options),
+            prefixes: Prefixes::new(options.cache_max),
+            orders: KnownOrders::default(),
+        })
     }
 
     fn write(&self, datum: &Datum, out: &mut BytesMut) -> Result<()> {
@@ -85,7 +93,7 @@ impl JsonConverter {
             if scan.at_end() {
                 return Ok(Datum::null());
             }
-            let value = Reader::new(self.options.replace_null).read(None, &mut scan)?;
+            let value = self.reader().read(None, &mut scan)?;
             return Ok(Datum::schemaless(value));
         }
         if let Some((schema, length)) = self.prefixes.find(payload)
@@ -94,6 +102,19 @@ impl JsonConverter {
             return Ok(datum);
         }
         self.read_envelope(scan)
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader::with_orders(self.options.replace_null, &self.orders)
+    }
+
+    /// Reads some fields of an object without a schema; `None` where all of it has to be read.
+    fn read_fields(&self, payload: &Bytes, fields: &[&str]) -> Option<Datum> {
+        if self.options.schemas || fields.len() > usize::BITS as usize {
+            return None;
+        }
+        let value = self.reader().fields(fields, &mut Scan::new(payload)).ok().flatten()?;
+        Some(Datum::schemaless(value))
     }
 
     /// Reads the payload behind a known beginning; nothing when anything about it is unusual.
@@ -160,6 +181,15 @@ impl Converter for JsonConverter {
         let payload = encoding::utf8(payload);
         self.read(&payload).map_err(|failure| describe(failure, &payload))
     }
+
+    fn deserialize_fields(&self, _topic: &str, payload: Option<Bytes>, fields: &[&str]) -> Result<Datum> {
+        let Some(payload) = payload else { return Ok(Datum::null()) };
+        let payload = encoding::utf8(payload);
+        match self.read_fields(&payload, fields) {
+            Some(datum) => Ok(datum),
+            None => self.read(&payload).map_err(|failure| describe(failure, &payload)),
+        }
+    }
 }
 
 impl HeaderConverter for JsonConverter {
@@ -169,5 +199,57 @@ impl HeaderConverter for JsonConverter {
 
     fn deserialize(&self, topic: &str, _key: &str, payload: Option<Bytes>) -> Result<Datum> {
         Converter::deserialize(self, topic, payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Value;
+
+    use super::*;
+
+    fn converter(schemas: bool) -> JsonConverter {
+        let props = [("schemas.enable".to_owned(), Some(schemas.to_string()))].into_iter().collect();
+        JsonConverter::new(&props, "value").expect("a converter")
+    }
+
+    fn names(datum: &Datum) -> Vec<&str> {
+        match &datum.value {
+            Value::Map(entries) => entries.iter().filter_map(|(name, _)| name.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_an_object_only_what_is_looked_at_is_read_when_it_is_all_there() {
+        let read = |text: &'static str| {
+            let payload = Some(Bytes::from_static(text.as_bytes()));
+            let all = Converter::deserialize(&converter(false), "t", payload.clone());
+            (converter(false).deserialize_fields("t", payload, &["op", "after"]), all)
+        };
+        let (some, _) = read(r#"{"source":{"a":[1,{}]},"op":"c","after":{"b":1,"a":null},"ts":1.5}"#);
+        let some = some.expect("a value");
+        assert_eq!(names(&some), ["op", "after"]);
+        let Value::Map(entries) = &some.value else { panic!("{some:?}") };
+        assert_eq!(names(&Datum::schemaless(entries[1].1.clone())), ["a", "b"], "in the order of Java's map");
+        // What is missing, double, or no object is read as a whole.
+        for text in [r#"{"op":"c","x":1}"#, r#"{"op":"c","after":1,"op":"d"}"#, "[1]", "{}", "null", "", r#""op""#] {
+            let (some, all) = read(text);
+            assert_eq!(some.expect("a value"), all.expect("a value"), "{text}");
+        }
+        // What is not looked at is checked.
+        for text in [r#"{"op":"c","after":1,"x":01x}"#, r#"{"op":"c","after":1"#, r#"{"x":"\q","op":"c","after":1}"#] {
+            let (some, all) = read(text);
+            assert_eq!(some.expect_err("no JSON").trace(), all.expect_err("no JSON").trace(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_schema_is_read_as_a_whole() {
+        let text = r#"{"schema":{"type":"struct","fields":[{"field":"op","type":"string"},{"field":"n","type":"int8"}]},"payload":{"op":"c","n":1}}"#;
+        let payload = Some(Bytes::from_static(text.as_bytes()));
+        let converter = converter(true);
+        let some = converter.deserialize_fields("t", payload.clone(), &["op"]).expect("a value");
+        assert_eq!(some, Converter::deserialize(&converter, "t", payload).expect("a value"));
     }
 }

@@ -1,11 +1,15 @@
 //! `org.apache.kafka.connect.storage.SimpleHeaderConverter`: headers as text that tells its own type.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use connect_api::java::utf8;
-use connect_api::{Bytes, BytesMut, ConfigDef, Datum, HeaderConverter, Plugin, PluginKind, Result, values};
+use connect_api::{
+    Bytes, BytesMut, ConfigDef, Datum, HeaderConverter, Kind, Plugin, PluginKind, Result, Schema, SchemaRef, Value,
+    values,
+};
 
 static NO_KEYS: LazyLock<ConfigDef> = LazyLock::new(ConfigDef::new);
+static BYTES: LazyLock<SchemaRef> = LazyLock::new(|| Schema::of(Kind::Bytes).shared());
 
 /// The plugin.
 pub(crate) fn plugin() -> Plugin {
@@ -28,9 +32,24 @@ impl HeaderConverter for SimpleHeaderConverter {
     }
 
     fn deserialize(&self, _topic: &str, _key: &str, payload: Option<Bytes>) -> Result<Datum> {
-        Ok(payload.map_or_else(Datum::null, |bytes| match std::str::from_utf8(&bytes) {
+        let Some(bytes) = payload else { return Ok(Datum::null()) };
+        let read = match std::str::from_utf8(&bytes) {
             Ok(text) => values::parse_string(text),
             Err(_) => values::parse_string(&utf8::decode(&bytes)),
-        }))
+        };
+        // A text that can't be read (nested too deeply) stays what it was.
+        Ok(read.unwrap_or_else(|_| Datum::new(Arc::clone(&BYTES), Value::Bytes(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_nested_too_deeply_stays_bytes() {
+        let text = Bytes::from("[".repeat(2000));
+        let datum = SimpleHeaderConverter.deserialize("t", "h", Some(text.clone())).unwrap();
+        assert_eq!(datum, Datum::new(Arc::clone(&BYTES), Value::Bytes(text)));
     }
 }

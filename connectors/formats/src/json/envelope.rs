@@ -6,8 +6,12 @@ use super::config::Options;
 use super::escape::write_string;
 use super::write::write_once;
 
-/// Appends a schema.
+/// Appends a schema, null for the unknown one.
 pub(crate) fn write(schema: &SchemaRef, options: Options, out: &mut BytesMut) -> Result<()> {
+    if schema.is_unknown() {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    }
     write_with_field(schema, None, options, out)
 }
 

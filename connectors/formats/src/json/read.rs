@@ -10,6 +10,7 @@ use connect_api::schema::logical;
 use connect_api::{Error, Kind, SchemaRef, Struct, Value, validate};
 
 use super::base64;
+use super::orders::KnownOrders;
 use super::scan::{Scan, SyntaxError, Token};
 
 /// Why a value could not be read.
@@ -34,16 +35,52 @@ fn data<T>(message: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
 }
 
 /// Reads values.
-pub(crate) struct Reader {
+pub(crate) struct Reader<'a> {
     replace_null: bool,
+    /// The orders of objects that were read before.
+    orders: Option<&'a KnownOrders>,
     /// Set when something that is not null was read as null: then the struct around it must be checked.
     lenient_null: bool,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// A reader; `replace_null` puts the schema's default in the place of null.
     pub(crate) fn new(replace_null: bool) -> Self {
-        Self { replace_null, lenient_null: false }
+        Self { replace_null, orders: None, lenient_null: false }
+    }
+
+    /// A reader of values that are much like those read before.
+    pub(crate) fn with_orders(replace_null: bool, orders: &'a KnownOrders) -> Self {
+        Self { orders: Some(orders), ..Self::new(replace_null) }
+    }
+
+    /// Reads an object without a schema, of which only some members are looked at: the others are only checked. `None` when it
+    /// is not an object with each of these once: then what is missing may matter.
+    pub(crate) fn fields(&mut self, wanted: &[&str], scan: &mut Scan<'_>) -> Result<Option<Value>> {
+        if scan.token()? != Token::Object {
+            return Ok(None);
+        }
+        let mut entries = Vec::with_capacity(wanted.len());
+        let mut found = 0_usize;
+        scan.enter()?;
+        if !scan.take(b'}') {
+            loop {
+                let name = scan.name()?;
+                match wanted.iter().position(|wanted| scan.is(&name, wanted)) {
+                    Some(index) => {
+                        found |= 1 << index;
+                        entries.push((scan.text_value(&name), self.read(None, scan)?));
+                    }
+                    None => scan.skip()?,
+                }
+                if !scan.another(b'}')? {
+                    break;
+                }
+            }
+        }
+        scan.leave();
+        let all = entries.len() == wanted.len() && found.count_ones() as usize == wanted.len();
+        Ok(all.then_some(Value::Map(entries)))
     }
 
     /// Reads the next value.
@@ -140,6 +177,7 @@ impl Reader {
             }
             Kind::Map(keys, values) => Value::Map(self.pairs(keys, values, token, scan)?),
             Kind::Struct(_) => Value::Struct(self.structure(schema, token, scan)?),
+            Kind::Unknown => self.schemaless(token, scan)?,
         })
     }
 
@@ -173,7 +211,10 @@ impl Reader {
             }
         }
         scan.leave();
-        hash::order(&mut entries);
+        match self.orders {
+            Some(orders) => orders.order(&mut entries),
+            None => hash::order(&mut entries),
+        }
         Ok(entries)
     }
 

@@ -357,7 +357,19 @@ impl<'a> Scan<'a> {
                     }
                 }
             }),
-            Token::Object => self.members().map(|_| ()),
+            Token::Object => self.nested(|scan| {
+                scan.at += 1;
+                if scan.take(b'}') {
+                    return Ok(());
+                }
+                loop {
+                    scan.name()?;
+                    scan.skip()?;
+                    if !scan.another(b'}')? {
+                        return Ok(());
+                    }
+                }
+            }),
         }
     }
 

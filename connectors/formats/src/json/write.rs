@@ -37,6 +37,8 @@ struct Node {
 enum Shape {
     /// The schema's own kind, without anything below it.
     Plain,
+    /// Without a schema, as what is inside of a list may be.
+    Schemaless,
     Decimal(DecimalFormat),
     Date,
     Time,
@@ -83,6 +85,13 @@ impl Node {
             Some(logical::TIMESTAMP) => Shape::Timestamp,
             _ => match &schema.kind {
                 Kind::Array(element) => Shape::Array(of(element)?),
+                Kind::Map(keys, _) if keys.is_unknown() => {
+                    return Err(Error::data(
+                        "A map whose keys have no schema in common can't be written with a schema",
+                    )
+                    .class("java.lang.NullPointerException")
+                    .hint("give all keys of the map the same type, or write it without a schema"));
+                }
                 Kind::Map(keys, values) if keys.kind == Kind::String => Shape::Object(of(keys)?, of(values)?),
                 Kind::Map(keys, values) => Shape::Pairs(of(keys)?, of(values)?),
                 Kind::Struct(fields) => {
@@ -94,6 +103,7 @@ impl Node {
                     };
                     Shape::Struct(fields.iter().enumerate().map(field).collect::<Result<_>>()?)
                 }
+                Kind::Unknown => Shape::Schemaless,
                 _ => Shape::Plain,
             },
         };
@@ -104,7 +114,7 @@ impl Node {
                 node.write(default, &mut text)?;
                 Some(text.to_vec())
             }
-            _ if schema.optional => Some(b"null".to_vec()),
+            _ if schema.optional || schema.is_unknown() => Some(b"null".to_vec()),
             _ => None,
         };
         Ok(node)
@@ -121,6 +131,7 @@ impl Node {
                 out.extend_from_slice(null);
             }
             (Shape::Plain, _) => return self.write_plain(value, out),
+            (Shape::Schemaless, _) => return write_schemaless(value, out),
             (Shape::Struct(fields), Value::Struct(structure)) => {
                 let same = Arc::ptr_eq(&structure.schema, &self.schema) || structure.schema == self.schema;
                 if !same {
@@ -348,4 +359,27 @@ fn write_decimal(schema: &Schema, format: DecimalFormat, value: &Value, out: &mu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(schema: Schema, value: &Value) -> Result<String> {
+        let options = Options { schemas: true, replace_null: true, decimals: DecimalFormat::Base64, cache_max: 1 };
+        let plan = Plan::new(&schema.shared(), options)?;
+        let mut out = BytesMut::from(&plan.envelope[..]);
+        plan.write(value, &mut out)?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    #[test]
+    fn what_has_no_schema_is_written_without() {
+        let list = Value::Array(vec![Value::Int8(1), "a".into(), Value::Null]);
+        let text = written(Schema::of(Kind::Array(Schema::unknown())), &list).unwrap();
+        assert_eq!(text, r#"{"schema":{"type":"array","items":null,"optional":false},"payload":[1,"a",null]"#);
+        let map = Schema::of(Kind::Map(Schema::unknown(), Schema::unknown()));
+        let error = written(map, &Value::Map(Vec::new())).unwrap_err();
+        assert_eq!(error.java_class(), "java.lang.NullPointerException");
+    }
 }
