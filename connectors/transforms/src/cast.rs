@@ -1,5 +1,6 @@
 //! `Cast`: gives a whole key or value, or fields of it, another type.
 
+use connect_api::java::decimal::{self, double_value, long_value};
 use connect_api::java::{display, hash};
 use connect_api::schema::logical;
 use connect_api::value::Decimal;
@@ -9,7 +10,6 @@ use connect_api::{
 
 use num_bigint::BigInt;
 
-use crate::decimals::{double_value, long_value};
 use crate::schemas::{Cache, Fields, basics, check_null, filled};
 use crate::side::{Side, entry, put_entry, take_map, take_struct};
 
@@ -335,8 +335,7 @@ fn parse_integer(text: &str) -> Option<i64> {
     if text.contains(['.', 'e', 'E']) {
         return None;
     }
-    let decimal = values::parse::parse_decimal(text)?;
-    i64::try_from(decimal.unscaled).ok()
+    i64::try_from(decimal::parse(text)?.unscaled).ok()
 }
 
 /// `Double.parseDouble` and `Float.parseFloat`: white space around, a type letter behind, hexadecimal.

@@ -50,7 +50,7 @@ pub(crate) fn drop_plugin() -> Plugin {
 pub(crate) fn insert_plugin() -> Plugin {
     crate::plugin("org.apache.kafka.connect.transforms.InsertHeader", InsertHeaderConfig::def, |props| {
         let config = InsertHeaderConfig::parse(props).map_err(crate::first_problem)?;
-        let datum = values::parse_string(&config.literal);
+        let datum = values::parse_string(&config.literal)?;
         Ok(Box::new(InsertHeader { header: Header { key: config.header.into(), datum } }))
     })
 }

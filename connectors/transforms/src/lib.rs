@@ -2,7 +2,6 @@
 
 mod cast;
 mod debezium;
-mod decimals;
 mod extract_field;
 mod fields;
 mod filter;

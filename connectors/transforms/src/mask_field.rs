@@ -1,12 +1,10 @@
 //! `MaskField`: puts an empty value of the same type, or a replacement, in the place of fields.
 
-use connect_api::java::hash;
+use connect_api::java::{decimal, hash};
 use connect_api::schema::logical;
 use connect_api::value::Decimal;
-use connect_api::values::parse::parse_decimal;
 use connect_api::{Error, Plugin, Props, Record, Result, Schema, Struct, Transform, Value};
 
-use crate::decimals::{double_value, long_value};
 use crate::schemas::{check_null, filled};
 use crate::side::{Side, entry, put_entry, take_map, take_struct};
 
@@ -94,9 +92,9 @@ fn empty(value: &Value, schema: Option<&Schema>) -> Result<Value> {
 fn replaced(value: &Value, schema: Option<&Schema>, text: &str) -> Result<Value> {
     let class = value.java_class(schema);
     let no_number = || Error::data(format!("Unable to convert {text} (class java.lang.String) to a number"));
-    let decimal = || parse_decimal(text).ok_or_else(no_number);
-    let long = || decimal().map(|number| long_value(&number));
-    let double = || decimal().map(|number| double_value(&number));
+    let number = || decimal::Numeral::parse(text).ok_or_else(no_number);
+    let long = || number().map(|number| number.long());
+    let double = || number().map(|number| number.double());
     Ok(match (class, value) {
         ("java.lang.Byte", _) => Value::Int8(long()? as i8),
         ("java.lang.Short", _) => Value::Int16(long()? as i16),
@@ -106,7 +104,7 @@ fn replaced(value: &Value, schema: Option<&Schema>, text: &str) -> Result<Value>
         ("java.lang.Double", _) => Value::Float64(double()?),
         ("java.lang.String", _) => Value::string(text),
         ("java.math.BigDecimal", _) => {
-            let number = decimal()?;
+            let number = number()?.into_decimal();
             let scale = schema.and_then(|schema| schema.get_parameter("scale")).and_then(|scale| scale.parse().ok());
             if scale == Some(number.scale) {
                 Value::Bytes(number.unscaled.to_signed_bytes_be().into())

@@ -131,6 +131,12 @@ impl Moment {
         if self.day_of_year + until_sunday > last + 1 { (1, self.year + 1) } else { (week, self.year) }
     }
 
+    /// The days of the month before this one. Ten days of October 1582 never were.
+    fn of_month(&self) -> i64 {
+        let skipped = if (self.year, self.month) == (1582, 10) && self.day >= 15 { 10 } else { 0 };
+        i64::from(self.day) - 1 - skipped
+    }
+
     fn write(&self, letter: char, count: usize, out: &mut String) {
         let era_year = |year: i64| if year > 0 { year } else { 1 - year };
         let name = |out: &mut String, name: &str| out.push_str(if count >= 4 { name } else { &name[..3] });
@@ -144,10 +150,10 @@ impl Moment {
             'M' | 'L' if count >= 3 => return name(out, MONTHS[self.month as usize - 1]),
             'M' | 'L' => i64::from(self.month),
             'w' => self.week().0,
-            'W' => (i64::from(self.day) - 1 + (self.weekday - (i64::from(self.day) - 1)).rem_euclid(7)) / 7 + 1,
+            'W' => (self.of_month() + (self.weekday - self.of_month()).rem_euclid(7)) / 7 + 1,
             'D' => self.day_of_year,
             'd' => i64::from(self.day),
-            'F' => (i64::from(self.day) - 1) / 7 + 1,
+            'F' => self.of_month() / 7 + 1,
             'E' => return name(out, WEEKDAYS[self.weekday as usize]),
             'u' => (self.weekday + 6) % 7 + 1,
             'a' => return out.push_str(if hour < 12 { "AM" } else { "PM" }),
@@ -287,35 +293,86 @@ fn number(text: &str, width: Option<usize>) -> Option<(i64, &str)> {
     Some((limited[..end].parse().ok()?, &text[end..]))
 }
 
+/// Zones by the names that texts use, in minutes. Abbreviations that several zones share are those of America, as in Java.
+const ZONES: [(&str, i64); 34] = [
+    ("Coordinated Universal Time", 0),
+    ("Greenwich Mean Time", 0),
+    ("Eastern Standard Time", -300),
+    ("Eastern Daylight Time", -240),
+    ("Central Standard Time", -360),
+    ("Central Daylight Time", -300),
+    ("Mountain Standard Time", -420),
+    ("Mountain Daylight Time", -360),
+    ("Pacific Standard Time", -480),
+    ("Pacific Daylight Time", -420),
+    ("Alaska Standard Time", -540),
+    ("Alaska Daylight Time", -480),
+    ("Hawaii-Aleutian Standard Time", -600),
+    ("Central European Standard Time", 60),
+    ("Central European Summer Time", 120),
+    ("AKST", -540),
+    ("AKDT", -480),
+    ("CEST", 120),
+    ("EEST", 180),
+    ("WEST", 60),
+    ("UTC", 0),
+    ("EST", -300),
+    ("EDT", -240),
+    ("CST", -360),
+    ("CDT", -300),
+    ("MST", -420),
+    ("MDT", -360),
+    ("PST", -480),
+    ("PDT", -420),
+    ("HST", -600),
+    ("CET", 60),
+    ("EET", 120),
+    ("WET", 0),
+    ("JST", 540),
+];
+
 /// An offset in milliseconds, by name or by hours and minutes.
 fn zone(text: &str, letter: char, count: usize) -> Option<(i64, &str)> {
     if letter == 'X' {
-        if let Some(rest) = text.strip_prefix('Z') {
-            return Some((0, rest));
-        }
-    } else {
-        let named = ["Coordinated Universal Time", "UTC", "GMT"].iter().find_map(|name| text.strip_prefix(name));
-        match named {
-            Some(rest) if rest.starts_with(['+', '-']) => return offset(rest, true),
-            Some(rest) => return Some((0, rest)),
-            None => {}
-        }
+        return match text.strip_prefix('Z') {
+            Some(rest) => Some((0, rest)),
+            None => offset(text, count, count == 3).filter(|_| count < 4),
+        };
     }
-    offset(text, letter == 'X' && count == 3 || text.get(3..4) == Some(":")).filter(|_| letter != 'X' || count < 4)
+    if text.starts_with(['+', '-']) {
+        return offset(text, 0, false);
+    }
+    let after = |name: &str| {
+        let start = text.get(..name.len())?;
+        start.eq_ignore_ascii_case(name).then(|| &text[name.len()..])
+    };
+    if let Some(rest) = after("GMT") {
+        return if rest.starts_with(['+', '-']) { offset(rest, 0, true) } else { Some((0, rest)) };
+    }
+    ZONES.iter().find_map(|(name, minutes)| after(name).map(|rest| (minutes * 60_000, rest)))
 }
 
-fn offset(text: &str, colon: bool) -> Option<(i64, &str)> {
-    let sign = match text.chars().next()? {
-        '+' => 1,
-        '-' => -1,
-        _ => return None,
-    };
-    let hours: i64 = text.get(1..3)?.parse().ok()?;
-    let rest = text.get(3..)?;
-    let rest = if colon { rest.strip_prefix(':')? } else { rest };
-    let minutes = rest.get(..2).and_then(|minutes| minutes.parse::<i64>().ok());
-    let rest = if minutes.is_some() { &rest[2..] } else { rest };
-    Some((sign * (hours * 60 + minutes.unwrap_or(0)) * 60_000, rest))
+/// A sign, hours and minutes: `+0130`, with a colon between them, or with one `X` only the hours. Hours may be a single
+/// digit where only a colon tells their end.
+fn offset(text: &str, count: usize, colon: bool) -> Option<(i64, &str)> {
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let text = text.strip_prefix(['+', '-'])?;
+    let digits = |text: &str, most: usize| text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    let width = digits(text, 2);
+    if width == 0 || width == 1 && (count > 0 || !colon) {
+        return None;
+    }
+    let (hours, mut rest) = text.split_at(width);
+    let mut minutes = "0";
+    if count != 1 {
+        rest = if colon { rest.strip_prefix(':')? } else { rest };
+        if digits(rest, 2) < 2 {
+            return None;
+        }
+        (minutes, rest) = rest.split_at(2);
+    }
+    let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours < 24 && minutes < 60).then_some((sign * (hours * 60 + minutes) * 60_000, rest))
 }
 
 #[cfg(test)]
@@ -329,6 +386,8 @@ mod tests {
         assert_eq!(format("EEE, d MMM yyyy HH:mm:ss Z"), "Thu, 2 Jan 2020 03:04:05 +0000");
         assert_eq!(format("yy-M-d h:mm a 'o''clock' SSSS"), "20-1-2 3:04 AM o'clock 0123");
         assert_eq!(format("YYYY-'W'ww-u XXX"), "2020-W01-4 Z");
+        // 15 October 1582, the day after the fourth.
+        assert_eq!(Pattern::parse("F W w").unwrap().format(-12_219_292_800_000), "1 1 40");
     }
 
     #[test]
@@ -339,6 +398,37 @@ mod tests {
         assert_eq!(parse("yyyy-MM-dd", "2020-13-45"), Some(1_613_260_800_000));
         assert_eq!(parse("yyyy-MM-dd'T'HH:mm:ss.SSSX", "2020-01-02T03:04:05.123+01"), Some(1_577_930_645_123));
         assert_eq!(parse("yyyy", "x"), None);
+    }
+
+    #[test]
+    fn zones_have_names_or_offsets() {
+        let hours = |pattern: &str, text: &str| {
+            let parsed = Pattern::parse(pattern).unwrap().parse_text(&format!("1970-01-02 {text}"));
+            parsed.map(|millis| (DAY_MS - millis) as f64 / 3_600_000.0)
+        };
+        let cases = [
+            ("PST", Some(-8.0)),
+            ("pdt", Some(-7.0)),
+            ("Pacific Standard Time", Some(-8.0)),
+            ("CEST", Some(2.0)),
+            ("CET", Some(1.0)),
+            ("GMT", Some(0.0)),
+            ("GMT+5:30", Some(5.5)),
+            ("GMT+5", None),
+            ("UTC+2", Some(0.0)),
+            ("-0130", Some(-1.5)),
+            ("+01:00", None),
+            ("+01", None),
+            ("Nowhere", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(hours("yyyy-MM-dd z", text), expected, "{text}");
+        }
+        assert_eq!(hours("yyyy-MM-dd X", "+0130"), Some(1.0));
+        assert_eq!(hours("yyyy-MM-dd XX", "+0130"), Some(1.5));
+        assert_eq!(hours("yyyy-MM-dd XXX", "+01:30"), Some(1.5));
+        assert_eq!(hours("yyyy-MM-dd XXX", "+0130"), None);
+        assert_eq!(hours("yyyy-MM-dd XXX", "+24:00"), None);
     }
 
     #[test]

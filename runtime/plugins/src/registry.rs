@@ -66,6 +66,8 @@ pub struct PluginRegistry {
     plugins: Vec<Plugin>,
     /// Simple names and pruned names that lead to exactly one class.
     aliases: BTreeMap<String, &'static str>,
+    /// Classes that are not listed.
+    unlisted: BTreeSet<&'static str>,
 }
 
 /// What a plugin is first of all: a converter that converts headers too is a converter.
@@ -126,7 +128,15 @@ impl PluginRegistry {
             .filter(|(_, classes)| classes.len() == 1)
             .filter_map(|(name, classes)| Some((name.to_owned(), *classes.first()?)))
             .collect();
-        Self { plugins, aliases }
+        Self { plugins, aliases, unlisted: BTreeSet::new() }
+    }
+
+    /// Lists, and recommends, only the classes for which `lists` is true. The others can be used as well: on a JVM worker they are
+    /// there only when somebody has put them on its plugin path.
+    #[must_use]
+    pub fn listing(self, lists: impl Fn(&str) -> bool) -> Self {
+        let unlisted = self.plugins.iter().map(|plugin| plugin.class).filter(|class| !lists(class)).collect();
+        Self { unlisted, ..self }
     }
 
     /// The plugins in the order of `/connector-plugins`: by what they are, then by class.
@@ -146,9 +156,10 @@ impl PluginRegistry {
         shown.iter().flat_map(|kind| listing(*kind)).collect()
     }
 
-    /// The plugins of a type, in order of their class names.
+    /// The plugins of a type that are listed, in order of their class names.
     pub fn of_type(&self, kind: PluginType) -> impl Iterator<Item = &Plugin> {
-        self.plugins.iter().filter(move |plugin| types(plugin).contains(&kind))
+        let listed = |plugin: &&Plugin| !self.unlisted.contains(plugin.class);
+        self.plugins.iter().filter(listed).filter(move |plugin| types(plugin).contains(&kind))
     }
 
     /// Finds a class by its full name, its simple name or its pruned name, as the JVM's plugin class loader does.

@@ -1,0 +1,48 @@
+//! A map that never holds more than so many entries.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// A map that starts afresh when it is full: what it holds can be asked for again.
+pub(crate) struct Bounded<K, V> {
+    max: usize,
+    entries: HashMap<K, V>,
+}
+
+impl<K: Hash + Eq, V> Bounded<K, V> {
+    /// A map of at most `max` entries, at least one.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max: max.max(1), entries: HashMap::new() }
+    }
+
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        if self.entries.len() >= self.max && !self.entries.contains_key(&key) {
+            self.entries.clear();
+        }
+        self.entries.insert(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_afresh_when_it_is_full() {
+        let mut map = Bounded::new(2);
+        for key in 0..2 {
+            map.insert(key, key);
+        }
+        map.insert(1, 5);
+        assert_eq!((map.get(&0), map.get(&1)), (Some(&0), Some(&5)));
+        map.insert(2, 2);
+        assert_eq!((map.get(&0), map.get(&1), map.get(&2)), (None, None, Some(&2)));
+    }
+}
