@@ -51,7 +51,7 @@ connect_config::config! {
         /// Drops the slot when the task stops in order; changes made meanwhile are then lost.
         "slot.drop.on.stop" => slot_drop_on_stop: bool = "false"
             { importance(Medium), group("Postgres"), order(13), display("Drop slot on stop") },
-        /// Makes the slot as a failover slot (Postgres 17 and later).
+        /// Makes the slot a failover slot (Postgres 17 and later), also one that exists.
         "slot.failover" => slot_failover: bool = "false"
             { importance(Medium), group("Postgres"), order(14), display("Create failover slot") },
         /// Options passed on to the output plugin: `name=value`, separated by semicolons.
@@ -64,17 +64,17 @@ connect_config::config! {
         /// How TLS is used: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
         "database.sslmode" => database_sslmode: String = "prefer"
             { importance(Medium), group("Postgres"), order(17), width(Width::Medium), display("SSL mode") },
-        /// File with the client's certificate (PEM).
+        /// File with the client's certificate (PEM). A key in PKCS12 has it with it.
         "database.sslcert" => database_sslcert: Option<String> = NULL
             { importance(Medium), group("Postgres"), order(18), width(Width::Long), display("SSL Client Certificate") },
-        /// Password of the client's key.
+        /// Password of the client's key, where that is encrypted or PKCS12.
         "database.sslpassword" => database_sslpassword: Option<Secret> = NULL
             { importance(Medium), group("Postgres"), order(19), width(Width::Medium), display("SSL Client Key Password") },
         /// File with the certificates that the server's is checked against (PEM). Without it, `verify-ca` and `verify-full`
         /// take those of the system, and `verify-ca` checks the host's name as well.
         "database.sslrootcert" => database_sslrootcert: Option<String> = NULL
             { importance(Medium), group("Postgres"), order(20), width(Width::Long), display("SSL Root Certificate") },
-        /// File with the client's private key (PEM).
+        /// File with the client's private key: PEM, PKCS8 in DER, or with its certificate PKCS12 (`.p12`, `.pfx`).
         "database.sslkey" => database_sslkey: Option<String> = NULL
             { importance(Medium), group("Postgres"), order(21), width(Width::Long), display("SSL Client Key") },
         /// How often to retry taking the slot while another session has it.
@@ -83,7 +83,9 @@ connect_config::config! {
         /// Wait between two such attempts, in milliseconds.
         "slot.retry.delay.ms" => slot_retry_delay_ms: i64 = "10000"
             { importance(Low), group("Postgres"), order(23), display("Retry delay") },
-        /// Java class that makes TLS sockets; has no meaning here.
+        /// Java class that makes TLS sockets. Two of the driver's are known: `org.postgresql.ssl.LibPQFactory`, the default, and
+        /// `org.postgresql.ssl.NonValidatingFactory`, which takes any certificate, as is done here without
+        /// `database.sslrootcert` anyway unless `database.sslmode` begins with `verify`. Others are refused.
         "database.sslfactory" => database_sslfactory: Option<String> = NULL
             { importance(Medium), group("Postgres"), order(24), width(Width::Long), display("SSL Root Certificate") },
         /// How often the server is told the confirmed position, in milliseconds.
@@ -139,10 +141,11 @@ connect_config::config! {
         /// Rows that the reference fetches at a time in a snapshot; here rows are streamed by COPY.
         "snapshot.fetch.size" => snapshot_fetch_size: Option<i32> = NULL
             { importance(Medium), group("Connector"), order(10), width(Width::Medium), display("Snapshot fetch size") },
-        /// Tables to snapshot at the same time, each over a session of its own. Their rows mix.
+        /// Tables to snapshot at the same time, each over a session of its own. Their rows mix. From Postgres 14 on, large tables
+        /// are read in several parts, whose rows mix as well.
         "snapshot.max.threads" => snapshot_max_threads: i32 = "1"
             { importance(Medium), group("Connector"), order(11), width(Width::Short), display("Snapshot maximum threads") },
-        /// Name of a custom snapshotter (Java); not supported.
+        /// Name of a snapshotter (Java) for `snapshot.mode=custom`, which is refused.
         "snapshot.mode.custom.name" => snapshot_mode_custom_name: Option<String> = NULL
             { importance(Medium), group("Connector"), order(12), width(Width::Medium), display("Snapshot Mode Custom Name") },
         /// With `snapshot.mode=configuration_based`: whether rows are read.
@@ -277,10 +280,11 @@ connect_config::config! {
         /// Whether a publication made here publishes changes of partitions as those of their root.
         "publish.via.partition.root" => publish_via_partition_root: bool = "false"
             { importance(Medium), group("Connector"), order(54), width(Width::Short), display("Publish via partition root") },
-        /// Names of custom converters (Java); not supported.
+        /// Names of custom converters (Java classes): refused.
         "converters" => converters: Option<String> = NULL
             { importance(Low), group("Events"), order(1), width(Width::Medium), display("List of prefixes defining custom values converters.") },
-        /// Names of post processors (Java); not supported.
+        /// Names of post processors, separated by commas. Their options stand behind `post.processors.<name>.`; see
+        /// [Reselecting columns](#reselecting-columns).
         "post.processors" => post_processors: Option<String> = NULL
             { importance(Low), group("Events"), order(2), width(Width::Medium), display("List of change event post processors.") },
         /// Follows each delete by a record with a null value, so that compaction removes the key.
@@ -310,7 +314,7 @@ connect_config::config! {
         /// Topic of notifications.
         "notification.sink.topic.name" => notification_sink_topic_name: Option<String> = NULL
             { importance(High), group("Events"), order(11), width(Width::Long), display("Notification topic name") },
-        /// Java class that makes transaction metadata; only the default is supported.
+        /// Java class that makes transaction metadata; any but the default is refused.
         "transaction.metadata.factory" => transaction_metadata_factory: ClassName = "io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"
             { importance(Low), group("Events"), order(12), width(Width::Medium), display("Factory class to create transaction context & transaction struct maker classes") },
         /// Tags of metrics.
@@ -363,7 +367,8 @@ connect_config::config! {
         /// Types whose columns get the same: regular expressions for `schema.table.type` names.
         "datatype.propagate.source.type" => datatype_propagate_source_type: Option<Vec<String>> = NULL
             { importance(Medium), group("Events"), order(28), display("Propagate Source Types by Data Type") },
-        /// Reads all columns in a snapshot, the filtered too.
+        /// How the reference reads the columns of the tables: all at once, or table by table. Here they are always read at once,
+        /// which changes no record.
         "internal.snapshot.scan.all.columns.force" => internal_snapshot_scan_all_columns_force: bool = "false"
             { importance(Low), group("Events"), order(29), width(Width::Short), display("Snapshot force scan all columns of all tables") },
         /// Order of the tables in a snapshot by their estimated size: `disabled`, `ascending` or `descending`.
@@ -375,7 +380,7 @@ connect_config::config! {
         /// Captures columns of unknown types as bytes.
         "include.unknown.datatypes" => include_unknown_datatypes: bool = "false"
             { importance(Medium), group("Events"), order(32), width(Width::Short), display("Include unknown datatypes") },
-        /// Java class that makes the source block; only the default is supported.
+        /// Java class that makes the source block; any but the default is refused.
         "sourceinfo.struct.maker" => sourceinfo_struct_maker: ClassName = "io.debezium.connector.postgresql.PostgresSourceInfoStructMaker"
             { importance(Low), group("Events"), order(33), width(Width::Medium), display("Source info struct maker class") },
     }
@@ -389,5 +394,56 @@ connect_config::config! {
         /// second, so that it is never silent for want of changes. Less than 1000 counts as 1000; 0 is no limit.
         "server.silence.timeout.ms" => server_silence_timeout_ms: i64 = "60000"
             { importance(Medium), validator(at_least(0)) },
+        /// Has the server send large transactions while they run (Postgres 14 and later, from its `logical_decoding_work_mem`
+        /// on), so that most of a long one is here when it is committed. What was sent waits in memory and on disk. Records,
+        /// their order and the positions are the same.
+        "stream.in.progress.enabled" => stream_in_progress_enabled: bool = "false"
+            { importance(Medium) },
+        /// Where open transactions wait that are too large for memory, in files without a name, which are gone with the
+        /// worker however it ends. By default the system's directory for temporary files; it should not be one in memory.
+        "stream.spill.directory" => stream_spill_directory: Option<String> = NULL
+            { importance(Low) },
+        /// Bytes that all open transactions of a task may take on disk together; -1 is no limit. When it is reached, the task
+        /// fails and says so; nothing is lost.
+        "stream.spill.max.bytes" => stream_spill_max_bytes: i64 = "-1"
+            { importance(Low), validator(at_least(-1)) },
+        /// Bytes that all open transactions of a task may take in memory together, before the largest of them goes to disk.
+        "stream.memory.max.bytes" => stream_memory_max_bytes: i64 = "8388608"
+            { importance(Low), validator(at_least(0)) },
+        /// Which server of a list in `database.hostname` is read from, by the names of the JVM's driver: `any`, `primary`,
+        /// `secondary`, `preferPrimary` or `preferSecondary` (`master`, `slave` and `preferSlave` mean the same as there). Unset it
+        /// is a primary where there is one, in a list; a single server is taken as it is. This and the next five may also
+        /// begin with `driver.`, as in the reference.
+        "database.targetServerType" => target_server_type: Option<String> = NULL
+            { importance(Medium) },
+        /// Servers of the list that will do are tried in random order.
+        "database.loadBalanceHosts" => load_balance_hosts: bool = "false"
+            { importance(Low) },
+        /// For how many seconds a server of the list that would not do is tried after the others.
+        "database.hostRecheckSeconds" => host_recheck_seconds: i32 = "10"
+            { importance(Low), validator(at_least(0)) },
+        /// Whether the password is bound to the TLS channel (SCRAM-SHA-256-PLUS), so that nobody between can use it: `prefer`,
+        /// `require` or `disable`.
+        "database.channelBinding" => channel_binding: String = "prefer"
+            { importance(Medium) },
+        /// Longest time for the connection to one address, in seconds; 0 is no limit but the next one.
+        "database.connectTimeout" => connect_timeout: i32 = "10"
+            { importance(Low), validator(at_least(0)) },
+        /// Longest time for a session with one server, authentication included, in seconds; 0 is 30, in a list 10.
+        "database.loginTimeout" => login_timeout: i32 = "0"
+            { importance(Low), validator(at_least(0)) },
+        /// The same as `database.targetServerType` by the names of libpq, and with more weight: `any`, `read-write`, `read-only`,
+        /// `primary`, `standby` or `prefer-standby`.
+        "database.target.session.attrs" => target_session_attrs: Option<String> = NULL
+            { importance(Medium) },
+        /// Stores beside the position which server and timeline it belongs to, as one more field of the offset
+        /// (`server_identity`), which the JVM ignores. Then a task that starts notices that the server is another one, or
+        /// that changes were delivered that a promoted standby does not have. Without it only a task that runs notices.
+        "server.identity.stored" => server_identity_stored: bool = "false"
+            { importance(Medium) },
+        /// Whether a snapshot that was broken off, by a crash too, goes on where it was. Tables with a primary key are then read in
+        /// the order of that key, and the stored offset says how far each is. See [Going on with a snapshot](#going-on-with-a-snapshot).
+        "snapshot.resume.enabled" => snapshot_resume_enabled: bool = "false"
+            { importance(Medium) },
     }
 }

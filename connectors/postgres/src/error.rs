@@ -77,6 +77,9 @@ pub enum PgError {
     /// TLS or authentication can't be done as configured.
     #[error("{0}")]
     Setup(String),
+    /// No server of a list will do.
+    #[error("{message}")]
+    NoneOf { message: String, kind: ErrorKind, remedy: &'static str },
 }
 
 impl PgError {
@@ -107,10 +110,12 @@ impl PgError {
             Self::Timeout(_) => ErrorKind::Timeout,
             Self::Protocol(_) => ErrorKind::Bug,
             Self::Setup(_) => ErrorKind::Config,
+            Self::NoneOf { kind, .. } => *kind,
         }
     }
 
-    fn remedy(&self) -> &'static str {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
         match self {
             Self::Db(error) => remedy_of(&error.sqlstate),
             Self::Io { .. } => "check that the server is up and that database.hostname and database.port are right",
@@ -122,6 +127,7 @@ impl PgError {
                 "check that database.hostname and database.port belong to a Postgres server; if so, report this"
             }
             Self::Setup(_) => "check the database.ssl* settings and the server's authentication method",
+            Self::NoneOf { remedy, .. } => remedy,
         }
     }
 

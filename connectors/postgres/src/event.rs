@@ -68,6 +68,20 @@ fn optional(kind: Kind) -> SchemaRef {
     Schema::of(kind).optional().shared()
 }
 
+/// `["1","2"]`: the end of the last transaction before the event's own, and the event's place.
+fn sequence(last_commit: Option<u64>, lsn: u64) -> String {
+    let mut digits = itoa::Buffer::new();
+    // Two numbers of at most 20 digits and what is around them.
+    let mut text = String::with_capacity(48);
+    text.push('[');
+    match last_commit {
+        Some(lsn) => text.extend(["\"", digits.format(lsn), "\""]),
+        None => text.push_str("null"),
+    }
+    text.extend([",\"", digits.format(lsn), "\"]"]);
+    text
+}
+
 /// The schema of the source block.
 pub fn source_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -113,6 +127,23 @@ pub fn envelope_schema(value: &SchemaRef, name: String) -> SchemaRef {
     Schema::structure(fields).named(name).version(2).shared()
 }
 
+/// Where an envelope has the new row.
+const AFTER: usize = 1;
+
+/// The new row of an event.
+pub fn after(record: &Record) -> Option<&Struct> {
+    record.value.value.as_struct()?.fields.get(AFTER)?.as_struct()
+}
+
+/// The same, to be changed.
+pub fn after_mut(record: &mut Record) -> Option<&mut Struct> {
+    let Value::Struct(event) = &mut record.value.value else { return None };
+    match event.fields.get_mut(AFTER)? {
+        Value::Struct(after) => Some(after),
+        _ => None,
+    }
+}
+
 /// Makes records: holds what is the same in all of a source's.
 #[derive(Clone, Debug)]
 pub struct Events {
@@ -155,8 +186,6 @@ impl Events {
 
     /// The source block of an event of a table, or of none.
     pub fn source(&self, schema: ByteString, table: ByteString, source: &Source) -> Value {
-        let quoted = |lsn: Option<u64>| lsn.map_or_else(|| "null".to_owned(), |lsn| format!("\"{lsn}\""));
-        let sequence = format!("[{},\"{}\"]", quoted(source.last_commit), source.lsn);
         let fields = vec![
             Value::String(ByteString::from_static(VERSION)),
             Value::String(ByteString::from_static("postgresql")),
@@ -164,7 +193,7 @@ impl Events {
             Value::Int64(source.ts_us.div_euclid(1000)),
             Value::String(ByteString::from_static(source.marker.name())),
             Value::String(self.database.clone()),
-            Value::from(sequence),
+            Value::from(sequence(source.last_commit, source.lsn)),
             Value::Int64(source.ts_us),
             Value::Int64(source.ts_us.wrapping_mul(1000)),
             Value::String(schema),

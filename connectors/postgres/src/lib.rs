@@ -3,8 +3,8 @@
 //! How a change travels: [`wire`] frames the replication protocol without copying, [`pgoutput`] decodes a frame into
 //! ranges of it, [`table`] turns a tuple into a struct by the plan that was made when the relation was first seen
 //! ([`catalog`], [`types`]), [`event`] wraps it into Debezium's envelope, [`stream`] and [`snapshot`] put records into
-//! batches with the offsets of [`offset`], and [`task`] hands the batches to the worker. [`signals`] are what users ask of it
-//! meanwhile.
+//! batches with the offsets of [`offset`], and [`task`] hands the batches to the worker. What is not committed yet waits in
+//! [`spill`], where that is asked for. [`reselect`] reads what the stream leaves out. [`signals`] are what users ask of it meanwhile.
 //!
 //! Invariants: a position is confirmed to the server only when the worker said that its offset is stored; a transaction
 //! is replayed from its begin and what is stored already is filtered out; every queue is bounded.
@@ -24,8 +24,10 @@ pub mod filters;
 pub mod geometry;
 pub mod guardrail;
 pub mod heartbeat;
+pub mod hosts;
 pub mod identity;
 pub mod left_out;
+pub mod lineage;
 pub mod lost;
 pub mod messages;
 pub mod metrics;
@@ -36,11 +38,13 @@ pub mod outlet;
 pub mod pgoutput;
 pub mod progress;
 pub mod publication;
+pub mod reselect;
 pub mod session;
 pub mod settings;
 pub mod signals;
 pub mod slot;
 pub mod snapshot;
+pub mod spill;
 pub mod standby;
 pub mod stream;
 pub mod table;

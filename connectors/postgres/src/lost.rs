@@ -8,7 +8,7 @@ use connect_api::{Error, ErrorKind};
 use crate::slot::{SlotState, lsn_text};
 
 /// What became of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// It is not there any more.
     Dropped,
@@ -16,6 +16,12 @@ pub enum Lost {
     Invalidated,
     /// It stands after the position, at this place: what is between them was confirmed by somebody.
     Ahead(u64),
+    /// The server is another one than the one that was read before, by its identifier.
+    OtherSystem { server: String, known: String, now: String },
+    /// The server's log went another way from this place on, to a new timeline, and changes behind the place were delivered.
+    Left { left: u64, timeline: u32 },
+    /// The server's log ends here, before the position.
+    Beyond(u64),
 }
 
 impl Lost {
@@ -32,6 +38,13 @@ impl Lost {
     /// The error of a connector whose stored position, or slot, stood at a place.
     pub fn error(self, at: u64, slot: &str, connector: &str) -> Error {
         let at = lsn_text(at);
+        // A position that the user chooses, as the offset has it.
+        let from = |place: u64| {
+            format!(
+                "stop the connector, set lsn, lsn_proc and lsn_commit to {place} with PATCH /connectors/{connector}/offsets, \
+                 without other fields, and resume it"
+            )
+        };
         let restart = format!("take a new snapshot with PUT /jobs/{connector}/restart");
         let (message, remedy) = match self {
             Self::Dropped => (
@@ -55,6 +68,37 @@ impl Lost {
                     lsn_text(confirmed)
                 ),
                 format!("let nothing else read this slot, then {restart}"),
+            ),
+            Self::OtherSystem { server, known, now } => (
+                format!(
+                    "{server} is another server than the one that was read before (its system identifier is {now}, and was \
+                     {known}): LSN {at} is a place in the log of that one"
+                ),
+                format!(
+                    "let database.hostname name the server that was read before; or, to read this one from now on, {restart}; \
+                     or, if it is the same database after pg_upgrade, which keeps the slot, restart the connector, with \
+                     server.identity.stored after taking server_identity out of its offset"
+                ),
+            ),
+            Self::Left { left, timeline } => (
+                format!(
+                    "the server went over to timeline {timeline} at LSN {}, and changes up to LSN {at} of the timeline before \
+                     were delivered: the server does not have those between, and what it has in their place would be left out",
+                    lsn_text(left)
+                ),
+                format!("{restart}; or, to keep what was delivered and go on from there, {}", from(left)),
+            ),
+            Self::Beyond(end) => (
+                format!(
+                    "LSN {at} lies after the end of the server's log at LSN {}: the server was restored from an older backup, \
+                     lost what it had not written out, or is another one than the one that was read before",
+                    lsn_text(end)
+                ),
+                format!(
+                    "let database.hostname name the server that was read before; or {restart}; or, to leave out what changed \
+                     meanwhile and go on from the end of its log, {}",
+                    from(end)
+                ),
             ),
         };
         let cause = Error::new(ErrorKind::PositionLost, message).hint(remedy.clone());
@@ -84,6 +128,7 @@ mod tests {
             confirmed_lsn: Some(confirmed),
             lost,
             synced: false,
+            failover: false,
         }
     }
 

@@ -77,6 +77,8 @@ pub struct PostgresMetrics {
     erroneous: AtomicU64,
     transactions: AtomicU64,
     last_transaction: AtomicU64,
+    /// Transactions in progress: how many wait, their bytes in memory and on disk, and the bytes that went to disk so far.
+    open: [AtomicU64; 4],
     lsn: AtomicU64,
     /// When the last event was read, in microseconds since 1970; 0 before the first.
     last_event_us: AtomicI64,
@@ -103,6 +105,7 @@ impl PostgresMetrics {
             erroneous: AtomicU64::new(0),
             transactions: AtomicU64::new(0),
             last_transaction: AtomicU64::new(0),
+            open: Default::default(),
             lsn: AtomicU64::new(0),
             last_event_us: AtomicI64::new(0),
             behind_ms: AtomicI64::new(-1),
@@ -155,6 +158,18 @@ impl PostgresMetrics {
     pub fn committed(&self, xid: u32) {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.last_transaction.store(xid.into(), Ordering::Relaxed);
+    }
+
+    /// So many transactions wait for their end, with so many bytes in memory and on disk.
+    pub fn open_transactions(&self, count: usize, memory: usize, disk: u64) {
+        for (gauge, value) in self.open.iter().zip([count as u64, memory as u64, disk]) {
+            gauge.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// So many bytes of them went to disk.
+    pub fn spilled(&self, bytes: u64) {
+        self.open[3].fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// No snapshot is needed.
@@ -212,6 +227,11 @@ impl PostgresMetrics {
         out.put("NumberOfEventsSkipped", Reading::Count(get(&self.filtered)));
         out.put("NumberOfCommittedTransactions", Reading::Count(get(&self.transactions)));
         out.put("LastTransactionId", Reading::Gauge(get(&self.last_transaction) as f64));
+        let [open, memory, disk, spilled] = &self.open;
+        out.put("OpenTransactions", Reading::Gauge(get(open) as f64));
+        out.put("OpenTransactionsMemoryBytes", Reading::Gauge(get(memory) as f64));
+        out.put("OpenTransactionsDiskBytes", Reading::Gauge(get(disk) as f64));
+        out.put("OpenTransactionsSpilledBytes", Reading::Count(get(spilled)));
         let tables = self.tables.lock().clone();
         out.put("CapturedTableCount", Reading::Gauge(tables.len() as f64));
         out.group(&[("context", "streaming"), ("server", &self.server), ("key", "lsn")]);

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use connect_api::{Between, Checkpoint, Error, OffsetMap, Record, Result, SourceBatch};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::lineage::{self, Lineage};
 use crate::offset::Position;
 use crate::session::Closed;
 use crate::settings::Settings;
@@ -24,6 +26,11 @@ pub struct Outlet {
     earlier: Option<Vec<Mark>>,
     /// What is stored beside positions that are marked from now on.
     beside: Option<Arc<OffsetMap>>,
+    /// The server that positions marked from now on belong to, where that is stored.
+    lineage: Option<Value>,
+    lineage_stored: bool,
+    /// The log that positions marked from now on belong to.
+    log: u8,
     /// The signals of the Kafka channel that positions marked from now on come after.
     signals: u64,
     max: usize,
@@ -37,10 +44,13 @@ struct Mark {
     /// Records before it.
     after: usize,
     position: Position,
-    /// What of the open transaction is before it, where that is told.
-    counted: Option<Counted>,
+    /// What of the open transaction is before the position, where that is told.
+    counted: Option<Arc<Counted>>,
+    /// The same with what was delivered behind the position ([`Position::within`]).
+    more: Option<Arc<Counted>>,
     /// What is stored beside the position.
     beside: Option<Arc<OffsetMap>>,
+    lineage: Option<Value>,
     /// Once it is stored.
     tag: Tag,
 }
@@ -50,24 +60,35 @@ struct Mark {
 pub struct Tag {
     /// The position may be confirmed to the server.
     pub confirms: bool,
+    /// How many logs were left before the one that the position belongs to: a place in another log is not to be confirmed.
+    pub log: u8,
     /// The next offset after the signals of the Kafka channel that were acted upon before.
     pub signals: u64,
 }
 
+/// The bits of a log's number: as many as a process needs that sees a server change.
+const LOG_BITS: u32 = 7;
+const LOG_MAX: u8 = (1 << LOG_BITS) - 1;
+
 impl Tag {
     fn pack(self) -> u64 {
-        self.signals << 1 | u64::from(self.confirms)
+        self.signals << (LOG_BITS + 1) | u64::from(self.log & LOG_MAX) << 1 | u64::from(self.confirms)
     }
 
     /// Reads what a checkpoint carries.
     pub fn unpack(tag: u64) -> Self {
-        Self { confirms: tag & 1 == 1, signals: tag >> 1 }
+        let log = u8::try_from(tag >> 1 & u64::from(LOG_MAX)).unwrap_or(LOG_MAX);
+        Self { confirms: tag & 1 == 1, log, signals: tag >> (LOG_BITS + 1) }
     }
 }
 
-/// Gives the position of the event that a record is of: that of the first mark behind it.
+/// Gives the position of the event that a record is of: that of the first mark behind it. A mark before all records is that of
+/// the last record of the batch before.
 fn between(marks: Vec<Mark>, partition: Arc<OffsetMap>) -> Between {
     Between::new(move |record| {
+        if record == 0 {
+            return marks.first().filter(|mark| mark.after == 0).map(|mark| mark.checkpoint(&partition));
+        }
         let at = marks.partition_point(|mark| mark.after < record);
         let mark = marks.get(at).or_else(|| marks.last())?;
         Some(mark.checkpoint(&partition))
@@ -84,20 +105,29 @@ impl Mark {
         if let Some(counted) = &self.counted {
             counted.put_into(&mut offset);
         }
+        if let Some(more) = &self.more {
+            let nothing = Counted::default();
+            more.put_more_into(self.counted.as_deref().unwrap_or(&nothing), &mut offset);
+        }
         if let Some(beside) = &self.beside {
             offset.extend(beside.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        if let Some(lineage) = &self.lineage {
+            offset.insert(lineage::FIELD.to_owned(), lineage.clone());
         }
         offset
     }
 }
 
-/// A batch is handed over when it holds rows of this size, whatever their number.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A batch is handed over when it holds so many records, or rows of this size. More of them would not be faster: what is under
+/// way should stay in the processor's cache.
+const BATCH_MAX: usize = 256;
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 impl Outlet {
     /// An empty one.
     pub fn new(sender: mpsc::Sender<Result<SourceBatch>>, partition: OffsetMap, settings: &Settings) -> Self {
-        let max = settings.batch_size;
+        let max = settings.batch_size.min(BATCH_MAX);
         let limit = settings.queue_bytes.map_or(BATCH_BYTES_MAX, |bytes| bytes / settings.queue_batches);
         Self {
             sender,
@@ -107,6 +137,9 @@ impl Outlet {
             mark: None,
             earlier: settings.transforms.then(Vec::new),
             beside: None,
+            lineage: None,
+            lineage_stored: settings.identity_stored,
+            log: 0,
             signals: 0,
             max,
             bytes: 0,
@@ -124,15 +157,40 @@ impl Outlet {
         &mut self.records
     }
 
+    /// Takes a record out again that was put in.
+    pub fn take_out(&mut self, record: usize) {
+        if record >= self.records.len() {
+            return;
+        }
+        self.records.remove(record);
+        for mark in self.mark.iter_mut().chain(self.earlier.iter_mut().flatten()) {
+            if mark.after > record {
+                mark.after -= 1;
+            }
+        }
+    }
+
     /// Says that everything put in so far is complete up to a position that is not to be confirmed to the server.
     pub fn mark(&mut self, position: Position) {
         self.mark_in(position, None, false);
     }
 
     /// The same, within a transaction whose events are counted; `confirms` for one that may be confirmed.
-    pub fn mark_in(&mut self, position: Position, counted: Option<Counted>, confirms: bool) {
-        let tag = Tag { confirms, signals: self.signals };
-        let mark = Mark { after: self.records.len(), position, counted, beside: self.beside.clone(), tag };
+    pub fn mark_in(&mut self, position: Position, counted: Option<Arc<Counted>>, confirms: bool) {
+        self.put(position, (counted, None), confirms);
+    }
+
+    /// Says that everything put in so far is complete up to what [`Position::within`] says. `counted` is what was counted up to the
+    /// position, and up to there.
+    pub fn mark_within(&mut self, position: Position, counted: (Option<Arc<Counted>>, Option<Arc<Counted>>)) {
+        self.put(position, counted, true);
+    }
+
+    fn put(&mut self, position: Position, counted: (Option<Arc<Counted>>, Option<Arc<Counted>>), confirms: bool) {
+        let tag = Tag { confirms, log: self.log, signals: self.signals };
+        let (counted, more) = counted;
+        let (beside, lineage) = (self.beside.clone(), self.lineage.clone());
+        let mark = Mark { after: self.records.len(), position, counted, more, beside, lineage, tag };
         let before = self.mark.replace(mark);
         // One without a record behind it is replaced by the next.
         if let (Some(earlier), Some(before)) = (&mut self.earlier, before)
@@ -145,6 +203,21 @@ impl Outlet {
     /// Says what is to be stored beside positions that are marked from now on.
     pub fn beside(&mut self, fields: Option<Arc<OffsetMap>>) {
         self.beside = fields;
+    }
+
+    /// The log that positions belong to which are marked from now on ([`Tag::log`]).
+    pub fn log(&self) -> u8 {
+        self.log
+    }
+
+    /// Positions that are marked from now on belong to another log.
+    pub fn leave_log(&mut self) {
+        self.log = self.log.saturating_add(1).min(LOG_MAX);
+    }
+
+    /// Says which server positions belong to that are marked from now on.
+    pub fn belongs_to(&mut self, lineage: &Lineage) {
+        self.lineage = self.lineage_stored.then(|| Value::from(lineage.to_string()));
     }
 
     /// Says up to which offset of the Kafka channel signals were acted upon before positions that are marked from now on.
@@ -218,8 +291,10 @@ mod tests {
             after,
             position: Position { lsn: Some(lsn), ..Position::default() },
             counted: None,
+            more: None,
             beside: None,
-            tag: Tag { confirms: true, signals: lsn },
+            lineage: None,
+            tag: Tag { confirms: true, log: 0, signals: lsn },
         };
         // A delete has two records, and the last one has no position yet.
         let between = between(vec![mark(1, 10), mark(3, 20), mark(4, 30)], Arc::new(OffsetMap::new()));
@@ -231,10 +306,37 @@ mod tests {
     }
 
     #[test]
+    fn marks_move_up_with_the_records_before_them() {
+        let (sender, _batches) = mpsc::channel(1);
+        let props = [
+            ("topic.prefix", "p"),
+            ("database.hostname", "h"),
+            ("database.user", "u"),
+            ("database.dbname", "d"),
+            ("transforms", "t"),
+        ];
+        let props = props.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+        let mut outlet = Outlet::new(sender, OffsetMap::new(), &Settings::parse(&props).expect("valid settings"));
+        for topic in ["a", "b", "c"] {
+            let datum = connect_api::Datum::null;
+            outlet.records().push(Record::source(topic.into(), datum(), datum()));
+            outlet.mark(Position::default());
+        }
+        outlet.take_out(1);
+        outlet.take_out(7);
+        let topics: Vec<&str> = outlet.records.iter().map(|record| &*record.topic).collect();
+        assert_eq!(topics, ["a", "c"]);
+        let marks = outlet.earlier.iter().flatten().chain(&outlet.mark).map(|mark| mark.after);
+        assert_eq!(marks.collect::<Vec<_>>(), [1, 1, 2]);
+    }
+
+    #[test]
     fn a_tag_comes_back_as_it_was() {
-        for tag in
-            [Tag::default(), Tag { confirms: true, signals: 0 }, Tag { confirms: false, signals: i64::MAX as u64 }]
-        {
+        for tag in [
+            Tag::default(),
+            Tag { confirms: true, log: 3, signals: 0 },
+            Tag { confirms: false, log: LOG_MAX, signals: 1 << 55 },
+        ] {
             assert_eq!(Tag::unpack(tag.pack()), tag);
         }
     }

@@ -1,5 +1,9 @@
-//! Decodes the messages of the `pgoutput` plugin (protocol version 1), without copying: a tuple is a slice of the
+//! Decodes the messages of the `pgoutput` plugin (protocol versions 1 and 2), without copying: a tuple is a slice of the
 //! frame, and its columns are ranges of that slice.
+//!
+//! In version 2 the server may send transactions that are not committed yet, in blocks between `StreamStart` and
+//! `StreamStop`. What stands in a block carries the id of its transaction, or of the part of one that can be rolled back by
+//! itself, behind its first byte ([`in_block`], [`decode_in_block`]).
 //!
 //! Everything is checked against the end of the message: bytes of any kind give an error, never a panic.
 
@@ -47,7 +51,37 @@ pub enum Message {
         prefix: Bytes,
         content: Bytes,
     },
+    /// A block of a transaction that is not committed yet begins: the first one of it, or a later one.
+    StreamStart {
+        xid: u32,
+        first: bool,
+    },
+    /// The block ends.
+    StreamStop,
+    /// A transaction that was sent in blocks is committed.
+    StreamCommit {
+        xid: u32,
+        commit: Commit,
+        /// Microseconds since the Unix epoch.
+        commit_us: i64,
+    },
+    /// A transaction that was sent in blocks is rolled back, or a part of it, which has an id of its own.
+    StreamAbort {
+        xid: u32,
+        part: u32,
+    },
     /// Origins and types: they carry nothing that a record shows.
+    Other,
+}
+
+/// What stands in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InBlock {
+    /// Something that the transaction of this id, a whole one or a part, did.
+    Of(u32),
+    /// The block ends.
+    Stop,
+    /// Origins and types.
     Other,
 }
 
@@ -167,6 +201,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Behind the first byte.
+    fn of(whole: &'a Bytes) -> Result<Self, Malformed> {
+        let Some((&tag, rest)) = whole.split_first() else { return Err(Malformed { tag: ' ', what: "it is empty" }) };
+        Ok(Self { tag, whole, rest })
+    }
+
     fn malformed(&self, what: &'static str) -> Malformed {
         Malformed { tag: self.tag as char, what }
     }
@@ -242,11 +282,35 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Decodes one message.
+/// Decodes one message that stands in no block.
 pub fn decode(bytes: &Bytes) -> Result<Message, Malformed> {
-    let Some((&tag, rest)) = bytes.split_first() else { return Err(Malformed { tag: ' ', what: "it is empty" }) };
-    let mut reader = Reader { tag, whole: bytes, rest };
-    match tag {
+    let mut reader = Reader::of(bytes)?;
+    message(&mut reader)
+}
+
+/// Says what a message in a block belongs to.
+pub fn in_block(bytes: &Bytes) -> Result<InBlock, Malformed> {
+    let mut reader = Reader::of(bytes)?;
+    match reader.tag {
+        b'I' | b'U' | b'D' | b'T' | b'M' | b'R' => reader.u32().map(InBlock::Of),
+        b'E' => Ok(InBlock::Stop),
+        b'Y' | b'O' => Ok(InBlock::Other),
+        _ => Err(reader.malformed("it can't stand in a block")),
+    }
+}
+
+/// Decodes a message of a block that belongs to a transaction ([`InBlock::Of`]).
+pub fn decode_in_block(bytes: &Bytes) -> Result<Message, Malformed> {
+    let mut reader = Reader::of(bytes)?;
+    if !matches!(reader.tag, b'I' | b'U' | b'D' | b'T' | b'M' | b'R') {
+        return Err(reader.malformed("it belongs to no transaction"));
+    }
+    reader.u32()?;
+    message(&mut reader)
+}
+
+fn message(reader: &mut Reader<'_>) -> Result<Message, Malformed> {
+    match reader.tag {
         b'I' => {
             let relation = reader.u32()?;
             match reader.u8()? {
@@ -254,7 +318,7 @@ pub fn decode(bytes: &Bytes) -> Result<Message, Malformed> {
                 _ => Err(reader.malformed("an insert without a new row")),
             }
         }
-        b'U' => update(&mut reader),
+        b'U' => update(reader),
         b'D' => {
             let relation = reader.u32()?;
             let kind = reader.u8()?;
@@ -267,18 +331,36 @@ pub fn decode(bytes: &Bytes) -> Result<Message, Malformed> {
         })),
         b'C' => {
             reader.u8()?;
-            let (commit_lsn, end_lsn) = (reader.u64()?, reader.u64()?);
+            let (commit_lsn, end_lsn, _commit_time) = (reader.u64()?, reader.u64()?, reader.i64()?);
             Ok(Message::Commit(Commit { commit_lsn, end_lsn }))
         }
-        b'R' => relation(&mut reader),
+        b'R' => relation(reader),
         b'T' => {
             let count = reader.u32()?;
             reader.u8()?;
             let relations = (0..count).map(|_| reader.u32()).collect::<Result<_, _>>()?;
             Ok(Message::Truncate { relations })
         }
-        b'M' => logical(&mut reader),
-        b'Y' | b'O' => Ok(Message::Other),
+        b'M' => logical(reader),
+        b'S' => Ok(Message::StreamStart { xid: reader.u32()?, first: reader.u8()? == 1 }),
+        b'E' => Ok(Message::StreamStop),
+        b'c' => {
+            let xid = reader.u32()?;
+            reader.u8()?;
+            let (commit_lsn, end_lsn) = (reader.u64()?, reader.u64()?);
+            let commit_us = reader.i64()?.wrapping_add(POSTGRES_EPOCH_US);
+            Ok(Message::StreamCommit { xid, commit: Commit { commit_lsn, end_lsn }, commit_us })
+        }
+        b'A' => Ok(Message::StreamAbort { xid: reader.u32()?, part: reader.u32()? }),
+        // Looked through, so that what is cut off is noticed.
+        b'Y' => {
+            let (_oid, _schema, _name) = (reader.u32()?, reader.c_string()?, reader.c_string()?);
+            Ok(Message::Other)
+        }
+        b'O' => {
+            let (_lsn, _name) = (reader.u64()?, reader.c_string()?);
+            Ok(Message::Other)
+        }
         _ => Err(reader.malformed("a message of an unknown kind")),
     }
 }
@@ -338,9 +420,8 @@ pub enum Replicated {
 
 /// Reads the header of a copy-data frame.
 pub fn replicated(body: &Bytes) -> Result<Replicated, Malformed> {
-    let Some((&tag, rest)) = body.split_first() else { return Err(Malformed { tag: ' ', what: "it is empty" }) };
-    let mut reader = Reader { tag, whole: body, rest };
-    match tag {
+    let mut reader = Reader::of(body)?;
+    match reader.tag {
         b'w' => {
             let lsn = reader.u64()?;
             reader.take(16)?;

@@ -4,6 +4,8 @@
 //! writing to Kafka overlap while order stays. Positions come back through a watch: the reader confirms to the server
 //! nothing else.
 
+mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +14,22 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{PgError, forbidden, sqlstate_of, within};
+use crate::error::{PgError, sqlstate_of, within};
 use crate::event::Events;
+use crate::hosts::Host;
+use crate::lineage::Lineage;
 use crate::lost::Lost;
 use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::Position;
 use crate::outlet::Outlet;
 use crate::progress::Taken;
-use crate::settings::{Retries, Settings, SnapshotMode};
+use crate::reselect::{self, Reselects};
+use crate::settings::{Retries, Server, Settings, SnapshotMode};
 use crate::signals::{Signals, incremental};
 use crate::slot::{self, Created, SlotState};
 use crate::snapshot;
-use crate::stream::Stream;
+use crate::stream::{Marks, Stream};
 use crate::transactions::Counted;
 use crate::visible::Visible;
 use crate::wire::{Purpose, Wire};
@@ -69,7 +74,12 @@ impl From<Error> for End {
 
 /// The reader of one task.
 pub struct Session {
+    /// The settings. Their server is the one that this connection reached.
     pub settings: Arc<Settings>,
+    /// All servers that may be read from.
+    pub servers: Server,
+    /// The one that was reached.
+    pub host: Host,
     pub events: Events,
     pub messages: Messages,
     /// What is delivered of the transaction that is read, counted.
@@ -77,8 +87,22 @@ pub struct Session {
     pub outlet: Outlet,
     /// What is delivered, or handed over to be.
     pub position: Option<Position>,
+    /// What of that may be stored.
+    pub marks: Marks,
     /// Where the slot stood when this run first had it: without a position, nothing before that is wanted.
     pub slot_from: Option<u64>,
+    /// The end of the last change that is delivered, or handed over to be: unlike the position, it does not follow the log
+    /// when nothing changes.
+    pub changed: Option<u64>,
+    /// Which server's log all that belongs to.
+    pub lineage: Option<Lineage>,
+    /// The transaction that was delivered in part before the server went over to another timeline, and what it means when the
+    /// next one is another.
+    pub unfinished: Option<(i64, Lost)>,
+    /// Why a snapshot is to be taken, until one is done: another attempt does not see it at the server any more.
+    pub pending: Option<Lost>,
+    /// Transactions in progress are not asked for any more in this run.
+    pub whole_only: bool,
     /// Since when the stream of this connection goes.
     pub streaming: Option<Instant>,
     /// A snapshot was begun in this run, and rows of it may have been handed over.
@@ -88,9 +112,13 @@ pub struct Session {
     /// What that snapshot saw, when the slot is older than it, and the place in the log after which that does not
     /// matter any more.
     pub snapshotted: Option<(Visible, u64)>,
+    /// How far a snapshot is that another attempt can go on with.
+    pub resume: Option<snapshot::state::State>,
+    /// What of the records that wait is to be looked up.
+    pub reselects: Reselects,
     /// What users ask for while it goes on.
     pub signals: Signals,
-    pub confirmed: watch::Receiver<u64>,
+    pub confirmed: watch::Receiver<(u8, u64)>,
     pub cancel: CancellationToken,
     pub report: Report,
     pub metrics: Arc<PostgresMetrics>,
@@ -108,7 +136,7 @@ impl Session {
         let mut failures = 0_u32;
         loop {
             let before = self.position;
-            let ended = self.attempt().await;
+            let ended = Box::pin(self.attempt()).await;
             self.metrics.connected(false);
             let error = match ended {
                 Ok(()) | Err(End::Closed) => break,
@@ -138,13 +166,18 @@ impl Session {
     /// One connection's life.
     async fn attempt(&mut self) -> Result<(), End> {
         (self.report)(Progress::default());
-        let settings = Arc::clone(&self.settings);
-        let mut sql = Wire::connect(&settings.server, Purpose::Sql)
+        let mut sql = Wire::connect(&self.servers, Purpose::Sql)
             .await
-            .map_err(|e| e.failed_to(&format!("connect to {}", settings.server.address())))?;
+            .map_err(|e| e.failed_to(&format!("connect to {}", self.servers.address())))?;
+        // All other sessions go to the same server.
+        self.host = sql.host().clone();
+        let settings = Settings { server: self.servers.only(&self.host), ..(*self.settings).clone() };
+        let settings = Arc::new(settings);
+        self.settings = Arc::clone(&settings);
+        (self.signals.sql, self.reselects.sql) = (None, None);
         let ask = async { standby::is_standby(&mut sql).await.map_err(|e| e.failed_to("ask for the server's role")) };
         let standby = self.in_time("ask for the server's role", ask).await?;
-        match self.work(sql, standby).await {
+        match Box::pin(self.work(sql, standby)).await {
             Err(End::Failed(error)) if standby => Err(End::Failed(standby::explained(error, &settings.server))),
             other => other,
         }
@@ -159,9 +192,6 @@ impl Session {
     /// Looks at what the stream needs, and makes the publication; gives the slot, when it is there.
     async fn prepare(&self, sql: &mut Wire, standby: bool) -> Result<Option<SlotState>, Error> {
         let settings = &*self.settings;
-        if standby {
-            standby::refuse_without_slot(sql, settings).await?;
-        }
         publication::ensure(sql, settings, &self.connector).await?;
         if !standby {
             identity::set(sql, settings).await?;
@@ -196,51 +226,84 @@ impl Session {
         Err(Error::new(ErrorKind::Unavailable, message).hint(remedy).into())
     }
 
+    /// The slot, when it is there, after all that the stream needs was made.
+    async fn prepared(&self, sql: &mut Wire, standby: bool) -> Result<Option<SlotState>, End> {
+        let slot = self.in_time("prepare the stream", self.prepare(sql, standby)).await?;
+        if slot.as_ref().is_some_and(SlotState::is_being_made) {
+            return self.made_slot(sql).await;
+        }
+        Ok(slot)
+    }
+
     /// What is done over a session that is open.
     async fn work(&mut self, mut sql: Wire, standby: bool) -> Result<(), End> {
         let settings = Arc::clone(&self.settings);
+        // Of records that the connection before has left: they may be handed over from now on.
+        reselect::resolve(self).await?;
         self.in_time("count the tables", guardrail::check(&mut sql, &settings)).await?;
         let mut slot_state = None;
+        let mut replication = None;
+        let mut moved = None;
         if settings.streams() {
-            slot_state = self.in_time("prepare the stream", self.prepare(&mut sql, standby)).await?;
-            if slot_state.as_ref().is_some_and(SlotState::is_being_made) {
-                slot_state = self.made_slot(&mut sql).await?;
+            if standby {
+                let refuse = standby::refuse_without_slot(&mut sql, &settings);
+                self.in_time("look for the slot on the standby", refuse).await?;
             }
+            // Before anything is made there.
+            let mut wire = self.replication(&mut sql).await?;
+            let now = self.identify(&mut wire).await?;
+            moved = self.moved(&mut sql, &now, standby).await?.or_else(|| self.pending.clone());
+            if moved.is_none() {
+                slot_state = self.prepared(&mut sql, standby).await?;
+            }
+            replication = Some((wire, now));
         }
-        let wants_snapshot = self.wants_snapshot(slot_state.as_ref())?;
+        let wants_snapshot = self.wants_snapshot(moved.clone(), slot_state.as_ref())?;
+        if moved.is_some() {
+            // It is to go on nevertheless, with a snapshot where the mode says so: what was known of that server is of no use.
+            self.pending = moved.filter(|_| wants_snapshot);
+            (self.slot_from, self.changed) = (None, None);
+            self.outlet.leave_log();
+            slot_state = self.prepared(&mut sql, standby).await?;
+        }
         if wants_snapshot && slot_state.as_ref().is_some_and(SlotState::is_lost) {
             // The server gave it up: nothing can be read from it, and a new snapshot has to have a slot of its own.
             slot::drop_slot(&mut sql, &settings.slot).await.map_err(|e| e.failed_to("drop the invalidated slot"))?;
             tracing::warn!(slot = %settings.slot, "the slot was invalidated by the server: making it anew");
             slot_state = None;
         }
-        let mut replication = None;
         let mut created = None;
-        if settings.streams() {
-            let mut wire = self.replication().await?;
+        if let Some((wire, now)) = &mut replication {
+            self.outlet.belongs_to(&now.lineage);
+            self.lineage = Some(now.lineage.clone());
             if let Some(state) = &slot_state {
                 self.slot_from = self.slot_from.or(state.confirmed_lsn);
+                if !standby {
+                    self.let_slot_fail_over(wire, state).await?;
+                }
             } else {
-                let made = slot::create(&mut wire, &settings).await?;
+                let made = slot::create(wire, &settings).await?;
                 self.slot_from = Some(made.lsn);
                 created = Some(made);
             }
-            replication = Some(wire);
         }
         if wants_snapshot {
-            let taken = self.take_snapshot(&mut sql, created.as_ref()).await;
+            let slot_at = created.as_ref().map(|made| made.lsn);
+            let slot_at = slot_at.or_else(|| slot_state.as_ref().and_then(|state| state.confirmed_lsn));
+            let taken = self.take_snapshot(&mut sql, created.as_ref(), slot_at).await;
             self.metrics.snapshot_ends(taken.is_ok());
             if matches!(taken, Err(End::Failed(_))) {
                 self.notify("ABORTED", &[]);
             }
             taken?;
+            self.pending = None;
         } else if !self.snapshot_done {
             self.metrics.snapshot_skipped();
             if !std::mem::replace(&mut self.signals.told, true) {
                 self.skipped();
             }
         }
-        let Some(replication) = replication else {
+        let Some((replication, _)) = replication else {
             if !self.snapshot_done {
                 (self.report)(Progress { phase: Phase::Snapshot, ..Progress::default() });
             }
@@ -268,14 +331,6 @@ impl Session {
         }
     }
 
-    async fn replication(&self) -> Result<Wire, Error> {
-        let server = &self.settings.server;
-        let what = format!("open a replication session with {}", server.address());
-        Wire::connect(server, Purpose::Replication)
-            .await
-            .map_err(|e| forbidden(e, &what, || slot::may_replicate(&self.settings)))
-    }
-
     /// Up to where everything is delivered, or was never wanted.
     fn delivered(&self) -> Option<u64> {
         self.position.map(|position| position.furthest()).or(self.slot_from)
@@ -291,7 +346,7 @@ impl Session {
         let removed = state == Some("58P01");
         let at = self.delivered().unwrap_or(0);
         let look = async {
-            let mut sql = Wire::connect(&self.settings.server, Purpose::Sql).await.ok()?;
+            let mut sql = Wire::connect(&self.servers, Purpose::Sql).await.ok()?;
             let slot = slot::state(&mut sql, &self.settings.slot).await.ok()?;
             let standby = standby::is_standby(&mut sql).await.ok()?;
             let version = sql.server_version;
@@ -300,7 +355,7 @@ impl Session {
         };
         let looked = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();
         let elsewhere = looked.as_ref().filter(|(_, _, standby)| *standby);
-        if let Some(waits) = elsewhere.and_then(|(_, slot, _)| standby::missing(slot.as_ref(), &self.settings.server)) {
+        if let Some(waits) = elsewhere.and_then(|(_, slot, _)| standby::missing(slot.as_ref(), &self.servers)) {
             // The name leads to another server than before.
             tracing::debug!(%error, "the stream ended, and its slot is not on this standby");
             return waits;
@@ -318,17 +373,25 @@ impl Session {
         }
     }
 
-    async fn take_snapshot(&mut self, sql: &mut Wire, created: Option<&Created>) -> Result<(), End> {
+    async fn take_snapshot(
+        &mut self,
+        sql: &mut Wire,
+        created: Option<&Created>,
+        slot_at: Option<u64>,
+    ) -> Result<(), End> {
         self.pause(self.settings.snapshot_delay).await?;
         // Rows of an attempt that was cut off are in Kafka already. What deleted them since is in the stream only, so that
         // nothing of the stream may be skipped after another attempt.
         let unfinished = self.position.is_some_and(|position| position.in_unfinished_snapshot());
         let again = std::mem::replace(&mut self.snapshot_begun, true) || unfinished;
-        let (position, seen) = snapshot::run(self, sql, created).await?;
+        let (position, seen) = snapshot::run(self, sql, created, slot_at).await?;
+        self.resume = None;
         // A slot that is new has nothing to say of what the snapshot saw.
         self.snapshotted = Some(seen).filter(|_| created.is_none() && !again);
         // Also when there was nothing to read: a position from before may belong to another server's log.
         self.position = position;
+        self.marks = Marks::stored(position.unwrap_or_default(), Counted::default());
+        self.changed = position.map(|position| position.furthest());
         self.snapshot_done = true;
         Ok(())
     }
@@ -343,7 +406,7 @@ impl Session {
     /// Whether rows are read first. A stored position that can't be continued from is an error, unless the mode is
     /// to start afresh then. What was snapshotted in this run is looked at as well: a slot that was dropped since must not
     /// be replaced by one that leaves a gap.
-    fn wants_snapshot(&self, slot: Option<&SlotState>) -> Result<bool, Error> {
+    fn wants_snapshot(&self, moved: Option<Lost>, slot: Option<&SlotState>) -> Result<bool, Error> {
         let settings = &self.settings;
         let unfinished = self.position.is_none_or(|position| position.in_unfinished_snapshot());
         let wanted = !self.snapshot_done
@@ -357,7 +420,7 @@ impl Session {
             return Ok(wanted);
         }
         let Some(at) = self.delivered() else { return Ok(false) };
-        let Some(lost) = Lost::of(slot, at) else { return Ok(false) };
+        let Some(lost) = moved.or_else(|| Lost::of(slot, at)) else { return Ok(false) };
         let afresh = match settings.snapshot_mode {
             SnapshotMode::WhenNeeded => true,
             SnapshotMode::ConfigurationBased => settings.configured.2,

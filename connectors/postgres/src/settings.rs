@@ -1,26 +1,31 @@
 //! What the configuration means to the code: modes as enums, lists compiled, durations as such.
 
+mod later;
 mod modes;
+mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connect_api::{Error, Props, Secret};
+use connect_api::{Error, Props};
 
 use crate::columns::ColumnRules;
 use crate::config::{ExtraConfig, PostgresConfig};
-use crate::error::PgError;
 use crate::filters::{Filter, Filters, Patterns, split_list};
 use crate::guardrail::Guardrail;
 use crate::identity::Identities;
 use crate::notifications::Notifier;
+use crate::reselect::settings::Processor;
 use crate::signals::settings::{SignalSettings, table_name};
+use crate::spill::Bounds;
 
+pub use later::{LATER, later_keys, refuse_classes};
 pub use modes::{
-    BinaryMode, DecimalMode, EventFailure, FlushTimeout, GuardrailAction, HstoreMode, IntervalMode, Isolation,
+    BinaryMode, Binding, DecimalMode, EventFailure, FlushTimeout, GuardrailAction, HstoreMode, IntervalMode, Isolation,
     NameAdjustment, PublicationMode, RowCountOrder, SnapshotMode, SslMode, TimeMode,
 };
+pub use server::{Server, Tls};
 
 /// `snapshot.locking.mode`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,48 +47,6 @@ pub enum Retries {
     Unset,
     Endless,
     AtMost(u32),
-}
-
-/// TLS settings.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tls {
-    pub mode: SslMode,
-    pub root_cert: Option<String>,
-    pub cert: Option<String>,
-    pub key: Option<String>,
-    /// Password of an encrypted key, or of a PKCS12 file.
-    pub key_password: Option<Secret>,
-}
-
-/// Where the database is and who we are there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Server {
-    pub host: String,
-    pub port: u16,
-    pub user: String,
-    pub password: Option<Secret>,
-    pub database: String,
-    pub tls: Tls,
-    pub tcp_keep_alive: bool,
-    pub initial_statements: Vec<String>,
-    pub application: String,
-}
-
-impl Server {
-    /// `host:port`.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
-    /// The password, or why there is none.
-    pub fn password(&self) -> Result<&str, PgError> {
-        self.password.as_ref().map(Secret::expose).ok_or_else(|| {
-            PgError::Setup(
-                "The server requested password-based authentication, but no password was provided by database.password"
-                    .to_owned(),
-            )
-        })
-    }
 }
 
 /// How values appear.
@@ -136,8 +99,10 @@ pub struct Settings {
     /// `schema.table` → statement.
     pub snapshot_overrides: Vec<(String, String)>,
     pub snapshot_order: RowCountOrder,
-    /// Tables that are read at the same time.
+    /// Tables, or parts of them, that are read at the same time.
     pub snapshot_threads: usize,
+    /// `snapshot.resume.enabled`.
+    pub snapshot_resume: bool,
     pub locking: Locking,
     /// With `snapshot.query.mode=custom`: the name of a Java class.
     pub custom_query: Option<String>,
@@ -147,6 +112,8 @@ pub struct Settings {
     pub filters: Filters,
     /// Masks, hashes, cuts and source types.
     pub columns: ColumnRules,
+    /// `post.processors`.
+    pub reselect: Arc<[Processor]>,
     pub values: ValueModes,
     pub names: NameAdjustment,
     pub field_names: NameAdjustment,
@@ -183,6 +150,10 @@ pub struct Settings {
     /// The prefixes of logical messages that are wanted.
     pub message_prefixes: Filter,
     pub check_position: bool,
+    /// How much of open transactions may wait here, where they are sent.
+    pub in_progress: Option<Bounds>,
+    /// `server.identity.stored`.
+    pub identity_stored: bool,
     /// `server.silence.timeout.ms`, where there is a limit.
     pub silence: Option<Duration>,
     /// `database.query.timeout.ms`, where there is a limit.
@@ -190,36 +161,6 @@ pub struct Settings {
     pub validation_timeout: Duration,
     pub signals: SignalSettings,
     pub notifications: Notifier,
-}
-
-/// Keys whose effect belongs to later work: a value other than the default is reported, never ignored in silence.
-pub const LATER: &[&str] = &[
-    "database.sslfactory",
-    "snapshot.mode.custom.name",
-    "openlineage.integration.enabled",
-    "converters",
-    "post.processors",
-    "transaction.metadata.factory",
-    "internal.snapshot.scan.all.columns.force",
-    "sourceinfo.struct.maker",
-];
-
-/// The keys of [`LATER`] that are set to something of their own.
-pub fn later_keys(props: &Props) -> Vec<String> {
-    let def = PostgresConfig::def();
-    let differs = |key: &str, value: &str| match def.key(key).map(|key| &key.default) {
-        Some(connect_config::def::Default::Value(default)) => {
-            let ty = def.key(key).map_or(connect_config::Type::String, |key| key.ty);
-            connect_config::parse_type(key, Some(value), ty).map_or(true, |value| value != *default)
-        }
-        _ => value.trim() != "false",
-    };
-    props
-        .iter()
-        .filter_map(|(key, value)| Some((key, value.as_deref()?)))
-        .filter(|(key, value)| LATER.contains(&key.as_str()) && !value.trim().is_empty() && differs(key, value))
-        .map(|(key, _)| key.clone())
-        .collect()
 }
 
 fn positive_ms(ms: i64) -> Duration {
@@ -252,7 +193,7 @@ impl Settings {
         let batch_size = usize::try_from(config.max_batch_size).unwrap_or(2048).max(1);
         let queue_size = usize::try_from(config.max_queue_size).unwrap_or(8192);
         Ok(Self {
-            server: server(config)?,
+            server: Server::from_config(config, props)?,
             slot: config.slot_name.clone(),
             slot_drop_on_stop: config.slot_drop_on_stop,
             slot_failover: config.slot_failover,
@@ -286,6 +227,7 @@ impl Settings {
                 &config.snapshot_tables_order_by_row_count,
             )?,
             snapshot_threads: usize::try_from(config.snapshot_max_threads).unwrap_or(1).max(1),
+            snapshot_resume: extra.snapshot_resume_enabled,
             locking: locking(config),
             custom_query: (config.snapshot_query_mode.trim().eq_ignore_ascii_case("custom"))
                 .then(|| config.snapshot_query_mode_custom_name.clone().unwrap_or_default()),
@@ -293,6 +235,7 @@ impl Settings {
             guardrail: guardrail(config)?,
             filters: filters(config, props)?,
             columns: ColumnRules::parse(props)?,
+            reselect: crate::reselect::settings::parse(props)?,
             values: ValueModes {
                 decimal: named(DecimalMode::parse, "decimal.handling.mode", &config.decimal_handling_mode)?,
                 time: named(TimeMode::parse, "time.precision.mode", &config.time_precision_mode)?,
@@ -349,6 +292,8 @@ impl Settings {
             message_prefixes: Filter::parse(raw("message.prefix.include.list"), raw("message.prefix.exclude.list"))
                 .map_err(|e| e.of_key("message.prefix.include.list"))?,
             check_position: config.internal_log_position_check_enable,
+            in_progress: extra.stream_in_progress_enabled.then(|| Bounds::of(extra)),
+            identity_stored: extra.server_identity_stored,
             silence: limit_ms(extra.server_silence_timeout_ms).map(|limit| limit.max(SILENCE_MIN)),
             query_timeout: limit_ms(config.database_query_timeout_ms.into()),
             validation_timeout: positive_ms(config.connection_validation_timeout_ms),
@@ -386,6 +331,11 @@ impl Settings {
         }
     }
 
+    /// Whether a snapshot is gone on with that was broken off. Without a stream, nothing would tell what changed meanwhile.
+    pub fn resumes(&self) -> bool {
+        self.snapshot_resume && self.streams()
+    }
+
     /// Whether this configuration streams at all.
     pub fn streams(&self) -> bool {
         match self.snapshot_mode {
@@ -405,40 +355,6 @@ fn required<'a>(value: Option<&'a String>, key: &str) -> Result<&'a str, Error> 
 
 fn named<T>(parse: fn(&str) -> Option<T>, key: &str, text: &str) -> Result<T, Error> {
     parse(text).ok_or_else(|| Error::config(format!("The '{key}' value is invalid: {text} is not one of its values")))
-}
-
-/// Where the database is, out of the configuration.
-pub fn server(config: &PostgresConfig) -> Result<Server, Error> {
-    let port = u16::try_from(config.database_port).map_err(|_| {
-        Error::config(format!("The 'database.port' value is invalid: {} is no port", config.database_port))
-    })?;
-    let file = |path: &Option<String>| path.clone().filter(|path| !path.trim().is_empty());
-    Ok(Server {
-        host: required(config.database_hostname.as_ref(), "database.hostname")?.to_owned(),
-        port,
-        user: required(config.database_user.as_ref(), "database.user")?.to_owned(),
-        password: config.database_password.clone(),
-        database: required(config.database_dbname.as_ref(), "database.dbname")?.to_owned(),
-        tls: Tls {
-            mode: named(SslMode::parse, "database.sslmode", &config.database_sslmode)?,
-            root_cert: file(&config.database_sslrootcert),
-            cert: file(&config.database_sslcert),
-            key: file(&config.database_sslkey),
-            key_password: config.database_sslpassword.clone(),
-        },
-        tcp_keep_alive: config.database_tcp_keep_alive,
-        initial_statements: statements(config.database_initial_statements.as_deref().unwrap_or_default()),
-        application: "tidegate".to_owned(),
-    })
-}
-
-/// Splits at single semicolons; a doubled one is a character.
-fn statements(text: &str) -> Vec<String> {
-    text.replace(";;", "\0")
-        .split(';')
-        .map(|part| part.replace('\0', ";").trim().to_owned())
-        .filter(|part| !part.is_empty())
-        .collect()
 }
 
 fn locking(config: &PostgresConfig) -> Locking {
@@ -584,17 +500,6 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_later_are_reported_only_when_they_differ() {
-        let quiet = props(&[
-            ("openlineage.integration.enabled", "false"),
-            ("transaction.metadata.factory", "io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"),
-        ]);
-        assert!(later_keys(&quiet).is_empty());
-        let loud = props(&[("openlineage.integration.enabled", "true"), ("converters", "isbn")]);
-        assert_eq!(later_keys(&loud), vec!["openlineage.integration.enabled", "converters"]);
-    }
-
-    #[test]
     fn classes_that_are_not_here_are_refused_as_the_reference_refuses_them() {
         let supported = |extra: &[(&str, &str)]| Settings::parse(&props(extra)).expect("valid settings").supported();
         assert!(supported(&[("snapshot.locking.mode", "Shared"), ("snapshot.query.mode", "select_all")]).is_ok());
@@ -612,8 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_and_placeholders_follow_their_syntax() {
-        assert_eq!(statements("SET a = 1; SELECT ';;'"), vec!["SET a = 1", "SELECT ';'"]);
+    fn placeholders_follow_their_syntax() {
         assert_eq!(&placeholder_bytes("hex:DEADBEEF")[..], [0xde, 0xad, 0xbe, 0xef]);
         assert_eq!(&placeholder_bytes("gone")[..], b"gone");
     }

@@ -18,6 +18,8 @@ pub struct SlotState {
     pub confirmed_lsn: Option<u64>,
     /// The server says that it can't be used any more.
     pub lost: bool,
+    /// It is kept on standbys as well (Postgres 17 and later).
+    pub failover: bool,
     /// On a standby: it is a copy of the primary's slot, to be read after a promotion. Elsewhere this means nothing.
     pub synced: bool,
 }
@@ -34,6 +36,9 @@ impl SlotState {
         self.active && self.confirmed_lsn.is_none()
     }
 }
+
+/// The first version with slots that fail over.
+pub const FAILOVER_SINCE: u32 = 170_000;
 
 /// A slot that was made just now, with the snapshot that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,10 +76,11 @@ pub fn lost_expression(server_version: u32) -> &'static str {
 /// The slot of a name, if there is one.
 pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgError> {
     let lost = lost_expression(sql.server_version);
-    let synced = if sql.server_version >= 170_000 { "synced" } else { "false" };
+    let (synced, failover) =
+        if sql.server_version >= FAILOVER_SINCE { ("synced", "failover") } else { ("false", "false") };
     let rows = sql
         .query(&format!(
-            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn, {lost}, {synced} \
+            "SELECT plugin, database, active, restart_lsn, confirmed_flush_lsn, {lost}, {synced}, {failover} \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
             literal(name)
         ))
@@ -89,6 +95,7 @@ pub async fn state(sql: &mut Wire, name: &str) -> Result<Option<SlotState>, PgEr
             confirmed_lsn: text(4).as_deref().and_then(parse_lsn),
             lost: text(5).as_deref() == Some("t"),
             synced: text(6).as_deref() == Some("t"),
+            failover: text(7).as_deref() == Some("t"),
         }
     }))
 }
@@ -115,7 +122,11 @@ pub fn check(state: &SlotState, settings: &Settings) -> Result<(), Error> {
 pub async fn create(replication: &mut Wire, settings: &Settings) -> Result<Created, Error> {
     let name = identifier(&settings.slot);
     let options = if replication.server_version >= 150_000 {
-        let failover = if settings.slot_failover && replication.server_version >= 170_000 { ", FAILOVER" } else { "" };
+        let can = replication.server_version >= FAILOVER_SINCE;
+        if settings.slot_failover && !can {
+            tracing::warn!(slot = %settings.slot, "slot.failover needs Postgres 17 or later: the slot is made without it");
+        }
+        let failover = if settings.slot_failover && can { ", FAILOVER" } else { "" };
         format!("(SNAPSHOT 'export'{failover})")
     } else {
         "EXPORT_SNAPSHOT".to_owned()
@@ -129,6 +140,12 @@ pub async fn create(replication: &mut Wire, settings: &Settings) -> Result<Creat
         parse_lsn(&text(1)).ok_or_else(|| Error::connect("the server made a slot without saying where it stands"))?;
     tracing::info!(slot = %settings.slot, lsn = %lsn_text(lsn), "replication slot created");
     Ok(Created { lsn, snapshot: text(2) })
+}
+
+/// Lets standbys keep a slot that nobody reads at the moment.
+pub async fn let_fail_over(replication: &mut Wire, name: &str) -> Result<(), PgError> {
+    replication.query(&format!("ALTER_REPLICATION_SLOT {} (FAILOVER true)", identifier(name))).await?;
+    Ok(())
 }
 
 /// Drops the slot, when it is there.
@@ -168,6 +185,7 @@ mod tests {
             confirmed_lsn,
             lost: false,
             synced: false,
+            failover: false,
         };
         let made = |active, restart, confirmed| {
             let state = state(active, restart, confirmed);

@@ -1,30 +1,39 @@
 //! The consistent snapshot: every captured table by COPY, in one transaction that sees what the slot's begin saw.
 //!
-//! The marker of a record depends on whether another one follows, so one row is always held back.
+//! The marker of a record depends on whether another one follows, so one row is always held back. [`begin`] is what comes before
+//! the rows, [`plan`] says by which statements they are read, [`readers`] reads several at a time, [`resume`] goes on after a
+//! crash, with what [`state`] holds.
 
+mod begin;
+mod plan;
 mod readers;
+pub mod resume;
+pub mod state;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use connect_api::{Error, ErrorKind, Phase, Progress, TableProgress, Value};
 use tokio::time::MissedTickBehavior;
 
-use crate::catalog::{self, Listed, TableMeta, TableName};
+use crate::catalog::{self, Listed};
 use crate::copy;
-use crate::error::{DbError, PgError, forbidden, within};
+use crate::error::{DbError, PgError, within};
 use crate::event::{Marker, Source, now_us};
-use crate::filters::{Filter, Patterns};
+use crate::filters::Patterns;
 use crate::left_out::leave_out;
 use crate::offset::{Position, SnapshotMark};
 use crate::session::{End, Session};
-use crate::settings::{Isolation, Locking, RowCountOrder, Settings};
-use crate::slot::{self, Created, parse_lsn};
-use crate::snapshot::readers::{Job, Readers};
+use crate::settings::{RowCountOrder, Settings};
+use crate::signals::incremental;
+use crate::slot::{self, Created};
+use crate::snapshot::begin::{REPEATABLE, begin, failure, level, lock, place, readable};
+use crate::snapshot::plan::{Job, Wanted};
+use crate::snapshot::readers::Readers;
 use crate::table::Table;
-use crate::types::Types;
 use crate::visible::Visible;
-use crate::wire::{Wire, identifier, literal};
+use crate::wire::Wire;
 
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -33,8 +42,12 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 struct Held {
     table: Arc<Table>,
     row: Vec<Value>,
+    /// The places of its table, and of what it was read with.
+    index: usize,
+    part: usize,
+    /// The row as it came, where it is remembered.
+    kept: Option<Bytes>,
     first_of_table: bool,
-    first_table: bool,
 }
 
 /// A running snapshot.
@@ -44,8 +57,9 @@ struct Snapshot<'a> {
     held: Option<Held>,
     progress: Progress,
     reported: Instant,
-    statements: Vec<(String, String)>,
     stored: bool,
+    /// It is stored how far the snapshot is: the session's state follows it.
+    remembered: bool,
     /// It is stored that the snapshot was begun.
     announced: bool,
     /// The names of the captured tables, and of those that are read, for notifications.
@@ -53,18 +67,19 @@ struct Snapshot<'a> {
     read: String,
 }
 
-/// Reads all captured tables. Gives the position after it, `None` when there was no row, and what the snapshot saw: no
-/// transaction that it saw ends after the place given with that.
+/// Reads all captured tables, or what an earlier attempt has left of them. Gives the position after it, `None` when there was no
+/// row, and what the snapshot saw: no transaction that it saw ends after the place given with that.
 pub async fn run(
     session: &mut Session,
     sql: &mut Wire,
     created: Option<&Created>,
+    slot_at: Option<u64>,
 ) -> Result<(Option<Position>, (Visible, u64)), End> {
     session.notify("STARTED", &[]);
     begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
     let (lsn, tx_id, visible) = place(sql, created).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
     let position = Position {
-        lsn: Some(lsn),
+        lsn: Some(resume::begin(session, slot_at, lsn)),
         tx_id: Some(tx_id),
         ts_us: Some(now_us()),
         snapshot: Some(SnapshotMark::default()),
@@ -73,7 +88,8 @@ pub async fn run(
     let settings = Arc::clone(&session.settings);
     let chosen = chosen(&settings, sql).await?;
     let level = level(session, created);
-    let task = Task { chosen, statements: settings.snapshot_overrides.clone(), stored: true, level };
+    let remembered = session.resume.is_some();
+    let task = Task { chosen, statements: settings.snapshot_overrides.clone(), stored: true, remembered, level };
     let position = read(session, sql, task, position).await?;
     Ok((position, (visible, lsn)))
 }
@@ -106,7 +122,8 @@ pub async fn on_demand(
     chosen.retain(|table| tables.matches(&table.name.to_string()));
     in_order(&session.settings, &mut chosen);
     let level = level(session, None);
-    read(session, sql, Task { chosen, statements, stored: false, level }, position).await
+    let task = Task { chosen, statements, stored: false, remembered: false, level };
+    read(session, sql, task, position).await
 }
 
 /// What is to be read.
@@ -117,6 +134,8 @@ struct Task {
     statements: Vec<(String, String)>,
     /// Positions are stored on the way.
     stored: bool,
+    /// With them, how far each table is.
+    remembered: bool,
     /// The isolation of the transaction.
     level: &'static str,
 }
@@ -132,7 +151,22 @@ async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Posit
     let wanted = metas.iter().flat_map(|meta| &meta.columns).map(|column| column.type_oid);
     let types = catalog::types(sql, wanted).await.map_err(|e| e.failed_to("read the types"))?;
     readable(&session.settings, sql, &metas, &types).await?;
-    tracing::info!(source = %session.settings.prefix, tables = tables.len(), lsn = %slot::lsn_text(lsn), "snapshot begins");
+    let settings = Arc::clone(&session.settings);
+    let wanted = Wanted {
+        settings: &settings,
+        statements: &task.statements,
+        metas: &metas,
+        types: &types,
+        shared: task.level == REPEATABLE,
+    };
+    let cancel = session.cancel.clone();
+    let planned = plan::jobs(sql, &wanted, &tables, session.resume.as_mut().filter(|_| task.remembered));
+    let jobs = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Err(End::Closed),
+        jobs = planned => jobs?,
+    };
+    tracing::info!(source = %settings.prefix, tables = tables.len(), lsn = %slot::lsn_text(lsn), "snapshot begins");
     session.metrics.snapshot_begins(tables.iter().map(|table| table.name.to_string()));
     let progress = Progress {
         phase: Phase::Snapshot,
@@ -147,7 +181,6 @@ async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Posit
         position: Some(slot::lsn_text(lsn)),
         stream: None,
     };
-    (session.report)(progress.clone());
     let read = names(&tables);
     let mut snapshot = Snapshot {
         session,
@@ -155,24 +188,23 @@ async fn read(session: &mut Session, sql: &mut Wire, task: Task, position: Posit
         held: None,
         progress,
         reported: Instant::now(),
-        statements: task.statements,
         stored: task.stored,
+        remembered: task.remembered,
         announced: false,
         captured,
         read,
     };
-    let found = |listed: &Listed| metas.iter().find(|meta| meta.oid == listed.oid);
-    let threads = snapshot.session.settings.snapshot_threads.min(tables.len());
+    snapshot.show_earlier();
+    (snapshot.session.report)(snapshot.progress.clone());
+    let parts = jobs.iter().map(|job| job.statements.len()).sum();
+    let threads = settings.snapshot_threads.min(parts);
     if threads > 1 {
-        let places = tables.iter().enumerate().filter_map(|(index, listed)| Some((index, found(listed)?)));
-        let jobs = places.map(|(index, meta)| snapshot.job(index, meta, &types)).collect();
         snapshot.side_by_side(sql, jobs, threads, task.level).await?;
     } else {
-        for (index, listed) in tables.iter().enumerate() {
-            let Some(meta) = found(listed) else { continue };
-            let name = listed.name.to_string();
+        for job in &jobs {
+            let name = job.name.to_string();
             snapshot.notify_begun(&name);
-            let rows = snapshot.table(sql, index, meta, &types).await?;
+            let rows = snapshot.table(sql, job).await?;
             snapshot.notify_done(&name, rows);
         }
     }
@@ -189,94 +221,6 @@ fn names(tables: &[Listed]) -> String {
 fn without_signals(settings: &Settings, mut tables: Vec<Listed>) -> Vec<Listed> {
     tables.retain(|table| !settings.filters.signals(&table.name.schema, &table.name.table));
     tables
-}
-
-const REPEATABLE: &str = "REPEATABLE READ";
-
-fn level(session: &Session, created: Option<&Created>) -> &'static str {
-    match (created, session.settings.snapshot_isolation) {
-        (None, Isolation::ReadCommitted | Isolation::ReadUncommitted) => "READ COMMITTED",
-        // A transaction that only reads sees the same under both of the stricter levels.
-        _ => REPEATABLE,
-    }
-}
-
-async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
-    begin_in(sql, level(session, created), created.map(|created| &*created.snapshot)).await
-}
-
-/// Begins a transaction that sees what an exported snapshot sees, where there is one.
-async fn begin_in(sql: &mut Wire, level: &str, exported: Option<&str>) -> Result<(), PgError> {
-    // The rows are sent as fast as they can be: no statement of a snapshot may run into a limit meant for others.
-    sql.query("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").await?;
-    sql.query(&format!("BEGIN TRANSACTION ISOLATION LEVEL {level}")).await?;
-    if let Some(exported) = exported {
-        sql.query(&format!("SET TRANSACTION SNAPSHOT {}", literal(exported))).await?;
-    }
-    Ok(())
-}
-
-/// With `snapshot.locking.mode=shared`: keeps the tables as they are until the snapshot ends. Their rows may change.
-async fn lock(session: &Session, sql: &mut Wire, tables: &[Listed]) -> Result<(), End> {
-    let Locking::Shared(limit) = &session.settings.locking else { return Ok(()) };
-    if tables.is_empty() {
-        return Ok(());
-    }
-    tracing::info!(source = %session.settings.prefix, "Waiting a maximum of '{}' seconds for each table lock", limit.as_secs());
-    let mut statements = format!("SET LOCAL lock_timeout = {}", limit.as_millis());
-    for table in tables {
-        let (schema, name) = (identifier(&table.name.schema), identifier(&table.name.table));
-        statements.push_str(&format!("; LOCK TABLE {schema}.{name} IN ACCESS SHARE MODE"));
-    }
-    // The rows are read without such a limit.
-    statements.push_str("; SET LOCAL lock_timeout = DEFAULT");
-    tokio::select! {
-        biased;
-        () = session.cancel.cancelled() => Err(End::Closed),
-        locked = sql.query(&statements) => locked.map(|_| ()).map_err(|e| unlocked(e, *limit).into()),
-    }
-}
-
-/// Why the tables were not locked. The reference does not try again; beneath, it is what passes when others let go.
-fn unlocked(error: PgError, limit: Duration) -> Error {
-    let what = "lock the tables of the snapshot";
-    if error.sqlstate() != Some("55P03") {
-        return error.failed_to(what);
-    }
-    Error::new(ErrorKind::Config, format!("failed to {what} within {limit:?} each: {error}"))
-        .class("io.debezium.DebeziumException")
-        .hint("look in pg_locks for who holds them, raise snapshot.lock.timeout.ms, or set snapshot.locking.mode=none")
-        .caused_by(error.failed_to(what))
-}
-
-/// The log position and the transaction id that the snapshot's records show, and what the snapshot sees.
-async fn place(sql: &mut Wire, created: Option<&Created>) -> Result<(u64, i64, Visible), PgError> {
-    let rows = sql
-        .query(
-            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, \
-             CASE WHEN pg_is_in_recovery() THEN 0 ELSE txid_current() END, txid_current_snapshot()",
-        )
-        .await?;
-    let text = |at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
-    let lsn = created.map(|created| created.lsn).or_else(|| parse_lsn(&text(0))).unwrap_or(0);
-    let visible = Visible::parse(&text(2)).ok_or_else(|| PgError::Protocol(format!("{} as a snapshot", text(2))))?;
-    Ok((lsn, text(1).parse().unwrap_or(0), visible))
-}
-
-/// Refuses what can't be read, before anything is delivered: the reference fails at the first row of such a table.
-async fn readable(settings: &Settings, sql: &mut Wire, metas: &[TableMeta], types: &Types) -> Result<(), Error> {
-    if matches!(settings.filters.columns, Filter::All) {
-        return Ok(());
-    }
-    for meta in metas {
-        let Err(refused) = Table::from_catalog(meta, types, settings).unreadable() else { continue };
-        let (schema, table) = (identifier(&meta.name.schema), identifier(&meta.name.table));
-        let rows = sql.query(&format!("SELECT 1 FROM {schema}.{table} LIMIT 1")).await;
-        if !rows.map_err(|e| e.failed_to(&format!("snapshot table {}", meta.name)))?.is_empty() {
-            return Err(refused);
-        }
-    }
-    Ok(())
 }
 
 /// The tables to read, in order.
@@ -319,22 +263,39 @@ impl Snapshot<'_> {
         self.session.notify("TABLE_SCAN_COMPLETED", &done);
     }
 
-    /// How a table is read.
-    fn job(&self, index: usize, meta: &TableMeta, types: &Types) -> Job {
-        let table = Arc::new(Table::from_catalog(meta, types, &self.session.settings));
-        let name = meta.name.to_string();
-        let override_sql = self.statements.iter().find(|(table, _)| table.eq_ignore_ascii_case(&name));
-        let columns: Vec<String> = table.snapshot_columns().map(identifier).collect();
-        let columns = columns.join(", ");
-        let from = match override_sql {
-            Some((_, statement)) => format!("({statement}) AS overridden"),
-            None => format!("{}.{}", identifier(&meta.name.schema), identifier(&meta.name.table)),
-        };
-        let statement = format!("COPY (SELECT {columns} FROM {from}) TO STDOUT");
-        Job { index, name: meta.name.clone(), table, statement }
+    /// Rows of a table that earlier attempts have handed over.
+    fn earlier(&self, index: usize) -> u64 {
+        let state = self.session.resume.as_ref().filter(|_| self.remembered);
+        state.and_then(|state| state.tables.get(index)).map_or(0, |table| table.rows)
     }
 
-    /// Reads all tables, some of them at a time.
+    /// Shows what earlier attempts have read.
+    fn show_earlier(&mut self) {
+        let Some(state) = self.session.resume.as_ref().filter(|_| self.remembered) else { return };
+        for (table, known) in self.progress.tables.iter_mut().zip(&state.tables) {
+            (table.rows, table.done) = (known.rows, known.is_done());
+            table.begun = table.done || table.rows > 0;
+            if table.begun {
+                self.session.metrics.rows(&table.table, table.rows, table.done);
+            }
+        }
+    }
+
+    /// Rows were read, and wait to be handed over.
+    fn came(&mut self, index: usize, part: usize, rows: usize) {
+        if let Some(state) = self.session.resume.as_mut().filter(|_| self.remembered) {
+            state.came(index, part, rows);
+        }
+    }
+
+    /// All rows of a part were read.
+    fn part_read(&mut self, index: usize, part: usize) {
+        if let Some(state) = self.session.resume.as_mut().filter(|_| self.remembered) {
+            state.read(index, part);
+        }
+    }
+
+    /// Reads all parts, some of them at a time.
     async fn side_by_side(
         &mut self,
         sql: &mut Wire,
@@ -342,6 +303,15 @@ impl Snapshot<'_> {
         threads: usize,
         level: &'static str,
     ) -> Result<(), End> {
+        /// A table that is being read.
+        struct Open {
+            /// The row that waits for its successor.
+            held: Option<Held>,
+            rows: u64,
+            /// Parts that are not done.
+            left: usize,
+            begun: bool,
+        }
         let (settings, connector) = (Arc::clone(&self.session.settings), Arc::clone(&self.session.connector));
         let mut readers = Readers::new(settings, connector, level, jobs);
         if level == REPEATABLE {
@@ -350,66 +320,93 @@ impl Snapshot<'_> {
             readers.exported = rows.first().and_then(|row| row.first().cloned().flatten());
         }
         let readers = Arc::new(readers);
-        let (_running, mut parts) = readers.start(threads);
-        // Of each table, the row that waits for its successor, and how many there were.
-        let mut waiting: Vec<(Option<Held>, u64)> = readers.jobs.iter().map(|_| (None, 0)).collect();
-        let mut begun = vec![false; readers.jobs.len()];
+        let (_running, mut arriving) = readers.start(threads);
+        let open = |job: &Job| {
+            let (rows, left) = (self.earlier(job.index), job.statements.len());
+            Open { held: None, rows, left, begun: false }
+        };
+        let mut tables: Vec<Open> = readers.jobs.iter().map(open).collect();
         loop {
-            let part = tokio::select! {
+            let read = tokio::select! {
                 biased;
                 () = self.session.cancel.cancelled() => return Err(End::Closed),
-                part = parts.recv() => part,
+                read = arriving.recv() => read,
             };
-            let Some(part) = part.transpose()? else { break };
-            let (at, job) = (part.job, &readers.jobs[part.job]);
-            if !std::mem::replace(&mut begun[at], true) {
+            let Some(read) = read.transpose()? else { break };
+            let (job, table) = (&readers.jobs[read.job], &mut tables[read.job]);
+            if !std::mem::replace(&mut table.begun, true) {
                 self.notify_begun(&job.name.to_string());
             }
-            self.session.outlet.count_bytes(part.bytes);
-            let (held, rows) = &mut waiting[at];
-            for row in part.rows {
-                let table = Arc::clone(&job.table);
-                let next = Held { table, row, first_of_table: *rows == 0, first_table: job.index == 0 };
-                *rows += 1;
-                match held.replace(next) {
+            self.session.outlet.count_bytes(read.bytes);
+            self.came(job.index, read.part, read.rows.len());
+            for (row, kept) in read.rows {
+                let next = Held {
+                    table: Arc::clone(&job.table),
+                    row,
+                    index: job.index,
+                    part: read.part,
+                    kept,
+                    first_of_table: table.rows == 0,
+                };
+                table.rows += 1;
+                match table.held.replace(next) {
                     Some(before) => self.release(before, false).await?,
                     None => self.announce().await?,
                 }
             }
-            self.report(job.index, *rows, part.done);
-            if part.done {
+            if read.done {
+                table.left -= 1;
+                self.part_read(job.index, read.part);
+            }
+            let done = table.left == 0;
+            self.report(job.index, table.rows, done);
+            if done {
                 // The last row of all is known when no table is left.
-                if let Some(last) = held.take()
+                if let Some(last) = table.held.take()
                     && let Some(before) = self.held.replace(last)
                 {
                     self.release(before, true).await?;
                 }
-                tracing::info!(source = %readers.settings.prefix, table = %job.name, rows, "table read");
-                self.notify_done(&job.name.to_string(), *rows);
+                tracing::info!(source = %readers.settings.prefix, table = %job.name, rows = table.rows, "table read");
+                self.notify_done(&job.name.to_string(), table.rows);
             }
+        }
+        // A reader that panics says nothing: without its rows the snapshot is not complete.
+        if let Some((job, _)) = readers.jobs.iter().zip(&tables).find(|(_, table)| table.left > 0) {
+            let what = format!("a reader of table {} ended unexpectedly", job.name);
+            return Err(Error::new(ErrorKind::Unavailable, what).into());
         }
         Ok(())
     }
 
-    /// Reads a table; gives the number of its rows.
-    async fn table(&mut self, sql: &mut Wire, index: usize, meta: &TableMeta, types: &Types) -> Result<u64, End> {
+    /// Reads a table, part after part; gives the number of its rows.
+    async fn table(&mut self, sql: &mut Wire, job: &Job) -> Result<u64, End> {
+        let mut rows = self.earlier(job.index);
+        for part in 0..job.statements.len() {
+            self.part(sql, job, part, &mut rows).await?;
+        }
+        self.report(job.index, rows, true);
+        tracing::info!(source = %self.session.settings.prefix, table = %job.name, rows, "table read");
+        Ok(rows)
+    }
+
+    /// Reads a part of a table, and counts its rows.
+    async fn part(&mut self, sql: &mut Wire, job: &Job, part: usize, rows: &mut u64) -> Result<(), End> {
         let settings = Arc::clone(&self.session.settings);
-        let Job { table, statement, .. } = self.job(index, meta, types);
-        let name = meta.name.to_string();
         let connector = Arc::clone(&self.session.connector);
-        let failed = |e: PgError| failure(e, &meta.name, &settings.server.user, &connector);
+        let (index, name) = (job.index, job.name.to_string());
+        let failed = |e: PgError| failure(e, &job.name, &settings.server.user, &connector);
         let mut ticks = tokio::time::interval(REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut rows = 0_u64;
         {
             // A lock on the table may keep it waiting.
-            let mut starting = std::pin::pin!(sql.start_copy(&statement));
+            let mut starting = std::pin::pin!(sql.start_copy(&job.statements[part]));
             loop {
                 tokio::select! {
                     biased;
                     () = self.session.cancel.cancelled() => return Err(End::Closed),
                     started = &mut starting => break started.map_err(failed)?,
-                    _ = ticks.tick() => self.report(index, rows, false),
+                    _ = ticks.tick() => self.report(index, *rows, false),
                 }
             }
         }
@@ -420,7 +417,7 @@ impl Snapshot<'_> {
                     biased;
                     () = self.session.cancel.cancelled() => return Err(End::Closed),
                     filled = sql.fill() => filled.map_err(failed)?,
-                    _ = ticks.tick() => self.report(index, rows, false),
+                    _ = ticks.tick() => self.report(index, *rows, false),
                 }
                 continue;
             };
@@ -428,24 +425,26 @@ impl Snapshot<'_> {
                 b'd' => {
                     self.session.outlet.count_bytes(frame.body.len());
                     copy::split(&frame.body, &mut cells);
-                    let row = match table.copied_row(&frame.body, &cells) {
+                    let row = match job.table.copied_row(&frame.body, &cells) {
                         Ok(row) => row,
                         Err(error) => {
                             leave_out(settings.event_failure, error, &settings.prefix, &name)?;
                             continue;
                         }
                     };
-                    let held =
-                        Held { table: Arc::clone(&table), row, first_of_table: rows == 0, first_table: index == 0 };
-                    rows += 1;
+                    let (table, kept) = (Arc::clone(&job.table), job.kept(&frame.body));
+                    let held = Held { table, row, index, part, kept, first_of_table: *rows == 0 };
+                    *rows += 1;
+                    self.came(index, part, 1);
                     self.push(held).await?;
                     if rows.is_multiple_of(1024) {
-                        self.report(index, rows, false);
+                        self.report(index, *rows, false);
                     }
                 }
                 b'c' => {
                     sql.finish_query().await.map_err(failed)?;
-                    break;
+                    self.part_read(index, part);
+                    return Ok(());
                 }
                 b'E' => {
                     let error = PgError::Db(DbError::parse(&frame.body));
@@ -454,18 +453,16 @@ impl Snapshot<'_> {
                 _ => {}
             }
         }
-        self.report(index, rows, true);
-        tracing::info!(source = %settings.prefix, table = %name, rows, "table read");
-        Ok(rows)
     }
 
     /// Holds a row back and releases the one before it, whose marker is certain now.
     async fn push(&mut self, next: Held) -> Result<(), End> {
-        let starts_table = next.first_of_table;
+        let index = next.index;
         let Some(held) = self.held.replace(next) else {
             return self.announce().await;
         };
-        self.release(held, starts_table).await
+        let last_of_table = held.index != index;
+        self.release(held, last_of_table).await
     }
 
     /// That a snapshot was begun is stored ahead of its first row: a run after a crash has to know of it.
@@ -478,7 +475,7 @@ impl Snapshot<'_> {
 
     /// Releases a row that is, or is not, the last one of its table.
     async fn release(&mut self, held: Held, last_of_table: bool) -> Result<(), End> {
-        let marker = match (held.first_of_table, held.first_table, last_of_table) {
+        let marker = match (held.first_of_table, held.index == 0, last_of_table) {
             (true, true, _) => Marker::First,
             (_, _, true) => Marker::LastInTable,
             (true, false, false) => Marker::FirstInTable,
@@ -490,6 +487,10 @@ impl Snapshot<'_> {
 
     async fn flush(&mut self) -> Result<(), End> {
         if self.stored {
+            if let Some(state) = self.session.resume.as_mut().filter(|_| self.remembered) {
+                let fields = state.to_offset();
+                self.session.outlet.beside(Some(Arc::new(fields)));
+            }
             self.session.outlet.mark(self.position);
         }
         self.session.outlet.flush(&self.session.cancel).await?;
@@ -509,24 +510,37 @@ impl Snapshot<'_> {
         self.position.ts_us = Some(ts_us);
         let record = self.session.events.read(&held.table, held.row, &source);
         self.session.outlet.records().push(record);
+        if let Some(state) = self.session.resume.as_mut().filter(|_| self.remembered) {
+            state.told(held.index, held.part, held.kept);
+        }
     }
 
     /// Releases the last row, with the position that says that the snapshot is complete.
     async fn finish(mut self) -> Result<Option<Position>, End> {
-        let last = self.held.take();
-        let some = last.is_some();
-        if let Some(held) = last {
+        if let Some(held) = self.held.take() {
             self.emit(held, Marker::Last);
-            self.position.snapshot = self.position.snapshot.map(|mark| SnapshotMark { completed: true, ..mark });
+        } else if !self.is_resumed() {
+            self.session.notify("COMPLETED", &[]);
+            if self.session.outlet.has_content() {
+                self.session.outlet.flush(&self.session.cancel).await?;
+            }
+            (self.session.report)(self.progress);
+            return Ok(None);
         }
+        self.position.snapshot = self.position.snapshot.map(|mark| SnapshotMark { completed: true, ..mark });
         self.session.notify("COMPLETED", &[]);
-        if some {
-            self.flush().await?;
-        } else if self.session.outlet.has_content() {
-            self.session.outlet.flush(&self.session.cancel).await?;
+        if std::mem::take(&mut self.remembered) {
+            // There is nothing to go on with any more.
+            incremental::store(self.session);
         }
+        self.flush().await?;
         (self.session.report)(self.progress);
-        Ok(some.then_some(self.position))
+        Ok(Some(self.position))
+    }
+
+    /// Earlier attempts have handed over rows: the end is to be stored, although nothing may be left that it could go with.
+    fn is_resumed(&self) -> bool {
+        self.remembered && self.session.resume.as_ref().is_some_and(|state| state.rows() > 0)
     }
 
     /// Notes how far a table is, and tells it when that was not told for a while.
@@ -539,62 +553,5 @@ impl Snapshot<'_> {
             self.reported = Instant::now();
             (self.session.report)(self.progress.clone());
         }
-    }
-}
-
-/// Why a table can't be read, and what to do.
-fn failure(error: PgError, table: &TableName, role: &str, connector: &str) -> Error {
-    let what = format!("snapshot table {table}");
-    if error.sqlstate() == Some("42P01") {
-        return Error::new(
-            ErrorKind::NotFound,
-            format!("failed to {what}: it was dropped after the snapshot began ({error})"),
-        )
-        .class("org.apache.kafka.connect.errors.ConnectException")
-        .hint(format!(
-            "take it out of table.include.list or create it again, then PUT /jobs/{connector}/retry: the snapshot begins anew \
-             with the tables that are there"
-        ))
-        .caused_by(error);
-    }
-    let (schema, name, role) = (identifier(&table.schema), identifier(&table.table), identifier(role));
-    forbidden(error, &what, || {
-        format!(
-            "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema}.{name} TO {role}; then PUT \
-             /jobs/{connector}/retry"
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(sqlstate: &str) -> Error {
-        let error = PgError::Db(DbError { sqlstate: sqlstate.to_owned(), ..DbError::default() });
-        let table = TableName { schema: "public".to_owned(), table: "orders".to_owned() };
-        failure(error, &table, "ann", "shop")
-    }
-
-    #[test]
-    fn a_lock_that_others_hold_fails_the_task_and_is_known_to_pass() {
-        let busy = PgError::Db(DbError { sqlstate: "55P03".to_owned(), ..DbError::default() });
-        let error = unlocked(busy, Duration::from_secs(10));
-        assert!(!error.kind().retriable());
-        assert_eq!(error.root().kind(), ErrorKind::Conflict);
-        assert!(error.message().starts_with("failed to lock the tables of the snapshot within 10s each"), "{error}");
-    }
-
-    #[test]
-    fn a_table_that_is_gone_or_closed_is_named_with_the_remedy() {
-        let gone = refused("42P01");
-        assert_eq!(gone.kind(), ErrorKind::NotFound);
-        assert!(gone.message().starts_with("failed to snapshot table public.orders: it was dropped"), "{gone}");
-        assert!(gone.remedy().is_some_and(|text| text.contains("PUT /jobs/shop/retry")));
-        let closed = refused("42501");
-        assert_eq!(closed.kind(), ErrorKind::Forbidden);
-        let grants = "GRANT USAGE ON SCHEMA \"public\" TO \"ann\"; GRANT SELECT ON \"public\".\"orders\" TO \"ann\";";
-        assert!(closed.remedy().is_some_and(|text| text.starts_with(grants)), "{:?}", closed.remedy());
-        assert!(refused("57P01").kind().retriable());
     }
 }

@@ -11,8 +11,8 @@ use crate::settings::{Server, Settings};
 use crate::slot::{self, SlotState};
 use crate::wire::Wire;
 
-const REMEDY: &str = "wait for its promotion, or let database.hostname name the primary; to read from a standby (Postgres 16 \
-                      and later) make the slot there first";
+const REMEDY: &str = "wait for its promotion, or let database.hostname name the primary, which may be one of a list; to read \
+                      from a standby (Postgres 16 and later) make the slot there first";
 
 /// Whether the server is in recovery.
 pub async fn is_standby(sql: &mut Wire) -> Result<bool, PgError> {
@@ -77,6 +77,7 @@ mod tests {
             confirmed_lsn: Some(1),
             lost: false,
             synced,
+            failover: synced,
         }
     }
 

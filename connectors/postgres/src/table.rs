@@ -4,6 +4,8 @@
 //! row becomes an image, because the key has none. Columns that belong to the key but are left out of the value come after
 //! those, for the time between decoding a row and taking its key.
 
+mod reselected;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use crate::defaults;
 use crate::event::envelope_schema;
 use crate::metrics::EventCounts;
 use crate::pgoutput::{Cell, Relation, Tuple};
+use crate::reselect::plan::{Plan, plans};
 use crate::settings::{NameAdjustment, Settings};
 use crate::types::{Planner, Types, Way};
 
@@ -62,6 +65,8 @@ pub struct Table {
     unread: Vec<(usize, Value)>,
     /// The column of the key that makes a snapshot impossible.
     out_of_reach: Option<Arc<str>>,
+    /// What is looked up where the stream does not bring it.
+    pub reselect: Vec<Arc<Plan>>,
     /// Columns of the value; a row may be longer by columns that only the key needs.
     width: usize,
     /// Columns in a row.
@@ -172,7 +177,10 @@ impl Table {
             b'd' | b'i' => relation.columns.iter().filter(|c| c.key).map(|c| c.name.clone()).collect(),
             _ => Vec::new(),
         };
-        Self::build(&name, &incoming, meta.map_or(&identity, |meta| &meta.key), Way::Stream, types, settings)
+        let key = meta.map_or(&identity, |meta| &meta.key);
+        let mut table = Self::build(&name, &incoming, key, Way::Stream, types, settings);
+        table.reselect = plans(&table, key, settings);
+        table
     }
 
     fn build(
@@ -231,6 +239,7 @@ impl Table {
             mappings,
             unread: Vec::new(),
             out_of_reach: None,
+            reselect: Vec::new(),
             width,
             slots: width + key_only,
         }

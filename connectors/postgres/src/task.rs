@@ -11,17 +11,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::event::Events;
+use crate::lineage::{self, Lineage};
 use crate::messages::Messages;
 use crate::metrics::PostgresMetrics;
 use crate::offset::{Position, partition};
 use crate::outlet::{Outlet, Tag};
 use crate::progress::Taken;
+use crate::reselect::Reselects;
 use crate::session::Session;
-use crate::settings::{Settings, later_keys};
+use crate::settings::{Settings, later_keys, refuse_classes};
 use crate::signals::Signals;
 use crate::signals::kafka::Acted;
 use crate::signals::state::State;
 use crate::slot::lsn_text;
+use crate::snapshot;
+use crate::stream::Marks;
 use crate::transactions::Counted;
 
 /// Longest time that a stopping task waits for its reader to say goodbye to the server.
@@ -30,7 +34,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 /// A running task.
 pub struct PostgresTask {
     batches: mpsc::Receiver<Result<SourceBatch>>,
-    confirmed: watch::Sender<u64>,
+    /// The log ([`Tag::log`]) and the place in it.
+    confirmed: watch::Sender<(u8, u64)>,
     acted: Acted,
     cancel: CancellationToken,
     reader: JoinHandle<()>,
@@ -50,18 +55,36 @@ impl PostgresTask {
             return Err(Error::config(crate::validate::ONLY_PGOUTPUT).hint("set plugin.name=pgoutput"));
         }
         settings.supported()?;
+        refuse_classes(props)?;
         for key in later_keys(props) {
             tracing::warn!(connector = %context.connector, task = context.task, key, "this key has no effect yet");
+        }
+        for processor in settings.reselect.iter() {
+            processor.tell(&context.connector);
+        }
+        if settings.snapshot_resume && !settings.streams() {
+            tracing::warn!(
+                connector = %context.connector,
+                "snapshot.resume.enabled has no effect without a stream: nothing would tell what changes between two attempts"
+            );
         }
         let partition = partition(&settings.prefix);
         let stored = context.offsets.offset(&partition).await?;
         let position = stored.as_ref().map(Position::from_offset).transpose()?;
+        let counted = stored.as_ref().map(Counted::from_offset).unwrap_or_default();
+        let marks = Marks::stored(position.unwrap_or_default(), counted.clone());
+        // What the reference does not read counts only where it belongs to the position.
+        let more = stored.as_ref().filter(|_| position.is_some_and(|position| position.within.is_some()));
+        let counted = more.map_or(counted.clone(), |offset| counted.with_more(offset));
         let state = stored.as_ref().map(State::from_offset).transpose()?.unwrap_or_default();
+        let lineage = stored.as_ref().filter(|_| settings.identity_stored).map(lineage).transpose()?.flatten();
+        let resume = stored.as_ref().zip(position.as_ref());
+        let resume = resume.and_then(|(offset, position)| snapshot::resume::stored(offset, position, &settings));
         let signals = Signals::new(&settings.signals, &settings.prefix, state)?;
         let acted = signals.acted();
         let cancel = context.cancel.child_token();
         let (sender, batches) = mpsc::channel(settings.queue_batches);
-        let (confirmed, confirmations) = watch::channel(0);
+        let (confirmed, confirmations) = watch::channel((0, 0));
         let metrics = PostgresMetrics::new(&settings, sender.downgrade());
         context.metrics.register("debezium.postgres", "connector-metrics", Arc::clone(&metrics) as _);
         // Before anything else: the worker takes a task that says nothing for one that is connected.
@@ -71,15 +94,25 @@ impl PostgresTask {
             metrics,
             events: Events::new(&settings, context.task),
             messages: Messages::new(&settings),
-            counted: stored.as_ref().map(Counted::from_offset).unwrap_or_default(),
+            counted,
             outlet: Outlet::new(sender, partition, &settings),
+            servers: settings.server.clone(),
+            host: settings.server.hosts.first().clone(),
             settings,
             position,
+            marks,
             slot_from: None,
+            changed: position.map(|position| position.delivered_to()),
+            lineage,
+            unfinished: None,
+            pending: None,
+            whole_only: false,
             streaming: None,
             snapshot_begun: false,
             snapshot_done: false,
             snapshotted: None,
+            resume,
+            reselects: Reselects::default(),
             signals,
             confirmed: confirmations,
             cancel: cancel.clone(),
@@ -92,6 +125,16 @@ impl PostgresTask {
         let reader = tokio::spawn(session.run().in_current_span());
         Ok(Self { batches, confirmed, acted, cancel, reader, returned: 0, taken, failure: None })
     }
+}
+
+/// Which server a stored position belongs to, where that was stored.
+fn lineage(stored: &OffsetMap) -> Result<Option<Lineage>> {
+    let Some(value) = stored.get(lineage::FIELD) else { return Ok(None) };
+    let read = value.as_str().and_then(Lineage::parse).ok_or_else(|| {
+        Error::data(format!("the stored offset has {value} as '{}', which names no server", lineage::FIELD))
+            .hint("take the field out with PATCH /connectors/{name}/offsets")
+    })?;
+    Ok(Some(read))
 }
 
 fn is_pgoutput(name: &str) -> bool {
@@ -129,9 +172,9 @@ impl SourceTask for PostgresTask {
         }
         let Some(lsn) = Position::from_offset(&checkpoint.offset)?.confirmable() else { return Ok(()) };
         self.confirmed.send_if_modified(|confirmed| {
-            let later = lsn > *confirmed;
+            let later = (tag.log, lsn) > *confirmed;
             if later {
-                *confirmed = lsn;
+                *confirmed = (tag.log, lsn);
             }
             later
         });

@@ -14,6 +14,8 @@ use crate::messages;
 
 const ID: &str = "transaction_id";
 const COUNT_OF: &str = "transaction_data_collection_order_";
+/// A field of our own: what was counted behind the place that the reference reads.
+const MORE: &str = "tidegate_within_counted";
 
 /// Where an envelope, and the value of a message, have these.
 const SOURCE: usize = 2;
@@ -47,6 +49,43 @@ impl Counted {
             messages: sum(&messages),
             tables: tables.into_iter().map(|(name, count)| (name.into(), count)).collect(),
         }
+    }
+
+    /// With what was counted since, where the position in the offset says that more is delivered.
+    pub fn with_more(self, offset: &OffsetMap) -> Self {
+        let text = offset.get(MORE).and_then(serde_json::Value::as_str);
+        let Some(more) = text.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok()) else {
+            return self;
+        };
+        let Some(id) = more.get("id").and_then(serde_json::Value::as_str) else { return self };
+        let mut counted =
+            if self.id.as_deref() == Some(id) { self } else { Self { id: Some(id.to_owned()), ..Self::default() } };
+        for (table, count) in more.get("tables").and_then(serde_json::Value::as_object).into_iter().flatten() {
+            *counted.of_table(table) += count.as_u64().unwrap_or(0);
+            counted.total += count.as_u64().unwrap_or(0);
+        }
+        let messages = more.get("messages").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        counted.messages += messages;
+        counted.total += messages;
+        counted
+    }
+
+    /// Writes what was counted since an earlier state of this into an offset that has that state.
+    pub fn put_more_into(&self, before: &Self, offset: &mut OffsetMap) {
+        let Some(id) = &self.id else { return };
+        let (nothing, same) = (Self::default(), before.id == self.id);
+        let before = if same { before } else { &nothing };
+        let tables: serde_json::Map<_, _> = self
+            .tables
+            .iter()
+            .map(|(table, count)| {
+                (table, count - before.tables.iter().find(|(name, _)| name == table).map_or(0, |t| t.1))
+            })
+            .filter(|(_, more)| *more > 0)
+            .map(|(table, more)| (table.to_string(), more.into()))
+            .collect();
+        let more = serde_json::json!({"id": id, "tables": tables, "messages": self.messages - before.messages});
+        offset.insert(MORE.to_owned(), more.to_string().into());
     }
 
     /// Writes it into an offset.
@@ -91,13 +130,18 @@ impl Counted {
     /// One more event of a table: its place among all, and among the table's.
     fn count(&mut self, table: &str) -> (u64, u64) {
         self.total += 1;
+        let of_table = self.of_table(table);
+        *of_table += 1;
+        let of_table = *of_table;
+        (self.total, of_table)
+    }
+
+    fn of_table(&mut self, table: &str) -> &mut u64 {
         let at = self.tables.iter().position(|(name, _)| **name == *table).unwrap_or_else(|| {
             self.tables.push((table.into(), 0));
             self.tables.len() - 1
         });
-        let of_table = &mut self.tables[at].1;
-        *of_table += 1;
-        (self.total, *of_table)
+        &mut self.tables[at].1
     }
 
     /// The tables as the reference lists them: in the order of a Java hash map.
@@ -237,6 +281,32 @@ mod tests {
         again.put_into(&mut offset);
         assert!(offset.is_empty(), "nothing between transactions");
         assert_eq!(Counted::from_offset(&offset), Counted::default());
+    }
+
+    #[test]
+    fn what_was_counted_behind_the_position_of_the_reference_is_stored_beside_it() {
+        let mut before = Counted::default();
+        before.begin(771);
+        before.count("public.x");
+        let mut now = before.clone();
+        for table in ["public.x", "public.y", "public.x"] {
+            now.count(table);
+        }
+        now.count_message();
+        let mut offset = OffsetMap::new();
+        before.put_into(&mut offset);
+        now.put_more_into(&before, &mut offset);
+        let more = r#"{"id":"771","tables":{"public.x":2,"public.y":1},"messages":1}"#;
+        assert_eq!(offset.get("tidegate_within_counted"), Some(&more.into()));
+        assert_eq!(Counted::from_offset(&offset), before, "as the reference reads it");
+        assert_eq!(Counted::from_offset(&offset).with_more(&offset), now);
+        // The transaction before is what the reference still has.
+        let mut offset = OffsetMap::new();
+        now.put_more_into(&Counted::default(), &mut offset);
+        let mut other = Counted::default();
+        other.begin(770);
+        other.count("public.x");
+        assert_eq!(other.with_more(&offset), now);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub async fn retention(settings: &Settings) -> Result<Option<Retention>> {
         let rows = sql.query(&query).await.map_err(|e| e.failed_to(WHAT))?;
         let kept = read_retention(&settings.slot, rows.first());
         if kept.wal_status.is_none() && standby::is_standby(&mut sql).await.map_err(|e| e.failed_to(WHAT))? {
-            return Err(standby::waits(&settings.server));
+            return Err(standby::waits(&settings.server.only(sql.host())));
         }
         sql.close(false).await;
         Ok(Some(kept))
@@ -99,7 +99,8 @@ pub async fn log_end(settings: &Settings) -> Result<Option<u64>> {
         let mut sql = connect(settings).await?;
         let standby = standby::is_standby(&mut sql).await.map_err(|e| e.failed_to(WHAT))?;
         if standby {
-            standby::refuse_without_slot(&mut sql, settings).await?;
+            let slot = slot::state(&mut sql, &settings.slot).await.map_err(|e| e.failed_to(WHAT))?;
+            standby::missing(slot.as_ref(), &settings.server.only(sql.host())).map_or(Ok(()), Err)?;
         }
         let rows = sql.query(if standby { REPLAYED } else { NEXT }).await.map_err(|e| e.failed_to(WHAT))?;
         let row = rows.first();
@@ -164,7 +165,7 @@ async fn drop_slot(sql: &mut Wire, settings: &Settings) -> Result<()> {
     loop {
         let state = slot::state(sql, name).await.map_err(failed)?;
         if standby::is_standby(sql).await.map_err(failed)?
-            && let Some(waits) = standby::missing(state.as_ref(), &settings.server)
+            && let Some(waits) = standby::missing(state.as_ref(), &settings.server.only(sql.host()))
         {
             return Err(waits);
         }

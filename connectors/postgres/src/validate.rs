@@ -174,6 +174,18 @@ pub async fn validate(props: &Props) -> Validated {
             answer.entries.push(entry);
         }
     }
+    // What is wrong with the address itself is found when the reference connects.
+    let readable = PostgresConfig::parse(props).is_ok() && ExtraConfig::parse(props).is_ok();
+    if readable
+        && let Err(error) = Server::parse(props)
+        && answer.entries.iter().all(|entry| entry.errors.is_empty() || !entry.name.starts_with("database."))
+    {
+        answer.add_error("database.hostname", format!("Error while validating connector config: {}", error.message()));
+    }
+    if let Err(error) = crate::reselect::settings::parse(props) {
+        let remedy = error.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+        answer.add_error(crate::reselect::settings::KEY, format!("{}{remedy}", error.message()));
+    }
     let sound = answer.entries.iter().all(|entry| entry.errors.is_empty() || !connects.contains(&entry.name.as_str()));
     if let (true, Ok(settings)) = (sound, Settings::parse(props)) {
         let plugin = props.get("plugin.name").and_then(Option::as_deref).unwrap_or("decoderbufs");

@@ -4,20 +4,20 @@
 //! cancel-safe (a frame is taken out only when it is complete). The same client serves SQL and replication sessions;
 //! everything goes through the simple query protocol, so results are text.
 
+mod auth;
+mod connect;
+
 use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::error::{DbError, PgError};
-use crate::settings::{Server, SslMode};
-use crate::tls;
+use crate::hosts::Host;
+use crate::wire::auth::Channel;
 
 /// Room that is made in the buffer before a read.
 const READ_CHUNK: usize = 256 * 1024;
@@ -25,13 +25,6 @@ const READ_CHUNK: usize = 256 * 1024;
 const READ_MIN: usize = 16 * 1024;
 /// A frame above this is taken for a broken stream: Postgres limits a message to a gigabyte.
 const FRAME_MAX: usize = 1 << 30;
-/// Longest time for making a connection, authentication included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// After how long without a byte the other end's machine is asked whether it is still there, and how often then. The system's
-/// own default is two hours: a snapshot or the making of a slot, which may be silent for long, would notice nothing before.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Socket for T {}
@@ -56,6 +49,10 @@ pub enum Purpose {
 /// A session.
 pub struct Wire {
     socket: Box<dyn Socket>,
+    /// The server at the other end.
+    host: Host,
+    /// What a password may be bound to: the server's certificate, as it was seen.
+    channel: Channel,
     input: BytesMut,
     output: BytesMut,
     /// `server_version_num`-like figure: 150004 for 15.4.
@@ -63,167 +60,14 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects and authenticates.
-    pub async fn connect(server: &Server, purpose: Purpose) -> Result<Self, PgError> {
-        let connecting = async {
-            match server.tls.mode {
-                SslMode::Allow => match Self::attempt(server, purpose, SslMode::Disable).await {
-                    Err(PgError::Db(error)) if error.sqlstate == "28000" => {
-                        Self::attempt(server, purpose, SslMode::Require).await
-                    }
-                    other => other,
-                },
-                mode => Self::attempt(server, purpose, mode).await,
-            }
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| {
-            PgError::Timeout(format!("no connection to {} within {CONNECT_TIMEOUT:?}", server.address()))
-        })?
+    /// A session over a socket, before anything was said.
+    fn over(socket: Box<dyn Socket>, host: Host, channel: Channel) -> Self {
+        Self { socket, host, channel, input: BytesMut::new(), output: BytesMut::new(), server_version: 0 }
     }
 
-    async fn attempt(server: &Server, purpose: Purpose, mode: SslMode) -> Result<Self, PgError> {
-        let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
-        let addresses: Vec<_> = found.map_err(PgError::Lookup)?.collect();
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|e| {
-            let message = if e.kind() == std::io::ErrorKind::ConnectionRefused {
-                format!(
-                    "Connection to {} refused. Check that the hostname and port are correct and that the postmaster \
-                     is accepting TCP/IP connections.",
-                    server.address()
-                )
-            } else {
-                "The connection attempt failed.".to_owned()
-            };
-            PgError::io(message, e)
-        })?;
-        tcp.set_nodelay(true).map_err(|e| PgError::io("The connection attempt failed.", e))?;
-        if server.tcp_keep_alive {
-            let probes = socket2::TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-            let kept = socket2::SockRef::from(&tcp).set_tcp_keepalive(&probes);
-            kept.map_err(|e| PgError::io("The connection attempt failed.", e))?;
-        }
-        Self::secure(server, purpose, mode, tcp).await
-    }
-
-    async fn secure(server: &Server, purpose: Purpose, mode: SslMode, mut tcp: TcpStream) -> Result<Self, PgError> {
-        if mode == SslMode::Disable {
-            return Self::start(server, purpose, Box::new(tcp)).await;
-        }
-        let mut request = BytesMut::new();
-        frontend::ssl_request(&mut request);
-        let broken = |e| PgError::io("The connection attempt failed.", e);
-        tcp.write_all(&request).await.map_err(broken)?;
-        let answer = tcp.read_u8().await.map_err(broken)?;
-        if answer != b'S' {
-            if mode == SslMode::Prefer {
-                return Self::start(server, purpose, Box::new(tcp)).await;
-            }
-            return Err(PgError::Setup("The server does not support SSL.".to_owned()));
-        }
-        let name = ServerName::try_from(server.host.clone())
-            .map_err(|_| PgError::Setup(format!("{} can't be the name of a TLS server", server.host)))?;
-        let config = tls::client_config(&server.tls)?;
-        let stream = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.map_err(|e| match e.kind() {
-            // What TLS itself refuses, such as a certificate, it refuses again.
-            std::io::ErrorKind::InvalidData => PgError::Setup(format!("SSL error: {e}")),
-            _ => PgError::io(format!("SSL error: {e}"), e),
-        })?;
-        Self::start(server, purpose, Box::new(stream)).await
-    }
-
-    async fn start(server: &Server, purpose: Purpose, socket: Box<dyn Socket>) -> Result<Self, PgError> {
-        let mut wire = Self { socket, input: BytesMut::new(), output: BytesMut::new(), server_version: 0 };
-        let mut parameters = vec![
-            ("user", server.user.as_str()),
-            ("database", server.database.as_str()),
-            ("client_encoding", "UTF8"),
-            ("DateStyle", "ISO"),
-            ("IntervalStyle", "postgres"),
-            ("TimeZone", "UTC"),
-            ("extra_float_digits", "3"),
-            ("bytea_output", "hex"),
-            ("application_name", server.application.as_str()),
-        ];
-        if purpose == Purpose::Replication {
-            parameters.push(("replication", "database"));
-        }
-        frontend::startup_message(parameters, &mut wire.output).map_err(|e| PgError::Setup(e.to_string()))?;
-        wire.flush().await?;
-        wire.authenticate(server).await?;
-        if purpose == Purpose::Sql {
-            for statement in &server.initial_statements {
-                wire.query(statement).await?;
-            }
-        }
-        Ok(wire)
-    }
-
-    async fn authenticate(&mut self, server: &Server) -> Result<(), PgError> {
-        loop {
-            let mut frame = self.read_frame().await?;
-            match frame.tag {
-                b'R' => {
-                    if frame.body.len() < 4 {
-                        return Err(PgError::Protocol("a short authentication request".to_owned()));
-                    }
-                    match frame.body.get_u32() {
-                        0 => {}
-                        3 => self.send_password(server.password()?.as_bytes()).await?,
-                        5 => {
-                            let salt: [u8; 4] = frame.body[..]
-                                .try_into()
-                                .map_err(|_| PgError::Protocol("an md5 salt of the wrong length".to_owned()))?;
-                            let hash = postgres_protocol::authentication::md5_hash(
-                                server.user.as_bytes(),
-                                server.password()?.as_bytes(),
-                                salt,
-                            );
-                            self.send_password(hash.as_bytes()).await?;
-                        }
-                        10 => self.scram(server, &frame.body).await?,
-                        other => {
-                            return Err(PgError::Setup(format!(
-                                "the server wants authentication method {other}, which is not supported"
-                            )));
-                        }
-                    }
-                }
-                b'S' => self.note_parameter(&frame.body),
-                b'E' => return Err(PgError::Db(DbError::parse(&frame.body))),
-                b'Z' => return Ok(()),
-                _ => {}
-            }
-        }
-    }
-
-    async fn send_password(&mut self, password: &[u8]) -> Result<(), PgError> {
-        frontend::password_message(password, &mut self.output).map_err(|e| PgError::Setup(e.to_string()))?;
-        self.flush().await
-    }
-
-    async fn scram(&mut self, server: &Server, mechanisms: &[u8]) -> Result<(), PgError> {
-        if !mechanisms.split(|&b| b == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
-            return Err(PgError::Setup("the server offers no SASL mechanism that is supported".to_owned()));
-        }
-        let mut scram = ScramSha256::new(server.password()?.as_bytes(), ChannelBinding::unsupported());
-        let broken = |e: std::io::Error| PgError::Setup(format!("SCRAM authentication failed: {e}"));
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut self.output).map_err(broken)?;
-        self.flush().await?;
-        let challenge = self.sasl_step(11).await?;
-        scram.update(&challenge).map_err(broken)?;
-        frontend::sasl_response(scram.message(), &mut self.output).map_err(broken)?;
-        self.flush().await?;
-        let last = self.sasl_step(12).await?;
-        scram.finish(&last).map_err(broken)
-    }
-
-    async fn sasl_step(&mut self, expected: u32) -> Result<Bytes, PgError> {
-        let mut frame = self.read_frame().await?;
-        match frame.tag {
-            b'E' => Err(PgError::Db(DbError::parse(&frame.body))),
-            b'R' if frame.body.len() >= 4 && frame.body.get_u32() == expected => Ok(frame.body),
-            tag => Err(PgError::Protocol(format!("message {:?} during SASL", tag as char))),
-        }
+    /// The server at the other end, and where it was reached.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     fn note_parameter(&mut self, body: &[u8]) {
@@ -381,6 +225,12 @@ impl Wire {
 }
 
 fn data_row(body: &Bytes) -> Result<Row, PgError> {
+    let text = |cell: Bytes| String::from_utf8_lossy(&cell).into_owned();
+    Ok(cells(body)?.into_iter().map(|cell| cell.map(text)).collect())
+}
+
+/// The columns of a row as slices of its frame.
+pub fn cells(body: &Bytes) -> Result<Vec<Option<Bytes>>, PgError> {
     let short = || PgError::Protocol("a short row".to_owned());
     let mut rest = &body[..];
     let count = rest.split_off(..2).map(|b| u16::from_be_bytes([b[0], b[1]])).ok_or_else(short)?;
@@ -389,7 +239,7 @@ fn data_row(body: &Bytes) -> Result<Row, PgError> {
         let length = rest.split_off(..4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]])).ok_or_else(short)?;
         row.push(match usize::try_from(length) {
             Err(_) => None,
-            Ok(length) => Some(String::from_utf8_lossy(rest.split_off(..length).ok_or_else(short)?).into_owned()),
+            Ok(length) => Some(body.slice_ref(rest.split_off(..length).ok_or_else(short)?)),
         });
     }
     Ok(row)
@@ -430,8 +280,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_given_up_half_way_is_sent_with_the_next_message() {
         let (near, mut far) = tokio::io::duplex(7);
-        let mut wire =
-            Wire { socket: Box::new(near), input: BytesMut::new(), output: BytesMut::new(), server_version: 0 };
+        let host = Host { name: "h".to_owned(), port: 1, reached: None };
+        let mut wire = Wire::over(Box::new(near), host, Channel::Plain);
         let soon = Duration::from_millis(20);
         assert!(tokio::time::timeout(soon, wire.send_copy_data(b"first")).await.is_err(), "nobody reads");
         let mut read = [0; 21];

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use connect_postgres::config::{ExtraConfig, PostgresConfig};
+use connect_postgres::reselect::settings::ReselectConfig;
 use connect_postgres::settings::LATER;
 
 /// Replaces what stands between a marker and its end.
@@ -14,7 +15,7 @@ fn replaced(page: &str, marker: &str, text: &str) -> String {
 }
 
 fn later() -> String {
-    let mut text = String::from("| key | what it will do |\n|---|---|\n");
+    let mut text = String::from("| key | what it does in the reference |\n|---|---|\n");
     for name in LATER {
         let documentation = PostgresConfig::def().key(name).map_or_else(
             || "Leaves out updates that change no captured column.".to_owned(),
@@ -32,6 +33,7 @@ fn the_readme_is_fresh() {
     let fresh = replaced(&page, "later", &later());
     let fresh = replaced(&fresh, "reference", &connect_config::reference::table(PostgresConfig::def()));
     let fresh = replaced(&fresh, "extra", &connect_config::reference::table(ExtraConfig::def()));
+    let fresh = replaced(&fresh, "reselect", &connect_config::reference::table(ReselectConfig::def()));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &fresh).expect("the page can be written");
     }

@@ -26,6 +26,10 @@ mode! {
     }
 }
 mode! {
+    /// `channelBinding`.
+    Binding { Disable = "disable", Prefer = "prefer", Require = "require" }
+}
+mode! {
     /// `snapshot.mode`.
     SnapshotMode {
         Always = "always", Initial = "initial", InitialOnly = "initial_only", NoData = "no_data",

@@ -13,20 +13,20 @@ use crate::stream::Stream;
 use crate::wire::Wire;
 
 /// What keeps a stream open while something else is done.
-struct Pulse {
+pub(crate) struct Pulse {
     status: [u8; 34],
     every: Duration,
     cancel: CancellationToken,
 }
 
 impl Pulse {
-    fn of(stream: &mut Stream<'_>) -> Self {
+    pub(crate) fn of(stream: &mut Stream<'_>) -> Self {
         let status = stream.status(false);
         Self { status, every: stream.session.settings.status_interval, cancel: stream.session.cancel.clone() }
     }
 
     /// Does something that takes its time, while the stream stays open.
-    async fn during<T>(self, wire: &mut Wire, work: impl Future<Output = Result<T, End>>) -> Result<T, End> {
+    pub(crate) async fn during<T>(self, wire: &mut Wire, work: impl Future<Output = Result<T, End>>) -> Result<T, End> {
         let mut work = std::pin::pin!(work);
         let mut ticks = tokio::time::interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

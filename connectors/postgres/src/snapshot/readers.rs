@@ -1,42 +1,36 @@
-//! Several tables at a time (`snapshot.max.threads`): each reader has a session of its own, which sees what the snapshot sees.
+//! Several tables, and several parts of one, at a time (`snapshot.max.threads`): each reader has a session of its own, which sees
+//! what the snapshot sees.
 //!
-//! Readers make rows and hand them over; records are made in one place. The rows of a table keep their order, those of several
-//! tables mix.
+//! Readers make rows and hand them over; records are made in one place. The rows of a part keep their order, those of several
+//! parts and tables mix.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use connect_api::{Error, Value};
+use bytes::Bytes;
+use connect_api::{Error, ErrorKind, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::{begin_in, failure};
-use crate::catalog::TableName;
+use super::begin::{begin_in, failure};
+use super::plan::Job;
 use crate::copy;
 use crate::error::{DbError, PgError};
 use crate::left_out::leave_out;
 use crate::settings::Settings;
-use crate::table::Table;
 use crate::wire::{Purpose, Wire};
 
 /// Rows, and bytes, that are handed over together at most.
 const ROWS_MAX: usize = 1024;
 const BYTES_MAX: usize = 1024 * 1024;
 
-/// A table to read.
-pub(super) struct Job {
-    /// Its place in the list of tables.
-    pub index: usize,
-    pub name: TableName,
-    pub table: Arc<Table>,
-    pub statement: String,
-}
-
-/// Some rows of a table. The first part of each has none.
-pub(super) struct Part {
+/// Some rows of a part. The first of each have none.
+pub(super) struct Rows {
     pub job: usize,
-    pub rows: Vec<Vec<Value>>,
+    pub part: usize,
+    /// Each with what is kept of it until it is handed over.
+    pub rows: Vec<(Vec<Value>, Option<Bytes>)>,
     pub bytes: usize,
     /// There are no more.
     pub done: bool,
@@ -50,18 +44,22 @@ pub(super) struct Readers {
     /// The name under which the snapshot can be seen by others, where it can.
     pub exported: Option<String>,
     pub jobs: Vec<Job>,
+    /// Each part of each of them, in the order in which they are begun.
+    parts: Vec<(usize, usize)>,
     next: AtomicUsize,
 }
 
 impl Readers {
     /// Readers of these tables.
     pub(super) fn new(settings: Arc<Settings>, connector: Arc<str>, level: &'static str, jobs: Vec<Job>) -> Self {
-        Self { settings, connector, level, exported: None, jobs, next: AtomicUsize::new(0) }
+        let parts = jobs.iter().enumerate();
+        let parts = parts.flat_map(|(at, job)| (0..job.statements.len()).map(move |part| (at, part))).collect();
+        Self { settings, connector, level, exported: None, jobs, parts, next: AtomicUsize::new(0) }
     }
 
     /// Starts so many; they end when what is given here is dropped.
-    pub(super) fn start(self: &Arc<Self>, count: usize) -> (JoinSet<()>, mpsc::Receiver<Result<Part, Error>>) {
-        let (sender, parts) = mpsc::channel(count * 2);
+    pub(super) fn start(self: &Arc<Self>, count: usize) -> (JoinSet<()>, mpsc::Receiver<Result<Rows, Error>>) {
+        let (sender, rows) = mpsc::channel(count * 2);
         let mut set = JoinSet::new();
         for _ in 0..count {
             let (readers, sender) = (Arc::clone(self), sender.clone());
@@ -74,11 +72,11 @@ impl Readers {
             };
             set.spawn(read.in_current_span());
         }
-        (set, parts)
+        (set, rows)
     }
 
-    /// Reads table after table, until there is none left that nobody has begun.
-    async fn read(&self, parts: &mpsc::Sender<Result<Part, Error>>) -> Result<(), Error> {
+    /// Reads part after part, until there is none left that nobody has begun.
+    async fn read(&self, rows: &mpsc::Sender<Result<Rows, Error>>) -> Result<(), Error> {
         let mut sql = Wire::connect(&self.settings.server, Purpose::Sql)
             .await
             .map_err(|e| e.failed_to("open another session for the snapshot"))?;
@@ -87,8 +85,8 @@ impl Readers {
             .map_err(|e| e.failed_to("see the snapshot from another session"))?;
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = self.jobs.get(at) else { break };
-            if !self.copy(&mut sql, at, job, parts).await? {
+            let Some(&part) = self.parts.get(at) else { break };
+            if !self.copy(&mut sql, part, rows).await? {
                 return Ok(());
             }
         }
@@ -97,21 +95,21 @@ impl Readers {
         Ok(())
     }
 
-    /// Reads a table; false when nobody wants its rows.
+    /// Reads a part; false when nobody wants its rows.
     async fn copy(
         &self,
         sql: &mut Wire,
-        at: usize,
-        job: &Job,
-        parts: &mpsc::Sender<Result<Part, Error>>,
+        (at, part): (usize, usize),
+        sender: &mpsc::Sender<Result<Rows, Error>>,
     ) -> Result<bool, Error> {
+        let job = &self.jobs[at];
         let failed = |e: PgError| failure(e, &job.name, &self.settings.server.user, &self.connector);
-        let empty = || Part { job: at, rows: Vec::new(), bytes: 0, done: false };
-        if parts.send(Ok(empty())).await.is_err() {
+        let empty = || Rows { job: at, part, rows: Vec::new(), bytes: 0, done: false };
+        if sender.send(Ok(empty())).await.is_err() {
             return Ok(false);
         }
-        sql.start_copy(&job.statement).await.map_err(failed)?;
-        let mut part = empty();
+        sql.start_copy(&job.statements[part]).await.map_err(failed)?;
+        let mut read = empty();
         let mut cells = Vec::new();
         loop {
             let Some(frame) = sql.buffered_frame().map_err(failed)? else {
@@ -122,22 +120,32 @@ impl Readers {
                 b'd' => {
                     copy::split(&frame.body, &mut cells);
                     match job.table.copied_row(&frame.body, &cells) {
-                        Ok(row) => part.rows.push(row),
+                        Ok(row) => read.rows.push((row, job.kept(&frame.body))),
                         Err(error) => {
                             let settings = &self.settings;
                             leave_out(settings.event_failure, error, &settings.prefix, &job.name.to_string())?;
                         }
                     }
-                    part.bytes += frame.body.len();
-                    let full = part.rows.len() >= ROWS_MAX || part.bytes >= BYTES_MAX;
-                    if full && parts.send(Ok(std::mem::replace(&mut part, empty()))).await.is_err() {
+                    read.bytes += frame.body.len();
+                    let full = read.rows.len() >= ROWS_MAX || read.bytes >= BYTES_MAX;
+                    if full && sender.send(Ok(std::mem::replace(&mut read, empty()))).await.is_err() {
                         return Ok(false);
                     }
                 }
                 b'c' => {
                     sql.finish_query().await.map_err(failed)?;
-                    part.done = true;
-                    return Ok(parts.send(Ok(part)).await.is_ok());
+                    // This transaction has the table's lock now: the file stays the one that was read.
+                    if let Some((oid, file)) = job.file {
+                        let asked = format!("SELECT pg_catalog.pg_relation_filenode({oid})");
+                        let rows = sql.query(&asked).await.map_err(failed)?;
+                        let now = rows.first().and_then(|row| row.first()?.as_deref()?.parse::<u64>().ok());
+                        if now != Some(file) {
+                            let what = format!("table {} was rewritten while the snapshot read it in parts", job.name);
+                            return Err(Error::new(ErrorKind::Conflict, what));
+                        }
+                    }
+                    read.done = true;
+                    return Ok(sender.send(Ok(read)).await.is_ok());
                 }
                 b'E' => return Err(failed(PgError::Db(DbError::parse(&frame.body)))),
                 _ => {}

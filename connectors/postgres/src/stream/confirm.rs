@@ -41,8 +41,10 @@ impl Stream<'_> {
 
     /// What tells the server that.
     pub(crate) fn status(&mut self, ask: bool) -> [u8; 34] {
-        let stored = *self.session.confirmed.borrow_and_update();
-        let stored = if self.session.settings.flush_lsn { stored } else { 0 };
+        let (log, stored) = *self.session.confirmed.borrow_and_update();
+        // What was stored of a log that was left says nothing of this one.
+        let own = log == self.session.outlet.log();
+        let stored = if self.session.settings.flush_lsn && own { stored } else { 0 };
         let mut message = [0; 34];
         message[0] = b'r';
         message[1..9].copy_from_slice(&self.received.max(stored).to_be_bytes());

@@ -12,12 +12,13 @@ use crate::transactions;
 impl Stream<'_> {
     /// Tells of a transaction's begin, where that is wanted. One that is `resumed` was told of before.
     pub(super) fn tell_begin(&mut self, lsn: u64, begin: &Begin, resumed: bool) {
-        let Session { settings, counted, outlet, .. } = &mut *self.session;
+        let Session { settings, counted, outlet, marks, .. } = &mut *self.session;
         let Some(topic) = &settings.transaction_topic else { return };
         if resumed && counted.is_of(begin.xid) {
             return;
         }
         counted.begin(begin.xid);
+        marks.begin(counted);
         let id = transactions::id(begin.xid, lsn);
         outlet.records().push(transactions::begun(topic, &id, begin.commit_us));
     }
@@ -37,6 +38,7 @@ impl Stream<'_> {
             message: Some(MessageType::Commit),
             snapshot: None,
             xmin: self.xmin.value,
+            within: None,
         };
         self.mark();
         self.session.counted.end();
@@ -47,7 +49,7 @@ impl Stream<'_> {
         if self.resume.skips_message(lsn) {
             return;
         }
-        if self.unmarked {
+        if self.session.marks.unmarked {
             self.mark();
         }
         // It carries no time: that of what was committed before it, as in the reference, so that times do not go back.
@@ -60,6 +62,7 @@ impl Stream<'_> {
         let Session { events, messages, outlet, .. } = &mut *self.session;
         if let Some(record) = messages.record(events, prefix, content, &source) {
             outlet.records().push(record);
+            self.session.changed = self.session.changed.max(Some(lsn + 1));
         }
         self.resolved = self.resolved.max(lsn);
         self.mark();

@@ -9,9 +9,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Owner;
 use crate::catalog::TableName;
-use crate::config::PostgresConfig;
 use crate::error::PgError;
-use crate::settings::{self, Server};
+use crate::settings::Server;
 use crate::wire::{Purpose, Row, Wire};
 
 /// How long reading the catalog may take.
@@ -60,7 +59,7 @@ impl Metadata {
     /// Reads the catalog, over a connection of its own. A transform cannot wait as tasks do, so a thread does it; the
     /// runtime gives the other tasks of the waiting thread to another one meanwhile.
     pub(super) fn read(props: &Props) -> Result<Self> {
-        let server = server(props)?;
+        let server = Server::parse(props)?;
         let reading = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(|error| failed(error.into()))?.block_on(async {
@@ -82,12 +81,6 @@ fn joined<T>(thread: JoinHandle<T>) -> std::thread::Result<T> {
     } else {
         thread.join()
     }
-}
-
-fn server(props: &Props) -> Result<Server> {
-    let config = PostgresConfig::parse(props)
-        .map_err(|problems| problems.into_iter().next().map_or_else(|| failed("".into()), Error::from))?;
-    settings::server(&config)
 }
 
 fn failed(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
