@@ -1,6 +1,8 @@
 //! Measures the sink alone: change events from memory into a server, without a worker and without Kafka.
 //!
 //! `cargo run --release -p connect-mongodb --example measure -- 'mongodb://127.0.0.1:27017/?directConnection=true' 500000 500`
+//!
+//! Settings may follow: `write.lanes=4 write.collapse=true`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,6 +84,11 @@ async fn main() -> Result<(), connect_api::Error> {
         ("change.data.capture.handler", "com.mongodb.kafka.connect.sink.cdc.debezium.rdbms.postgres.PostgresHandler"),
     ] {
         props.insert(key.to_owned(), Some(value.to_owned()));
+    }
+    for setting in arguments {
+        if let Some((key, value)) = setting.split_once('=') {
+            props.insert(key.to_owned(), Some(value.to_owned()));
+        }
     }
     let context = SinkContext {
         connector: Arc::from("measure"),

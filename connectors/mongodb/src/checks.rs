@@ -64,6 +64,14 @@ pub fn or_empty(other: impl Validator + 'static) -> impl Validator {
     })
 }
 
+/// Nothing, or what another validator accepts.
+pub fn unset_or(other: impl Validator + 'static) -> impl Validator {
+    check(other.to_string(), move |name: &str, value: &ConfigValue| match value {
+        ConfigValue::Null => Ok(()),
+        _ => other.ensure_valid(name, value),
+    })
+}
+
 /// The name of a class.
 pub fn class_name() -> impl Validator {
     text_check(format!("A string matching `{CLASS_PATTERN}`"), |text| {

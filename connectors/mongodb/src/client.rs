@@ -4,14 +4,15 @@
 //! specifications say: retryable where the deployment is a replica set or sharded, with the write concern of the
 //! connection string, tried once more after an error that allows it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, RawDocument, RawDocumentBuf, doc};
 use connect_api::Error;
 use mongodb::options::{ClientOptions, ServerApi, ServerApiVersion, Tls, TlsOptions};
 use mongodb::{Client, ClientSession};
 
-use crate::batch::{Batch, runs};
+use crate::batch::{Batch, Op, Sent, Unanswered};
 use crate::doc::Writer;
 use crate::failure::{ConcernError, Failure, WriteError, driver_error, read_reply, retryable};
 use crate::kinds::retryable_code;
@@ -19,7 +20,7 @@ use crate::settings::SinkConfig;
 use crate::statement::Kind;
 
 /// The largest statement that a server takes: a document of 16 MiB and what surrounds it.
-const MAX_STATEMENT: usize = 16 * 1024 * 1024 + 16 * 1024;
+pub(crate) const MAX_STATEMENT: usize = 16 * 1024 * 1024 + 16 * 1024;
 
 /// The driver's options from the configuration.
 pub async fn options(config: &SinkConfig) -> Result<ClientOptions, Error> {
@@ -84,13 +85,17 @@ pub struct BulkClient {
     /// Whether the deployment takes retryable writes; unknown until the first write.
     retryable_deployment: Option<bool>,
     write_concern: Option<Document>,
+    /// Writes within transactions, which the server ends with the first statement that it refuses.
+    transactional: bool,
     server: String,
 }
 
 impl BulkClient {
     /// Makes the client. Nothing is connected yet.
     pub async fn new(config: &SinkConfig) -> Result<Self, Error> {
-        let options = options(config).await?;
+        let mut options = options(config).await?;
+        // The JVM's driver's default; that of this one is less than lanes there may be.
+        options.max_pool_size.get_or_insert(100);
         let write_concern = match &options.write_concern {
             None => None,
             Some(concern) => Some(
@@ -103,7 +108,48 @@ impl BulkClient {
         let client = Client::with_options(options)
             .map_err(|error| Error::config(format!("the connection string cannot be used: {}", error.kind)))?;
         let session = client.start_session().await.map_err(|error| driver_error(error, &server).into_error(&server))?;
-        Ok(Self { client, session, txn_number: 0, retry_writes, retryable_deployment: None, write_concern, server })
+        Ok(Self {
+            client,
+            session,
+            txn_number: 0,
+            retry_writes,
+            retryable_deployment: None,
+            write_concern,
+            transactional: false,
+            server,
+        })
+    }
+
+    /// One more with a session of its own, over the same pool of connections.
+    pub async fn sibling(&self) -> Result<Self, Error> {
+        let session = self.client.start_session().await;
+        let session = session.map_err(|error| driver_error(error, &self.server).into_error(&self.server))?;
+        Ok(Self {
+            client: self.client.clone(),
+            session,
+            txn_number: 0,
+            retry_writes: self.retry_writes,
+            retryable_deployment: self.retryable_deployment,
+            write_concern: self.write_concern.clone(),
+            transactional: false,
+            server: self.server.clone(),
+        })
+    }
+
+    /// A sibling that writes within transactions of its session, which the driver numbers and whose write concern counts
+    /// when they are committed.
+    pub async fn for_transactions(&self) -> Result<Self, Error> {
+        Ok(Self { retry_writes: false, write_concern: None, transactional: true, ..self.sibling().await? })
+    }
+
+    /// The session of everything that it writes.
+    pub fn session(&mut self) -> &mut ClientSession {
+        &mut self.session
+    }
+
+    /// The write concern of the connection string.
+    pub fn write_concern(&self) -> Option<&Document> {
+        self.write_concern.as_ref()
     }
 
     /// The first host of the connection string.
@@ -116,26 +162,47 @@ impl BulkClient {
         &self.client
     }
 
-    /// Writes a batch: every statement is acknowledged when it returns without a failure.
-    pub async fn write(&mut self, batch: &mut Batch, buffer: &[u8], ordered: bool) -> Result<(), Failure> {
+    /// Writes what is open of a batch: every statement is acknowledged when it returns without a failure. After one, the batch
+    /// knows how far it came. With `waits`, a command that was not confirmed in time ends it too, to be asked for again.
+    pub async fn write(&mut self, batch: &mut Batch, buffer: &[u8], ordered: bool, waits: bool) -> Result<(), Failure> {
         let mut errors: Vec<WriteError> = Vec::new();
         let mut concern: Option<ConcernError> = None;
-        for run in runs(&batch.ops, ordered) {
-            for index in &run {
-                let op = &mut batch.ops[*index];
-                if let Some(error) = op.deferred.take() {
-                    return Err(Failure::Whole(error));
+        let mut runs = batch.open_runs(ordered);
+        while let Some(run) = runs.pop_front() {
+            check(batch, &run)?;
+            let number = match batch.unanswered.take() {
+                // The server knows only the last number of a session.
+                Some(Unanswered { number: Some(number), ops }) if ops == run && number == self.txn_number => {
+                    Some(number)
                 }
-                if op.bytes.len() > MAX_STATEMENT {
-                    return Err(too_large(op.bytes.len()));
+                _ => self.next_number().await?,
+            };
+            let (run_errors, run_concern) = match self.run(batch, buffer, &run, ordered, number).await {
+                Ok(reply) => read_reply(&reply, &run),
+                Err(failure) => {
+                    batch.left_unanswered(run, number);
+                    return Err(failure);
                 }
+            };
+            let unconfirmed = run_concern.is_some();
+            if let Some(error) = run_concern {
+                if waits && error.kind().retriable() && (number.is_some() || repeatable(batch, buffer, &run)) {
+                    batch.left_unanswered(run, number);
+                    return Err(Failure::Unconfirmed(Box::new(error)));
+                }
+                concern = Some(error);
             }
-            let reply = self.run(batch, buffer, &run, ordered).await?;
-            let (run_errors, run_concern) = read_reply(&reply, &run);
-            concern = run_concern.or(concern);
+            let (own, run_errors): (Vec<_>, Vec<_>) = run_errors.into_iter().partition(|error| is_own(batch, error));
+            let done = if unconfirmed { Sent::Unsure } else { Sent::Written };
+            let left = acknowledge(batch, &run, ordered, done, (&own, &run_errors));
             errors.extend(run_errors);
-            if ordered && !errors.is_empty() {
+            if self.transactional && !errors.is_empty() {
                 break;
+            }
+            match left {
+                None => break,
+                Some(left) if left.is_empty() => {}
+                Some(left) => runs.push_front(left),
             }
         }
         if errors.is_empty() && concern.is_none() {
@@ -145,9 +212,24 @@ impl BulkClient {
         Err(Failure::Bulk { errors, concern: concern.map(Box::new) })
     }
 
-    async fn run(&mut self, batch: &Batch, buffer: &[u8], run: &[usize], ordered: bool) -> Result<Document, Failure> {
-        let retryable_write = self.retry_writes && self.deployment_retries().await?;
-        let command = self.command(batch, buffer, run, ordered, retryable_write)?;
+    /// The number of the next retryable write, where the deployment takes them.
+    async fn next_number(&mut self) -> Result<Option<i64>, Failure> {
+        if !(self.retry_writes && self.deployment_retries().await?) {
+            return Ok(None);
+        }
+        self.txn_number += 1;
+        Ok(Some(self.txn_number))
+    }
+
+    async fn run(
+        &mut self,
+        batch: &Batch,
+        buffer: &[u8],
+        run: &[usize],
+        ordered: bool,
+        number: Option<i64>,
+    ) -> Result<Document, Failure> {
+        let command = self.command(batch, buffer, run, ordered, number)?;
         let first = self.send(batch, command.clone()).await;
         let again = match &first {
             Ok(reply) => reply
@@ -157,7 +239,7 @@ impl BulkClient {
                 .is_some_and(retryable_code),
             Err(error) => retryable(error),
         };
-        if !(again && retryable_write) {
+        if !again || number.is_none() {
             return first.map_err(|error| driver_error(error, &self.server));
         }
         tracing::info!(server = %self.server, "trying a write once more");
@@ -170,7 +252,7 @@ impl BulkClient {
     }
 
     /// Asks the deployment once whether it is a replica set or sharded.
-    async fn deployment_retries(&mut self) -> Result<bool, Failure> {
+    pub async fn deployment_retries(&mut self) -> Result<bool, Failure> {
         if let Some(known) = self.retryable_deployment {
             return Ok(known);
         }
@@ -186,12 +268,12 @@ impl BulkClient {
     }
 
     fn command(
-        &mut self,
+        &self,
         batch: &Batch,
         buffer: &[u8],
         run: &[usize],
         ordered: bool,
-        retryable_write: bool,
+        number: Option<i64>,
     ) -> Result<RawDocumentBuf, Failure> {
         let kind = run.first().and_then(|index| batch.ops.get(*index)).map_or(Kind::Insert, |op| op.kind);
         let (command, statements) = match kind {
@@ -209,10 +291,9 @@ impl BulkClient {
             let at = w.literal("writeConcern");
             w.put_document_at(at, concern).map_err(Failure::Whole)?;
         }
-        if retryable_write {
-            self.txn_number += 1;
+        if let Some(number) = number {
             let at = w.literal("txnNumber");
-            w.put_i64(at, self.txn_number);
+            w.put_i64(at, number);
         }
         let at = w.literal(statements);
         let array = w.begin_array(at);
@@ -236,9 +317,75 @@ impl BulkClient {
     }
 }
 
-fn too_large(size: usize) -> Failure {
+/// Finds a statement of a command that can't be sent.
+fn check(batch: &mut Batch, run: &[usize]) -> Result<(), Failure> {
+    for &index in run {
+        let op = &mut batch.ops[index];
+        if let Some(error) = op.deferred.take() {
+            return Err(Failure::Statement { index, error });
+        }
+        if op.bytes.len() > MAX_STATEMENT {
+            return Err(Failure::Statement { index, error: too_large(op.bytes.len()) });
+        }
+    }
+    Ok(())
+}
+
+fn too_large(size: usize) -> Error {
     let message = format!("Payload document size is larger than maximum of 16793600. The statement has {size} bytes.");
-    Failure::Whole(Error::data(message).class("org.bson.BsonMaximumSizeExceededException"))
+    Error::data(message).class("org.bson.BsonMaximumSizeExceededException")
+}
+
+/// True when the document that is in the way is the record's own, of an attempt without an answer.
+fn is_own(batch: &Batch, error: &WriteError) -> bool {
+    let op = batch.ops.get(error.index);
+    error.id_taken && op.is_some_and(|op| op.sent == Sent::Unsure && op.own_id && op.kind == Kind::Insert)
+}
+
+/// True when the statements of a command leave the same when they are done twice.
+fn repeatable(batch: &Batch, buffer: &[u8], run: &[usize]) -> bool {
+    run.iter().filter_map(|index| batch.ops.get(*index)).all(|op| is_repeatable(op, buffer))
+}
+
+/// True when a statement leaves the same when it is done twice, or its second time is told from another record's.
+pub(crate) fn is_repeatable(op: &Op, buffer: &[u8]) -> bool {
+    match op.kind {
+        Kind::Insert => op.own_id,
+        Kind::Replace | Kind::Update => true,
+        // Of several documents that fit, each one deletes another.
+        Kind::Delete => buffer
+            .get(op.bytes.clone())
+            .and_then(|bytes| RawDocument::from_bytes(bytes).ok())
+            .and_then(|statement| statement.get_document("q").ok())
+            .is_some_and(|filter| filter.get("_id").is_ok_and(|id| id.is_some())),
+    }
+}
+
+/// Notes as `done` what the answer to a command says was done: all but what failed and, in an ordered one, what stands
+/// behind that. Gives what is to be sent next of the command, when nothing but a record's own document was in the way; `None`
+/// ends the batch.
+fn acknowledge(
+    batch: &mut Batch,
+    run: &[usize],
+    ordered: bool,
+    done: Sent,
+    (own, errors): (&[WriteError], &[WriteError]),
+) -> Option<Vec<usize>> {
+    let indexes = |errors: &[WriteError]| errors.iter().map(|error| error.index).collect::<HashSet<_>>();
+    let (own, failed) = (indexes(own), indexes(errors));
+    let stop = if ordered { own.iter().chain(&failed).min().copied() } else { None };
+    let mut behind = Vec::new();
+    for index in run {
+        if failed.contains(index) {
+            continue;
+        }
+        if own.contains(index) || stop.is_none_or(|stop| *index < stop) {
+            batch.ops[*index].sent = done;
+        } else {
+            behind.push(*index);
+        }
+    }
+    (!ordered || failed.is_empty()).then_some(behind)
 }
 
 /// Reads one command's reply within a time.

@@ -8,7 +8,8 @@ use connect_config::{ConfigDef, ConfigError, Props, Validated};
 use crate::classes::Refused;
 use crate::destinations;
 use crate::live;
-use crate::settings::{ExtraConfig, SinkConfig};
+use crate::position_store::{self, Forget};
+use crate::settings::{ExtraConfig, JOB_DEFAULTS, SinkConfig};
 use crate::task::MongoSinkTask;
 use crate::topic::{OVERRIDE, Plan, properties};
 
@@ -54,23 +55,32 @@ impl SinkConnector for MongoSinkConnector {
 
     async fn alter_offsets(
         &self,
-        _props: &Props,
-        _offsets: &[(connect_api::TopicPartition, Option<i64>)],
+        props: &Props,
+        offsets: &[(connect_api::TopicPartition, Option<i64>)],
     ) -> Result<bool> {
-        // Offsets are Kafka's alone: any may be set.
+        // Any may be set; stored positions must not stand in the way of reading from there.
+        position_store::forget(props, &Forget::after(offsets)).await?;
         Ok(true)
     }
 
+    fn job_defaults(&self) -> &'static [(&'static str, &'static str)] {
+        &JOB_DEFAULTS
+    }
+
     async fn drop_destinations(&self, props: &Props, topics: &[String]) -> Result<Vec<String>> {
-        destinations::drop_all(props, topics).await
+        let dropped = destinations::drop_all(props, topics).await?;
+        // What was written is gone: nothing may be skipped as written.
+        position_store::forget(props, &Forget::Topics(topics)).await?;
+        Ok(dropped)
     }
 }
 
 /// Everything that can be checked without a server.
 pub fn validate_static(props: &Props) -> Result<Validated> {
     let mut validated = SinkConfig::def().validate(props);
-    for mut entry in ExtraConfig::def().validate(props).entries {
-        if props.contains_key(&entry.name) {
+    let effective = ExtraConfig::effective(props);
+    for mut entry in ExtraConfig::def().validate(&effective).entries {
+        if effective.contains_key(&entry.name) {
             entry.key = None;
             validated.entries.push(entry);
         }
@@ -120,9 +130,9 @@ fn overridden_topics(props: &Props) -> Vec<String> {
 
 fn validate_topic(topic: &str, props: &Props, validated: &mut Validated) -> Result<()> {
     let merged = properties(topic, props);
-    let own = SinkConfig::def().validate(&merged);
+    let own = SinkConfig::def().validate(&merged).entries.into_iter();
     let mut wrong = false;
-    for entry in own.entries {
+    for entry in own.chain(ExtraConfig::def().validate(&ExtraConfig::effective(&merged)).entries) {
         let name = format!("{OVERRIDE}{topic}.{}", entry.name);
         if !props.contains_key(&name) {
             continue;

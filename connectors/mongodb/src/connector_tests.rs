@@ -89,6 +89,24 @@ fn overrides_of_topics() {
 }
 
 #[test]
+fn settings_of_old_count_only_where_they_have_an_effect() {
+    let waits = ("transient.errors.retry.timeout.ms", "60000");
+    let odd = [("max.num.retries", "-1"), ("retries.defer.timeout", "x")];
+    assert_eq!(errors(&odd), []);
+    assert_eq!(errors(&[odd[0], odd[1], ("transient.errors.retry.timeout.ms", "0")]), []);
+    assert_eq!(
+        one(&[odd[0], waits]),
+        "max.num.retries: Invalid value -1 for configuration max.num.retries: Value must be at least 0"
+    );
+    assert_eq!(
+        one(&[odd[1], waits]),
+        "retries.defer.timeout: Invalid value x for configuration retries.defer.timeout: Not a number of type LONG"
+    );
+    assert_eq!(errors(&[("max.num.retries", "3"), ("retries.defer.timeout", "5000"), waits]), []);
+    assert_eq!(errors(&crate::settings::JOB_DEFAULTS), []);
+}
+
+#[test]
 fn a_topic_sees_its_overrides_but_not_the_connection() {
     let all: Props = props(&[
         ("collection", "base"),

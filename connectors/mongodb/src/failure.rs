@@ -6,6 +6,9 @@ use connect_api::{Error, ErrorKind};
 use crate::doc::render;
 use crate::kinds::{self, kind_of, retryable_code};
 
+/// A unique index refuses a value that it has.
+const DUPLICATE_KEY: i32 = 11000;
+
 /// An error of a single statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriteError {
@@ -14,9 +17,16 @@ pub struct WriteError {
     pub code: i32,
     pub message: String,
     pub details: Document,
+    /// There is a document of this `_id` already.
+    pub id_taken: bool,
 }
 
 impl WriteError {
+    /// What can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        kind_of(self.code, |_| false)
+    }
+
     /// For the dead letter queue (`WriteException`).
     pub fn rejection(&self) -> Error {
         let details = render::json(&self.details);
@@ -62,26 +72,32 @@ pub fn skipped() -> Error {
 pub enum Failure {
     /// The server answered for single statements, or for the write concern.
     Bulk { errors: Vec<WriteError>, concern: Option<Box<ConcernError>> },
-    /// The command or the connection failed, or a statement could not be encoded.
+    /// A command was done, and not confirmed in time as far as the write concern asks: asked again, it may be.
+    Unconfirmed(Box<ConcernError>),
+    /// A statement can't be sent. Places are those in the batch.
+    Statement { index: usize, error: Error },
+    /// The command or the connection failed.
     Whole(Error),
 }
 
 impl Failure {
-    /// True when giving the batch again later may succeed without anyone's help.
-    pub fn transient(&self) -> bool {
+    /// True when what is left of the batch may be written later without anyone's help.
+    pub fn passes(&self) -> bool {
         match self {
             Self::Whole(error) => error.kind().retriable(),
-            Self::Bulk { errors, concern } => {
-                errors.is_empty() && concern.as_ref().is_some_and(|concern| concern.kind().retriable())
-            }
+            Self::Unconfirmed(_) => true,
+            Self::Statement { .. } => false,
+            // What the server did and could not confirm is reported.
+            Self::Bulk { errors, concern } => concern.is_none() && errors.iter().any(|error| error.kind().retriable()),
         }
     }
 
     /// The error as the JVM's driver throws it.
     pub fn into_error(self, server: &str) -> Error {
         match self {
-            Self::Whole(error) => error,
+            Self::Whole(error) | Self::Statement { error, .. } => error,
             Self::Bulk { errors, concern } => bulk_error(&errors, concern.as_deref(), server),
+            Self::Unconfirmed(concern) => bulk_error(&[], Some(&concern), server),
         }
     }
 }
@@ -127,11 +143,14 @@ pub fn read_reply(reply: &Document, indexes: &[usize]) -> (Vec<WriteError>, Opti
     let mut errors = Vec::new();
     for error in reply.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document) {
         let place = int(error.get("index")).and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
+        let code = int(error.get("code")).unwrap_or(0);
+        let of_ids = |keys: &Document| keys.len() == 1 && keys.contains_key("_id");
         errors.push(WriteError {
             index: indexes.get(place).copied().unwrap_or(place),
-            code: int(error.get("code")).unwrap_or(0),
+            code,
             message: error.get_str("errmsg").unwrap_or_default().to_owned(),
             details: error.get_document("errInfo").cloned().unwrap_or_default(),
+            id_taken: code == DUPLICATE_KEY && error.get_document("keyPattern").is_ok_and(of_ids),
         });
     }
     let concern = reply.get_document("writeConcernError").ok().map(|error| ConcernError {

@@ -37,6 +37,11 @@ impl IdStrategy {
         matches!(self, Self::PartialKey(_) | Self::PartialValue(_))
     }
 
+    /// True when it makes an id for each record alone, out of nothing or of its place in Kafka.
+    pub fn makes_own(&self) -> bool {
+        matches!(self, Self::BsonOid | Self::KafkaMetaData | Self::Uuid(_))
+    }
+
     /// The id of a record. `record` is `None` where only the key counts.
     pub fn generate(&self, working: &mut Working<'_>, record: Option<&SinkRecord>) -> Result<Bson, Error> {
         Ok(match self {
@@ -49,15 +54,15 @@ impl IdStrategy {
                 Bson::Document(key)
             }
             Self::PartialValue(projection) => {
-                let mut value = working.value.clone().unwrap_or_default();
+                let mut value = working.id_value().cloned().unwrap_or_default();
                 projection.apply(&mut value);
                 Bson::Document(value)
             }
             Self::ProvidedInKey => provided(working.key()?)?,
-            Self::ProvidedInValue => provided(working.value.as_ref())?,
+            Self::ProvidedInValue => provided(working.id_value())?,
             Self::Uuid(format) => random_uuid(*format),
             Self::UuidProvidedInKey => as_uuid(provided(working.key()?)?)?,
-            Self::UuidProvidedInValue => as_uuid(provided(working.value.as_ref())?)?,
+            Self::UuidProvidedInValue => as_uuid(provided(working.id_value())?)?,
         })
     }
 }

@@ -10,6 +10,9 @@ const RECOVERING_CODES: [i32; 5] = [91, 189, 11600, 11602, 13436];
 /// Codes that mean the node is not the primary.
 const NOT_PRIMARY_CODES: [i32; 3] = [10107, 13435, 10058];
 
+/// The class that the JVM's driver throws for answers of the server that have no class of their own.
+const COMMAND_EXCEPTION: &str = "com.mongodb.MongoCommandException";
+
 /// True for codes of retryable writes.
 pub fn retryable_code(code: i32) -> bool {
     RETRYABLE_CODES.contains(&code)
@@ -24,14 +27,20 @@ pub fn kind_of(code: i32, has_label: impl Fn(&str) -> bool) -> ErrorKind {
         64 => ErrorKind::NotReady,
         // LockTimeout, LockBusy, WriteConflict, IngressRequestRateLimitExceeded, and RequestRateTooLarge of Cosmos DB.
         24 | 46 | 112 | 462 | 16500 => ErrorKind::Conflict,
-        // FailedToSatisfyReadPreference: there is no primary at the moment.
-        133 => ErrorKind::NotReady,
+        // FailedToSatisfyReadPreference: there is no primary at the moment. UserWritesBlocked: a migration of the cluster.
+        // OutOfDiskSpace: somebody has to make room.
+        133 | 371 | 14031 => ErrorKind::NotReady,
         code if RECOVERING_CODES.contains(&code) || NOT_PRIMARY_CODES.contains(&code) => ErrorKind::NotReady,
         code if retryable_code(code) => ErrorKind::Unavailable,
+        // Interrupted, ClientMarkedKilled: somebody ended the operation, which says nothing of the next one.
+        11601 | 46841 => ErrorKind::Unavailable,
         // UserNotFound, AuthenticationFailed, ReauthenticationRequired, AtlasError.
         11 | 18 | 391 | 8000 => ErrorKind::Auth,
         // Unauthorized.
         13 => ErrorKind::Forbidden,
+        // IllegalOperation, CommandNotFound, InvalidNamespace, InvalidOptions, CommandNotSupported, CommandNotSupportedOnView,
+        // TransactionTooLargeForCache, OperationNotSupportedInTransaction: no record is to blame.
+        20 | 59 | 72 | 73 | 115 | 166 | 257 | 263 => ErrorKind::Config,
         _ if has_label("TransientTransactionError") || has_label("SystemOverloadedError") => ErrorKind::Conflict,
         _ if has_label("RetryableWriteError") || has_label("RetryableError") => ErrorKind::Unavailable,
         _ => ErrorKind::Data,
@@ -60,8 +69,13 @@ pub fn command_class(code: i32) -> &'static str {
     match code {
         code if NOT_PRIMARY_CODES.contains(&code) => "com.mongodb.MongoNotPrimaryException",
         code if RECOVERING_CODES.contains(&code) => "com.mongodb.MongoNodeIsRecoveringException",
-        _ => "com.mongodb.MongoCommandException",
+        _ => COMMAND_EXCEPTION,
     }
+}
+
+/// True for an error that the server answered a whole command with, and that does not concern the server itself.
+pub fn is_answer(error: &Error) -> bool {
+    error.java_class() == COMMAND_EXCEPTION
 }
 
 /// The class that the JVM's driver throws for what is not an answer of the server.
@@ -105,7 +119,7 @@ mod tests {
     fn codes_say_what_can_be_done() {
         use ErrorKind::{Auth, Conflict, Data, Forbidden, NotReady, Timeout, Unavailable};
         for (codes, kind) in [
-            (&[6, 7, 134, 9001][..], Unavailable),
+            (&[6, 7, 134, 9001, 11601, 46841][..], Unavailable),
             (&[64, 91, 133, 189, 10058, 10107, 11600, 11602, 13435, 13436][..], NotReady),
             (&[50, 89, 202, 262], Timeout),
             (&[24, 46, 112, 462, 16500], Conflict),

@@ -2,32 +2,53 @@
 //!
 //! A record's way: [`topic`] says what the configuration means for its topic, [`record`] turns it into a statement
 //! (by a change-data handler of [`cdc`], or by id strategy, post processors and write model), [`batch`] groups
-//! statements, [`client`] sends them, and [`task`] decides what becomes of failures.
+//! statements, [`client`] sends them, [`outcome`] decides what becomes of failures, and [`task`] leads through it all; what is
+//! given back is in [`memory`], for as long as [`retry`] allows.
+//!
+//! What the JVM's connector lacks stands between statements and connections: [`spread`] sends a batch over several
+//! connections ([`lanes`]) and without what later statements make of no account ([`collapse`]), both by what statements are
+//! about ([`identity`]); [`exactly_once`] writes with the positions that MongoDB keeps ([`positions`], [`position_store`]).
 
 pub mod batch;
+pub mod canonical;
 pub mod cdc;
 pub mod checks;
 pub mod classes;
 pub mod client;
+pub mod collapse;
 pub mod connector;
 #[cfg(test)]
 mod connector_tests;
 pub mod destinations;
 pub mod doc;
+#[cfg(test)]
+mod equivalence_tests;
+pub mod exactly_once;
+#[cfg(test)]
+mod extras_tests;
 pub mod failure;
+pub mod identity;
 pub mod ids;
+pub mod keep;
 pub mod kinds;
+pub mod lanes;
 pub mod live;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod namespace;
+pub mod outcome;
+pub mod position_store;
+pub mod positions;
 pub mod process;
 pub mod project;
 pub mod record;
 #[cfg(test)]
 mod record_tests;
 pub mod rename;
+pub mod retry;
 pub mod settings;
+pub mod spread;
 pub mod statement;
 pub mod task;
 #[cfg(test)]

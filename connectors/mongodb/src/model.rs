@@ -22,6 +22,17 @@ pub enum WriteStrategy {
 }
 
 impl WriteStrategy {
+    /// True for strategies that find documents by fields of theirs instead of by `_id`.
+    pub fn finds_by_fields(self) -> bool {
+        matches!(
+            self,
+            Self::ReplaceOneBusinessKey
+                | Self::UpdateOneBusinessKeyTimestamp
+                | Self::DeleteOneBusinessKey
+                | Self::DeleteOneTombstoneBusinessKey
+        )
+    }
+
     /// The write for a record with a value, or for any record in the case of deletes by key. `key_ids` is the id
     /// strategy that a delete by key uses instead of the key document.
     pub fn model(

@@ -3,12 +3,14 @@
 use bson::{Bson, DateTime, Document};
 use connect_api::{Error, Origin, SinkRecord, TimestampType};
 
-use crate::doc::Side;
+use crate::doc::{Side, Types};
 use crate::ids::{IdStrategy, place};
+use crate::model::WriteStrategy;
 use crate::project::Projection;
 use crate::rename::Renamer;
 use crate::statement::retain;
 use crate::timefield::TimeParser;
+use crate::topic::Plan;
 
 /// One post processor.
 #[derive(Clone, Debug)]
@@ -29,16 +31,56 @@ pub struct Working<'a> {
     key: &'a Side<'a>,
     key_tree: Option<Document>,
     pub value: Option<Document>,
+    /// The value as ids are made of it, where its fields have another form than its ids.
+    id_value: Option<Document>,
+    /// How the key is converted, where ids are compared with fields.
+    key_types: Option<&'a Types>,
     /// The `_id` is the key document itself: what happens to the one happens to the other.
     id_is_key: bool,
     /// The error of a key that cannot be converted, when only the `_id` needs it.
     pub deferred: Option<Error>,
+    /// The `_id` that a strategy made for this record alone.
+    pub own_id: Option<Bson>,
 }
 
 impl<'a> Working<'a> {
     /// The documents of a record.
-    pub fn new(key: &'a Side<'a>, value: &Side<'_>) -> Result<Self, Error> {
-        Ok(Self { key, key_tree: None, value: value.tree()?, id_is_key: false, deferred: None })
+    pub fn new(key: &'a Side<'a>, value: &Side<'_>, plan: &'a Plan) -> Result<Self, Error> {
+        let types = plan.types.as_ref();
+        let write = if value.present() { Some(plan.write) } else { plan.delete.map(|delete| delete.strategy) };
+        let key_types = types.filter(|_| write.is_some_and(WriteStrategy::finds_by_fields));
+        // Ids are parts of the value, or a field may be renamed to one.
+        let from_value = matches!(plan.ids, IdStrategy::PartialValue(_))
+            || plan.processors.iter().any(|processor| matches!(processor, Processor::Rename(_)));
+        let twin = types.is_some() && key_types.is_none() && from_value;
+        Ok(Self {
+            key,
+            key_tree: None,
+            value: value.tree_as(types)?,
+            id_value: if twin { value.tree()? } else { None },
+            key_types,
+            id_is_key: false,
+            deferred: None,
+            own_id: None,
+        })
+    }
+
+    /// The value that ids are made of.
+    pub fn id_value(&self) -> Option<&Document> {
+        self.id_value.as_ref().or(self.value.as_ref())
+    }
+
+    /// Gives the value the `_id` in the form that ids have. After the last processor.
+    pub fn settle_id(&mut self) {
+        let id = self.id_value.take().and_then(|mut value| value.remove("_id"));
+        if let (Some(value), Some(id)) = (&mut self.value, id) {
+            value.insert("_id", id);
+        }
+    }
+
+    /// Everything that a change of the value changes.
+    fn values(&mut self) -> impl Iterator<Item = &mut Document> {
+        self.value.iter_mut().chain(&mut self.id_value)
     }
 
     /// True when the record has a key.
@@ -53,7 +95,7 @@ impl<'a> Working<'a> {
 
     fn key_mut(&mut self) -> Result<Option<&mut Document>, Error> {
         if self.key_tree.is_none() {
-            self.key_tree = self.key.tree()?;
+            self.key_tree = self.key.tree_as(self.key_types)?;
         }
         Ok(self.key_tree.as_mut())
     }
@@ -76,13 +118,17 @@ impl<'a> Working<'a> {
 
     /// Changes the key, and the `_id` with it when they are one.
     fn change_key(&mut self, change: impl FnOnce(&mut Document)) -> Result<(), Error> {
+        let id_is_key = self.id_is_key;
         let Some(key) = self.key_mut()? else { return Ok(()) };
         change(key);
-        if self.id_is_key
-            && let (Some(key), Some(id)) =
-                (self.key_tree.as_ref(), self.value.as_mut().and_then(|value| value.get_mut("_id")))
-        {
-            *id = Bson::Document(key.clone());
+        if id_is_key {
+            let key = Bson::Document(key.clone());
+            if let Some(id) = self.id_value.as_mut().and_then(|value| value.get_mut("_id")) {
+                *id = key.clone();
+            }
+            if let Some(id) = self.value.as_mut().and_then(|value| value.get_mut("_id")) {
+                *id = key;
+            }
         }
         Ok(())
     }
@@ -110,32 +156,17 @@ impl Processor {
         }
         match self {
             Self::DocumentIdAdder => add_id(working, record, ids, overwrite)?,
-            Self::KafkaMetaAdder => {
-                if let Some(value) = &mut working.value {
-                    add_kafka_meta(value, record);
-                }
-            }
-            Self::NullFieldValueRemover => {
-                if let Some(value) = &mut working.value {
-                    remove_nulls(value);
-                }
-            }
+            Self::KafkaMetaAdder => working.values().for_each(|value| add_kafka_meta(value, record)),
+            Self::NullFieldValueRemover => working.values().for_each(remove_nulls),
             Self::ProjectKey(projection) => working.change_key(|key| projection.apply(key))?,
-            Self::ProjectValue(projection) => {
-                if let Some(value) = &mut working.value {
-                    projection.apply(value);
-                }
-            }
+            Self::ProjectValue(projection) => working.values().for_each(|value| projection.apply(value)),
             Self::Rename(renamer) => {
                 working.change_key(|key| renamer.apply("key", key))?;
-                if let Some(value) = &mut working.value {
-                    renamer.apply("value", value);
-                }
+                working.values().for_each(|value| renamer.apply("value", value));
             }
             Self::TimeField(field, parser) => {
-                if let Some(value) = working.value.as_mut().and_then(|value| value.get_mut(field)) {
-                    convert_time(value, parser);
-                }
+                let fields = working.values().filter_map(|value| value.get_mut(field));
+                fields.for_each(|value| convert_time(value, parser));
             }
         }
         Ok(())
@@ -148,6 +179,12 @@ fn add_id(working: &mut Working<'_>, record: &SinkRecord, ids: &IdStrategy, over
         return Ok(());
     }
     let id = ids.generate(working, Some(record))?;
+    if let Some(value) = &mut working.id_value {
+        value.insert("_id", id.clone());
+    }
+    if ids.makes_own() {
+        working.own_id = Some(id.clone());
+    }
     if let Some(value) = &mut working.value {
         value.insert("_id", id);
     }

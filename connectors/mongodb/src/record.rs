@@ -2,17 +2,22 @@
 //!
 //! Change events and plain records with the default chain are written in one pass from the value to BSON; everything
 //! else works on trees first.
+//!
+//! Where Debezium's types are converted, the fields of documents are, and ids are not: documents that were written before
+//! stay reachable. Business keys are fields of documents, and have their form.
 
 use std::sync::Arc;
 
 use connect_api::{Error, SinkRecord};
 
+use crate::cdc::Extras;
 use crate::doc::{DocRef, Side, Which, Writer};
 use crate::ids::{IdStrategy, kafka_id, not_provided, provided_null, random_uuid};
+use crate::keep;
 use crate::model::WriteStrategy;
 use crate::namespace::Namespace;
 use crate::process::{Processor, Working};
-use crate::statement::{Kind, Statement, refused_in_replacement};
+use crate::statement::{Kind, Model, Statement, refused_in_replacement};
 use crate::topic::Plan;
 
 /// Writes the statement of a record at the end of the buffer. `None` when it asks for nothing, as tombstones of
@@ -22,9 +27,12 @@ pub fn write(plan: &Plan, record: &SinkRecord, w: &mut Writer) -> Result<Option<
     let key = Side::new(&record.record.key, Which::Key);
     let value = Side::new(&record.record.value, Which::Value);
     let namespace = plan.mapper.map(&key, &value)?;
+    let extras = Extras { types: plan.types.as_ref(), keep: plan.keep.as_ref() };
     let written = match plan.handler {
-        Some(handler) => handler.handle(&key, &value, w),
-        None if is_plain(plan) && value.present() => write_plain(plan, record, &key, &value, w).map(Some),
+        Some(handler) => handler.handle(&key, &value, extras, w),
+        None if is_plain(plan) && value.present() && !keeps(plan, &value)? => {
+            write_plain(plan, record, &key, &value, w).map(Some)
+        }
         None => write_processed(plan, record, &key, &value, w).map(Some),
     };
     match written {
@@ -38,6 +46,12 @@ pub fn write(plan: &Plan, record: &SinkRecord, w: &mut Writer) -> Result<Option<
             Err(error)
         }
     }
+}
+
+/// True when something in the value stays as it is stored.
+fn keeps(plan: &Plan, value: &Side<'_>) -> Result<bool, Error> {
+    let Some(unavailable) = &plan.keep else { return Ok(false) };
+    Ok(value.doc()?.is_some_and(|document| unavailable.within(document)))
 }
 
 /// True when nothing but an `_id` is added and the document is replaced or inserted.
@@ -99,7 +113,7 @@ fn write_plain(
                 refused.get_or_insert(name);
             }
             let at = w.name(name)?;
-            node.write(w, at)
+            node.write_as(w, at, name, plan.types.as_ref())
         })
         .map_err(|error| value.explain(error))?;
     if !inserts && !has_own {
@@ -114,6 +128,7 @@ fn write_plain(
     w.close(open);
     let mut statement = Statement::new(if inserts { Kind::Insert } else { Kind::Replace });
     statement.deferred = deferred;
+    statement.own_id = own.is_none() && plan.ids.makes_own();
     Ok(match refused {
         Some(name) if !inserts => statement.check_name(name),
         _ => statement,
@@ -182,10 +197,11 @@ fn write_processed(
     value: &Side<'_>,
     w: &mut Writer,
 ) -> Result<Statement, Error> {
-    let mut working = Working::new(key, value)?;
+    let mut working = Working::new(key, value, plan)?;
     for processor in &plan.processors {
         processor.apply(&mut working, record, &plan.ids, plan.overwrite_id)?;
     }
+    working.settle_id();
     let model = if working.value.is_some() {
         plan.write.model(&mut working, &plan.ids, None)
     } else if working.has_key() {
@@ -200,7 +216,14 @@ fn write_processed(
     } else {
         Err(neither())
     }?;
-    let mut statement = model.write(w)?;
+    // A processor may have put something else there.
+    let own_id = matches!(&model, Model::Insert(document)
+        if working.own_id.is_some() && document.get("_id") == working.own_id.as_ref());
+    let mut statement = match &plan.keep {
+        Some(unavailable) => keep::write(model, unavailable, w)?,
+        None => model.write(w)?,
+    };
+    statement.own_id |= own_id;
     if let Some(error) = working.deferred.take() {
         statement.deferred = Some(error);
     }

@@ -183,6 +183,34 @@ fn an_unusable_key_takes_the_batch_down_only_when_it_is_the_id() {
 }
 
 #[test]
+fn an_id_that_is_the_records_own_is_known() {
+    let own = |strategy: &str, more: &[(&str, &str)], body: serde_json::Value| {
+        let mut settings = vec![
+            ("writemodel.strategy", "{sink}writemodel.strategy.InsertOneDefaultStrategy"),
+            ("document.id.strategy", strategy),
+        ];
+        settings.extend(more);
+        let (_, statement) =
+            super::record::write(&plan(&settings), &record(json!({"_id": 3}), body), &mut Writer::new())
+                .unwrap()
+                .unwrap();
+        statement.own_id
+    };
+    let slow = [("post.processor.chain", "{sink}processor.DocumentIdAdder,{sink}processor.KafkaMetaAdder")];
+    for more in [&[][..], &slow] {
+        for strategy in ["BsonOidStrategy", "UuidStrategy", "KafkaMetaDataStrategy"] {
+            let strategy = format!("{SINK}processor.id.strategy.{strategy}");
+            assert!(own(&strategy, more, json!({"a": 1})), "{strategy}");
+            assert!(!own(&strategy, more, json!({"_id": 1})), "{strategy}");
+        }
+        for strategy in ["FullKeyStrategy", "ProvidedInKeyStrategy"] {
+            let strategy = format!("{SINK}processor.id.strategy.{strategy}");
+            assert!(!own(&strategy, more, json!({"a": 1})), "{strategy}");
+        }
+    }
+}
+
+#[test]
 fn records_without_a_value_delete_when_asked_to() {
     let ids = ("document.id.strategy", "{sink}processor.id.strategy.ProvidedInKeyStrategy");
     let off = plan(&[ids]);

@@ -2,11 +2,13 @@
 //!
 //! Names, types, defaults and order are the JVM connector's; [`ExtraConfig`] holds what it does not have.
 
-use connect_config::Secret;
+use connect_config::parse::ConfigValue;
+use connect_config::{ConfigError, Props, Secret};
 
 use crate::checks::{
     GRANULARITIES, PROJECTIONS, TOLERANCES, UUID_FORMATS, choice, choices, class_name, class_names, connection_string,
     database_name, language_tag, never_set, not_negative, or_empty, regex, renaming, server_api, time_pattern,
+    unset_or,
 };
 
 connect_config::config! {
@@ -243,10 +245,92 @@ connect_config::config! {
     /// What the JVM's connector does not have: off unless a job asks for it.
     pub struct ExtraConfig {
         /// How long a batch is given again after an error that passes by itself (network, elections, shutdown,
-        /// time-outs), in milliseconds: meanwhile the task stays in its group and its offsets stand still. 0 treats
-        /// such errors as the JVM does: the task fails, or under tolerance the batch goes to the dead letter queue.
+        /// time-outs, locks, rate limits, a write concern that was not met in time), in milliseconds: meanwhile the
+        /// task stays in its group and its offsets stand still. 0 treats such errors as the JVM does: the task fails,
+        /// or under tolerance the batch goes to the dead letter queue. Jobs set 300000.
         "transient.errors.retry.timeout.ms" => transient_retry_ms: i64 = "0" {
             importance(Medium), validator(not_negative()),
         },
+        /// With `transient.errors.retry.timeout.ms`: how often a batch is given again at most. The JVM's connector had
+        /// it in 1.x, with the default 1 (3 before 1.3); without the time it has no effect, as in 2.0.
+        "max.num.retries" => max_num_retries: Option<i32> = NULL {
+            importance(Low), validator(unset_or(not_negative())),
+        },
+        /// With `transient.errors.retry.timeout.ms`: how long to wait before a batch is given again, in milliseconds,
+        /// instead of 300 that double up to 30 seconds. The JVM's connector had it in 1.x, with the default 5000;
+        /// without the time it has no effect, as in 2.0.
+        "retries.defer.timeout" => retries_defer_ms: Option<i64> = NULL {
+            importance(Low), validator(unset_or(not_negative())),
+        },
+        /// With a tolerance, a bad record alone is rejected, also within an ordered bulk and when it cannot be
+        /// encoded; what stands behind it is written, in order. Errors that no record is to blame for fail the task
+        /// instead of sending the batch to the dead letter queue. Jobs set true.
+        "errors.isolate.bad.records" => isolate_bad_records: bool = "false" {
+            importance(Medium),
+        },
+        /// Values whose schemas have names of Debezium become what MongoDB has for them: dates and timestamps BSON
+        /// dates, decimals of any scale Decimal128, JSON documents, shapes GeoJSON, times of day texts. The JVM stores
+        /// the numbers and texts that they are.
+        "debezium.types.convert" => debezium_types_convert: bool = "false" {
+            importance(Medium),
+        },
+        /// With `debezium.types.convert`: types that stay as they are, by the last part of their names, as in
+        /// `MicroTimestamp,Json`.
+        "debezium.types.exclude" => debezium_types_exclude: Vec<String> = "" {
+            importance(Low),
+        },
+        /// With `debezium.types.convert`: how UUIDs are stored. Keys are not converted, so in `binary` a reference no
+        /// longer equals the `_id` that it refers to.
+        "debezium.types.uuid.format" => debezium_types_uuid_format: String = "string" {
+            importance(Low), validator(choice(&UUID_FORMATS)), recommender(choices(&UUID_FORMATS)),
+        },
+        /// A field that holds the placeholder of a value that the source did not read stays as it is stored. The JVM
+        /// stores the placeholder over it.
+        "debezium.unavailable.keep" => debezium_unavailable_keep: bool = "false" {
+            importance(Medium),
+        },
+        /// The placeholder, as the source has it: a text, or `hex:` and the digits of its bytes.
+        "unavailable.value.placeholder" => unavailable_value_placeholder: String = "__debezium_unavailable_value" {
+            importance(Low), validator(non_empty()),
+        },
+        /// Over how many connections a task writes a batch at a time. All writes of one document go over one of them, in
+        /// order; documents are told by `_id` or business key.
+        "write.lanes" => write_lanes: i32 = "1" {
+            importance(Medium), validator(between(1, 64)),
+        },
+        /// Of the writes of one document in a batch only the last is sent when that alone decides the document: a
+        /// replacement by `_id` that may insert, or a delete by `_id`. Inserts are always sent.
+        "write.collapse" => write_collapse: bool = "false" {
+            importance(Medium),
+        },
+        /// A collection of `database` that keeps how far each partition is written. Records before that are skipped when
+        /// they come again. On replica sets and sharded clusters the position is written in one transaction with the
+        /// documents: each record is then written exactly once. A standalone server gets it after each batch. Empty
+        /// stores nothing.
+        "exactly.once.positions.collection" => positions_collection: String = "" {
+            importance(Medium),
+        },
+    }
+}
+
+/// Settings of 1.x that anything may stand in unless they have an effect, as in the JVM's 2.0.
+const OF_OLD: [&str; 2] = ["max.num.retries", "retries.defer.timeout"];
+
+/// What a job sets unless it says otherwise.
+pub const JOB_DEFAULTS: [(&str, &str); 2] =
+    [("transient.errors.retry.timeout.ms", "300000"), ("errors.isolate.bad.records", "true")];
+
+impl ExtraConfig {
+    /// Parses what has an effect.
+    pub fn of(props: &Props) -> Result<Self, Vec<ConfigError>> {
+        Self::parse(&Self::effective(props))
+    }
+
+    /// The properties without those that have no effect.
+    pub fn effective(props: &Props) -> Props {
+        let waits = Self::def().parse_key("transient.errors.retry.timeout.ms", props);
+        let waits = matches!(waits, Ok(ConfigValue::Long(ms)) if ms > 0);
+        let counts = |key: &str| waits || !OF_OLD.contains(&key);
+        props.iter().filter(|(key, _)| counts(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }

@@ -23,12 +23,14 @@ pub enum Kind {
 pub struct Statement {
     pub kind: Kind,
     pub deferred: Option<Error>,
+    /// The `_id` of the document was made here for this record alone: who finds it taken has found his own write.
+    pub own_id: bool,
 }
 
 impl Statement {
     /// A statement without an error.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, deferred: None }
+        Self { kind, deferred: None, own_id: false }
     }
 
     /// The same with the error of a field name that a replacement must not have.
@@ -89,18 +91,22 @@ impl Model {
 
 /// The `_id` goes first, and is generated when there is none, as the driver does it.
 fn write_insert(w: &mut Writer, document: &Document) -> Result<Statement, Error> {
+    let mut statement = Statement::new(Kind::Insert);
     let open = w.open();
     let at = w.literal("_id");
     match document.get("_id") {
         Some(id) => w.put_bson(at, id)?,
-        None => w.put_object_id(at, bson::oid::ObjectId::new()),
+        None => {
+            w.put_object_id(at, bson::oid::ObjectId::new());
+            statement.own_id = true;
+        }
     }
     for (name, value) in document.iter().filter(|(name, _)| name.as_str() != "_id") {
         let at = w.name(name)?;
         w.put_bson(at, value)?;
     }
     w.close(open);
-    Ok(Statement::new(Kind::Insert))
+    Ok(statement)
 }
 
 fn write_update(w: &mut Writer, filter: &Document, update: &Document, upsert: bool) -> Result<(), Error> {

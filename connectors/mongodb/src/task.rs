@@ -2,7 +2,14 @@
 //!
 //! `put` returns only when the server has acknowledged every batch, or has said what is wrong with it: offsets never
 //! run ahead of acknowledged writes. All records are processed before the first is written, so that a bad record
-//! without tolerance writes nothing of its poll.
+//! without tolerance writes nothing of its poll. What is given back to come again later is remembered: [`memory`]; how long
+//! that goes on says [`retry`], and what becomes of a failure [`outcome`]. With stored positions those remember.
+//!
+//! [`memory`]: crate::memory
+//! [`retry`]: crate::retry
+//! [`outcome`]: crate::outcome
+
+mod exactly;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,17 +17,22 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use connect_api::{Error, ErrorKind, Props, Rejected, SinkContext, SinkRecord, SinkTask};
+use connect_api::{Error, Props, Rejected, SinkContext, SinkRecord, SinkTask, TopicPartition};
 
-use crate::batch::{Batch, Batches};
+use crate::batch::Batch;
 use crate::client::BulkClient;
 use crate::connector::fail_start;
 use crate::doc::Writer;
-use crate::failure::{Failure, skipped};
+use crate::exactly_once::ExactlyOnce;
 use crate::ids::place;
+use crate::memory::{Memory, Work};
 use crate::metrics::Statistics;
 use crate::namespace::Namespace;
+use crate::outcome::{self, Next, Rules};
+use crate::positions::Seen;
+use crate::retry::Patience;
 use crate::settings::{ExtraConfig, SinkConfig};
+use crate::spread::Spread;
 use crate::topic::{Plan, Tolerance};
 use crate::{record, timeseries};
 
@@ -32,16 +44,21 @@ pub struct MongoSinkTask {
     props: Props,
     context: SinkContext,
     client: BulkClient,
+    spread: Spread<BulkClient>,
+    exactly_once: Option<ExactlyOnce>,
     plans: Plans,
+    /// For the statements of the next records.
     buffer: Writer,
+    /// What was given back; nothing where positions are stored.
+    memory: Option<Memory>,
+    patience: Patience,
+    /// `errors.isolate.bad.records`.
+    isolate: bool,
     /// Batches written for each plan since its last pause.
     paused_after: HashMap<usize, u64>,
     checked_timeseries: HashSet<Arc<Namespace>>,
-    transient_retry: Duration,
     /// The worker tolerates nothing but takes reports: the first report fails the task, and nothing is done after it.
     first_report_fails: bool,
-    /// Since when the same batch fails with errors that pass.
-    failing_since: Option<Instant>,
     statistics: Arc<Statistics>,
     /// When the last `put` returned.
     returned: Option<Instant>,
@@ -70,12 +87,16 @@ impl MongoSinkTask {
     /// Starts a task. The connection is made by its first write.
     pub async fn start(props: Props, context: SinkContext) -> Result<Box<dyn SinkTask>, Error> {
         let config = SinkConfig::parse(&props).map_err(|problems| fail_start(problems.into_iter().next()))?;
-        let extra = ExtraConfig::parse(&props).map_err(|problems| fail_start(problems.into_iter().next()))?;
+        let extra = ExtraConfig::of(&props).map_err(|problems| fail_start(problems.into_iter().next()))?;
         let mut plans = Plans::default();
         for topic in &config.topics {
             plans.index(&Arc::from(topic.as_str()), &props)?;
         }
         let client = BulkClient::new(&config).await?;
+        let exactly_once = exactly::start(&config, &extra, &client, &context, &plans)?;
+        let patience = Patience::new(&extra);
+        let repeats = patience.on() || extra.isolate_bad_records;
+        let spread = Spread::over(&client, extra.write_lanes, extra.write_collapse, repeats).await?;
         let statistics = Arc::new(Statistics::new(&context.connector, context.task));
         context.metrics.register("com.mongodb.kafka.connect", "sink-task-metrics", Arc::clone(&statistics) as _);
         let first_report_fails = context.reports_errors && !config.errors_tolerance.eq_ignore_ascii_case("all");
@@ -84,22 +105,48 @@ impl MongoSinkTask {
             props,
             context,
             client,
+            spread,
+            exactly_once,
             plans,
             buffer: Writer::new(),
+            memory: None,
+            patience,
+            isolate: extra.isolate_bad_records,
             paused_after: HashMap::new(),
             checked_timeseries: HashSet::new(),
-            transient_retry: Duration::from_millis(u64::try_from(extra.transient_retry_ms).unwrap_or(0)),
-            failing_since: None,
             statistics,
             returned: None,
         }))
     }
 
-    /// Turns records into batches of statements in the buffer; what cannot be turned is rejected, or the error.
-    fn process(&mut self, records: &[SinkRecord], rejected: &mut Vec<Rejected>) -> Result<Vec<Batch>, Error> {
-        let mut batches = Batches::default();
+    /// The statements of records: those that are remembered as far as they are, and those of the new records. What cannot be
+    /// turned into a statement is rejected, or the error.
+    fn take_up(&mut self, records: &[SinkRecord]) -> Result<Work, Error> {
+        let (mut work, fresh) = match self.memory.take() {
+            Some(memory) => memory.resume(records),
+            None => (Work { buffer: std::mem::take(&mut self.buffer), ..Work::default() }, 0),
+        };
+        let (began, before) = (Instant::now(), work.rejected.len());
+        let processed = self.process(records, fresh, &mut work);
+        self.statistics.processing.add(began.elapsed());
+        processed?;
+        Statistics::add(&self.statistics.failed, work.rejected.len() - before);
+        Ok(work)
+    }
+
+    /// Turns the records from `fresh` on into batches of statements.
+    fn process(&mut self, records: &[SinkRecord], fresh: usize, work: &mut Work) -> Result<(), Error> {
         let mut last: Option<(Arc<str>, usize)> = None;
-        for (index, record) in records.iter().enumerate() {
+        for (index, record) in records.iter().enumerate().skip(fresh) {
+            match self.exactly_once.as_ref().map_or(Seen::New, |known| known.seen(record)) {
+                Seen::New => {}
+                Seen::Written => continue,
+                Seen::Refused(error) => {
+                    work.rejected.push(Rejected { index, error });
+                    continue;
+                }
+                Seen::Foreign(error) => return Err(error),
+            }
             let topic = &record.record.topic;
             let plan_index = match &last {
                 Some((known, index)) if known == topic => *index,
@@ -110,12 +157,12 @@ impl MongoSinkTask {
                 }
             };
             let plan = &self.plans.plans[plan_index];
-            let start = self.buffer.len();
-            match record::write(plan, record, &mut self.buffer) {
+            let start = work.buffer.len();
+            match record::write(plan, record, &mut work.buffer) {
                 Ok(None) => {}
                 Ok(Some((namespace, statement))) => {
-                    let bytes = start..self.buffer.len();
-                    batches.push(plan_index, plan.max_batch_size, namespace, statement, index, bytes);
+                    let bytes = start..work.buffer.len();
+                    work.batches.push(plan_index, plan.max_batch_size, namespace, statement, index, bytes);
                 }
                 Err(error) => {
                     if plan.log_errors {
@@ -124,11 +171,11 @@ impl MongoSinkTask {
                     if plan.tolerance == Tolerance::None {
                         return Err(error);
                     }
-                    rejected.push(Rejected { index, error });
+                    work.rejected.push(Rejected { index, error });
                 }
             }
         }
-        Ok(batches.batches)
+        Ok(())
     }
 
     fn log_record(&self, record: &SinkRecord, error: &Error) {
@@ -139,81 +186,73 @@ impl MongoSinkTask {
         );
     }
 
+    /// Sends a batch until nothing of it is left. After an error of a retriable kind what is left is to come again.
     async fn write(
         &mut self,
-        mut batch: Batch,
+        batch: &mut Batch,
+        buffer: &[u8],
         records: &[SinkRecord],
         rejected: &mut Vec<Rejected>,
     ) -> Result<(), Error> {
         let plan = self.plans.plans[batch.plan].clone();
-        if let Some(timeseries) = &plan.timeseries
-            && !self.checked_timeseries.contains(&batch.namespace)
-        {
-            timeseries::ensure(self.client.client(), &batch.namespace, timeseries).await?;
-            self.checked_timeseries.insert(batch.namespace.clone());
-        }
-        let (began, before) = (Instant::now(), rejected.len());
-        match self.client.write(&mut batch, self.buffer.bytes(), plan.ordered).await {
-            Ok(()) => {
-                self.failing_since = None;
-                self.statistics.batch(batch.ops.len(), 0, began);
+        self.prepare(&plan, &batch.namespace).await?;
+        let (began, open, before) = (Instant::now(), batch.open(), rejected.len());
+        loop {
+            let rules = self.rules(&plan, Instant::now());
+            let sent = self.spread.write(&mut self.client, batch, buffer, plan.ordered, rules.may_wait).await;
+            let Err(failure) = sent else { break };
+            let outcome = outcome::of(batch, failure, rules, self.client.server());
+            for (place, error) in outcome.rejected {
+                self.reject(&plan, batch.ops[place].record, error, records, rejected);
             }
-            Err(failure) => {
-                let outcome = self.failed(&plan, &batch, failure, records, rejected);
-                let failed = if outcome.is_ok() { rejected.len() - before } else { batch.ops.len() };
-                self.statistics.batch(batch.ops.len(), failed, began);
-                outcome?;
+            match outcome.next {
+                Next::Again if !self.is_over(rejected) => {}
+                Next::Again | Next::Done => break,
+                Next::Later(error) => {
+                    self.statistics.batches_failed.add(began.elapsed());
+                    return Err(self.patience.ask_again(Instant::now(), error));
+                }
+                Next::Fail(error) => {
+                    self.statistics.batch(open, open, began);
+                    return Err(error);
+                }
             }
         }
-        self.pause(batch.plan, &plan).await
+        self.patience.over();
+        self.statistics.batch(open, rejected.len() - before, began);
+        let plan_index = batch.plan;
+        batch.ops.clear();
+        self.pause(plan_index, &plan).await
     }
 
-    /// What becomes of a batch that failed (`handleTolerableWriteException`).
-    fn failed(
-        &mut self,
-        plan: &Plan,
-        batch: &Batch,
-        failure: Failure,
-        records: &[SinkRecord],
-        rejected: &mut Vec<Rejected>,
-    ) -> Result<(), Error> {
-        if failure.transient() && self.may_retry() {
-            let error = failure.into_error(self.client.server());
-            let kind = ErrorKind::Unavailable;
-            return Err(Error::new(kind, format!("MongoDB cannot take the batch now: {error}")).caused_by(error));
+    /// True when a report will fail the task.
+    fn is_over(&self, rejected: &[Rejected]) -> bool {
+        self.first_report_fails && !rejected.is_empty()
+    }
+
+    /// Sees to it that a time series collection is there.
+    async fn prepare(&mut self, plan: &Plan, namespace: &Arc<Namespace>) -> Result<(), Error> {
+        let Some(timeseries) = plan.timeseries.as_ref().filter(|_| !self.checked_timeseries.contains(namespace)) else {
+            return Ok(());
+        };
+        let may_wait = self.patience.lasts(Instant::now());
+        if let Err(error) = timeseries::ensure(self.client.client(), namespace, timeseries).await {
+            let passes = error.root().kind().retriable() && may_wait;
+            return Err(if passes { self.patience.ask_again(Instant::now(), error) } else { error });
         }
-        self.failing_since = None;
-        let server = self.client.server().to_owned();
-        match failure {
-            Failure::Bulk { errors, concern } => {
-                if plan.tolerance == Tolerance::None {
-                    return Err(as_data_error(Failure::Bulk { errors, concern }.into_error(&server)));
-                }
-                let first_error = errors.first().map(|error| error.index);
-                for (index, op) in batch.ops.iter().enumerate() {
-                    let error = if let Some(error) = errors.iter().find(|error| error.index == index) {
-                        error.rejection()
-                    } else if plan.ordered && first_error.is_some_and(|first| index > first) {
-                        skipped()
-                    } else if let Some(concern) = &concern {
-                        concern.rejection()
-                    } else {
-                        continue;
-                    };
-                    self.reject(plan, op.record, error, records, rejected);
-                }
-                Ok(())
-            }
-            Failure::Whole(error) => match plan.tolerance {
-                Tolerance::None => Err(as_data_error(error)),
-                Tolerance::Data => Err(Error::data("non Data Error, fail the connector.").caused_by(error)),
-                Tolerance::All => {
-                    for op in &batch.ops {
-                        self.reject(plan, op.record, error.duplicate(), records, rejected);
-                    }
-                    Ok(())
-                }
-            },
+        self.checked_timeseries.insert(namespace.clone());
+        Ok(())
+    }
+
+    /// What decides over a failure of an attempt that begins now.
+    fn rules(&mut self, plan: &Plan, now: Instant) -> Rules {
+        Rules {
+            tolerance: plan.tolerance,
+            ordered: plan.ordered,
+            isolate: self.isolate,
+            waits: self.patience.on(),
+            may_wait: self.patience.lasts(now),
+            lanes: self.spread.has_lanes(),
         }
     }
 
@@ -224,18 +263,6 @@ impl MongoSinkTask {
             self.log_record(record, &error);
         }
         rejected.push(Rejected { index, error });
-    }
-
-    /// True while errors that pass are to be waited out.
-    fn may_retry(&mut self) -> bool {
-        if self.transient_retry.is_zero() {
-            return false;
-        }
-        // The deadline counts from the first failure of the batch; the worker spaces the attempts.
-        #[allow(clippy::disallowed_methods)]
-        let now = Instant::now();
-        let since = *self.failing_since.get_or_insert(now);
-        now.duration_since(since) < self.transient_retry
     }
 
     /// Pauses after every so many batches, as `rate.limiting` says.
@@ -256,11 +283,6 @@ impl MongoSinkTask {
     }
 }
 
-/// `new DataException(cause)`.
-fn as_data_error(error: Error) -> Error {
-    Error::data(format!("{}: {}", error.java_class(), error.message())).caused_by(error)
-}
-
 #[async_trait]
 impl SinkTask for MongoSinkTask {
     async fn put(&mut self, records: &[SinkRecord]) -> Result<Vec<Rejected>, Error> {
@@ -274,42 +296,97 @@ impl SinkTask for MongoSinkTask {
         outcome
     }
 
+    fn value_fields(&mut self, topic: &Arc<str>) -> Option<&'static [&'static str]> {
+        // A topic whose settings are wrong says so with its first record.
+        let index = self.plans.index(topic, &self.props).ok()?;
+        self.plans.plans.get(index)?.value_fields()
+    }
+
+    fn bounds_retries(&self) -> bool {
+        self.patience.on()
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        if let Some(exactly_once) = &mut self.exactly_once {
+            exactly_once.flush().await;
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
+        self.open_positions(partitions).await
+    }
+
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), Error> {
+        if let Some(exactly_once) = &mut self.exactly_once {
+            exactly_once.close(partitions);
+        }
+        if let Some(memory) = &mut self.memory {
+            memory.forget(partitions);
+        }
+        Ok(())
+    }
+
     async fn stop(self: Box<Self>) -> Result<(), Error> {
-        self.client.close().await;
+        let Self { client, spread, exactly_once, .. } = *self;
+        // The client waits for the sessions that use it.
+        drop((spread, exactly_once));
+        client.close().await;
         Ok(())
     }
 }
 
 impl MongoSinkTask {
     async fn write_all(&mut self, records: &[SinkRecord]) -> Result<Vec<Rejected>, Error> {
-        let mut rejected = Vec::new();
-        self.buffer.truncate(0);
         Statistics::add(&self.statistics.records, records.len());
         if let Some(at) = records.iter().rev().find_map(|record| record.record.timestamp) {
             self.statistics.latest_ms.store(now_ms().saturating_sub(at), Ordering::Relaxed);
         }
-        let began = Instant::now();
-        let batches = self.process(records, &mut rejected);
-        self.statistics.processing.add(began.elapsed());
-        let batches = batches?;
-        Statistics::add(&self.statistics.failed, rejected.len());
-        for batch in batches {
-            if self.first_report_fails && !rejected.is_empty() {
-                break;
+        self.prepare_positions(records).await?;
+        let mut work = self.take_up(records)?;
+        let written = self.write_batches(&mut work, records).await;
+        if let Err(error) = written {
+            if error.kind().retriable() && self.exactly_once.is_none() {
+                self.memory = Some(Memory::new(work, records));
             }
-            self.write(batch, records, &mut rejected).await?;
+            return Err(error);
         }
+        let Work { mut buffer, mut rejected, .. } = work;
         if self.first_report_fails {
             rejected.truncate(1);
         }
-        if self.buffer.len() > KEEP_BUFFER {
-            self.buffer = Writer::new();
+        if let Some(exactly_once) = &mut self.exactly_once {
+            exactly_once.reported(records, &rejected);
+        }
+        if buffer.len() <= KEEP_BUFFER {
+            buffer.truncate(0);
+            self.buffer = buffer;
         }
         if !self.context.reports_errors {
             // Nobody takes reports: what is tolerated is dropped, as on the JVM.
             rejected.clear();
         }
         Ok(rejected)
+    }
+
+    async fn write_batches(&mut self, work: &mut Work, records: &[SinkRecord]) -> Result<(), Error> {
+        let Work { buffer, batches, rejected } = work;
+        let mut range = 0..0;
+        let mut left = batches.batches.len();
+        for batch in &mut batches.batches {
+            if self.is_over(rejected) {
+                break;
+            }
+            // What asks for no statement is done with along with what is written before or after it.
+            left -= 1;
+            let end = if left == 0 { records.len() } else { batch.ops.last().map_or(range.end, |op| op.record + 1) };
+            range = range.end..end;
+            match self.exactly_once {
+                None => self.write(batch, buffer.bytes(), records, rejected).await?,
+                Some(_) => self.write_once(batch, buffer.bytes(), range.clone(), records, rejected).await?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,13 +6,14 @@ use connect_config::{ConfigError, Props};
 
 use crate::cdc::Handler;
 use crate::classes::{self, IdClass, MapperClass, ProcessorClass, Refused};
+use crate::doc::{Types, Unavailable};
 use crate::ids::{IdStrategy, UuidFormat};
 use crate::model::WriteStrategy;
 use crate::namespace::{FieldPath, Mapper, Namespace};
 use crate::process::Processor;
 use crate::project::Projection;
 use crate::rename::Renamer;
-use crate::settings::SinkConfig;
+use crate::settings::{ExtraConfig, SinkConfig};
 use crate::timefield::TimeParser;
 
 /// The prefix of settings for one topic.
@@ -57,6 +58,10 @@ pub struct Plan {
     pub rate_limit_ms: u64,
     pub rate_limit_every: u64,
     pub timeseries: Option<Timeseries>,
+    /// How Debezium's types are converted, when they are.
+    pub types: Option<Types>,
+    /// The placeholder of values that stay as they are stored, when they do.
+    pub keep: Option<Unavailable>,
 }
 
 /// How a record without a value deletes.
@@ -102,6 +107,8 @@ impl Plan {
             return Err(problem);
         }
         let ids = ids(config)?;
+        let extra = ExtraConfig::of(props)
+            .map_err(|problems| problems.into_iter().next().unwrap_or_else(|| ConfigError::new("invalid")))?;
         let all = |own: &str| props.contains_key(own);
         let tolerance = match if all("mongo.errors.tolerance") {
             config.mongo_errors_tolerance.to_lowercase()
@@ -131,7 +138,20 @@ impl Plan {
             rate_limit_ms: u64::try_from(config.rate_limiting_timeout).unwrap_or(0),
             rate_limit_every: u64::try_from(config.rate_limiting_every_n).unwrap_or(0),
             timeseries: timeseries(config),
+            types: extra.debezium_types_convert.then(|| {
+                let binary = extra.debezium_types_uuid_format.eq_ignore_ascii_case("binary");
+                Types::new(binary, &extra.debezium_types_exclude, unavailable(&extra))
+            }),
+            keep: extra.debezium_unavailable_keep.then(|| unavailable(&extra)),
         })
+    }
+
+    /// The fields at the top level of values that are looked at, when these are not all.
+    pub fn value_fields(&self) -> Option<&'static [&'static str]> {
+        match (&self.mapper, self.handler) {
+            (Mapper::Fixed(_), Some(handler)) => handler.value_fields(),
+            _ => None,
+        }
     }
 
     /// Tries every class of a topic and gives the problems of all, in the JVM's order.
@@ -336,6 +356,10 @@ fn handler(config: &SinkConfig) -> Result<Option<Handler>, Refused> {
         "" => Ok(None),
         class => classes::handler("change.data.capture.handler", class).map(Some),
     }
+}
+
+fn unavailable(extra: &ExtraConfig) -> Unavailable {
+    Unavailable::new(&extra.unavailable_value_placeholder)
 }
 
 fn timeseries(config: &SinkConfig) -> Option<Timeseries> {

@@ -7,8 +7,17 @@ pub mod rdbms;
 
 use connect_api::Error;
 
-use crate::doc::{Side, Writer};
+use crate::doc::{Side, Types, Unavailable, Writer};
 use crate::statement::Statement;
+
+/// What is done beyond what the JVM's connector does; nothing unless asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Debezium's types are converted.
+    pub types: Option<&'a Types>,
+    /// Values that were not read stay as they are stored.
+    pub keep: Option<&'a Unavailable>,
+}
 
 /// The handlers that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +35,24 @@ pub enum Handler {
 }
 
 impl Handler {
+    /// The fields at the top level of an event that are looked at, when they are all there: without an operation, others are.
+    pub fn value_fields(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Rdbms => Some(&["op", "before", "after"]),
+            _ => None,
+        }
+    }
+
     /// Writes what an event asks for; `None` when it asks for nothing.
-    pub fn handle(self, key: &Side<'_>, value: &Side<'_>, w: &mut Writer) -> Result<Option<Statement>, Error> {
+    pub fn handle(
+        self,
+        key: &Side<'_>,
+        value: &Side<'_>,
+        extras: Extras<'_>,
+        w: &mut Writer,
+    ) -> Result<Option<Statement>, Error> {
         let model = match self {
-            Self::Rdbms => return rdbms::handle(key, value, w),
+            Self::Rdbms => return rdbms::handle(key, value, extras, w),
             Self::DebeziumOplog => debezium_mongodb::handle(key, value, debezium_mongodb::Format::Oplog)?,
             Self::DebeziumChangeStream => debezium_mongodb::handle(key, value, debezium_mongodb::Format::ChangeStream)?,
             Self::ChangeStream => change_stream::handle(value)?,

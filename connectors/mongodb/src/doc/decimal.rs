@@ -50,6 +50,9 @@ fn number_format(message: String) -> Error {
     Error::data(message).class("java.lang.NumberFormatException")
 }
 
+/// A scale beyond this is written as an exponent: the zeros would be a text of their own length.
+const MAX_PLAIN_SCALE: usize = 100_000;
+
 /// The text of a decimal without an exponent where the scale is not negative, as messages show it.
 pub fn plain(unscaled: &BigInt, scale: i32) -> String {
     let sign = if unscaled.sign() == Sign::Minus { "-" } else { "" };
@@ -57,6 +60,7 @@ pub fn plain(unscaled: &BigInt, scale: i32) -> String {
     match usize::try_from(scale) {
         Err(_) => format!("{sign}{digits}E+{}", -i64::from(scale)),
         Ok(0) => format!("{sign}{digits}"),
+        Ok(scale) if scale > MAX_PLAIN_SCALE => format!("{sign}{digits}E-{scale}"),
         Ok(scale) => {
             let digits = format!("{digits:0>width$}", width = scale + 1);
             let (whole, fraction) = digits.split_at(digits.len() - scale);

@@ -2,17 +2,18 @@
 //!
 //! Written straight into raw bytes. With a schema the logical types become dates and Decimal128; without one the
 //! value's own variant says what it is. A null field of a struct takes the field's default, as `Struct.get` does.
+//! A [`Rewrite`] may give values another form.
 
 use connect_api::schema::{Kind, logical};
 use connect_api::{Error, Schema, Struct, Value};
 use num_bigint::BigInt;
 
 use super::decimal::decimal128;
+use super::time::MILLIS_PER_DAY;
 use super::write::{At, Writer};
 
 /// How deep values may nest: the server refuses more than about 180 levels.
 const MAX_DEPTH: u8 = 200;
-const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// The value of a struct's field, its default where it is null.
 pub fn field_value(value: &Struct, index: usize) -> &Value {
@@ -23,12 +24,62 @@ pub fn field_value(value: &Struct, index: usize) -> &Value {
     }
 }
 
-/// Writes any value as an element.
-pub fn write_value(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value) -> Result<(), Error> {
-    write_at_depth(w, at, schema, value, 0)
+/// What values become instead of their plain form. It is a type parameter of the functions here, so that the plain form
+/// pays nothing for it.
+pub trait Rewrite<'a>: Copy {
+    /// The same for a field of this name.
+    #[must_use]
+    fn of_field(self, name: &'a str) -> Self;
+
+    /// Writes a value that has another form. False when it has none: nothing is written then.
+    fn write(self, w: &mut Writer, at: At, schema: &Schema, value: &Value) -> Result<bool, Error>;
 }
 
-fn write_at_depth(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value, depth: u8) -> Result<(), Error> {
+/// Values as the JVM's connector stores them.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Rewrite<'_> for Plain {
+    #[inline]
+    fn of_field(self, _: &str) -> Self {
+        self
+    }
+
+    #[inline]
+    fn write(self, _: &mut Writer, _: At, _: &Schema, _: &Value) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
+/// Writes any value as an element.
+pub fn write_value(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value) -> Result<(), Error> {
+    write_rewritten(w, at, schema, value, Plain)
+}
+
+/// The same with values in another form.
+pub fn write_rewritten<'a>(
+    w: &mut Writer,
+    at: At,
+    schema: Option<&'a Schema>,
+    value: &'a Value,
+    rewrite: impl Rewrite<'a>,
+) -> Result<(), Error> {
+    write_at_depth(w, at, schema, value, 0, rewrite)
+}
+
+fn write_at_depth<'a>(
+    w: &mut Writer,
+    at: At,
+    schema: Option<&'a Schema>,
+    value: &'a Value,
+    depth: u8,
+    rewrite: impl Rewrite<'a>,
+) -> Result<(), Error> {
+    if let Some(schema) = schema
+        && rewrite.write(w, at, schema, value)?
+    {
+        return Ok(());
+    }
     match value {
         Value::Null => w.put_null(at),
         Value::Bool(v) => w.put_bool(at, *v),
@@ -52,12 +103,19 @@ fn write_at_depth(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value
             )
             .class("org.bson.codecs.configuration.CodecConfigurationException"));
         }
-        Value::Array(_) | Value::Map(_) | Value::Struct(_) => write_nested(w, at, schema, value, depth)?,
+        Value::Array(_) | Value::Map(_) | Value::Struct(_) => write_nested(w, at, schema, value, depth, rewrite)?,
     }
     Ok(())
 }
 
-fn write_nested(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value, depth: u8) -> Result<(), Error> {
+fn write_nested<'a>(
+    w: &mut Writer,
+    at: At,
+    schema: Option<&'a Schema>,
+    value: &'a Value,
+    depth: u8,
+    rewrite: impl Rewrite<'a>,
+) -> Result<(), Error> {
     if depth >= MAX_DEPTH {
         return Err(Error::data(format!("the value nests more than {MAX_DEPTH} levels deep"))
             .hint("MongoDB stores at most about 180 levels: flatten the value with a transform."));
@@ -68,7 +126,7 @@ fn write_nested(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value, 
             let open = w.begin_array(at);
             for (index, element) in elements.iter().enumerate() {
                 let at = w.index(index);
-                write_at_depth(w, at, element_schema, element, depth + 1)?;
+                write_at_depth(w, at, element_schema, element, depth + 1, rewrite)?;
             }
             w.close(open);
         }
@@ -76,8 +134,9 @@ fn write_nested(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value, 
             let value_schema = schema.and_then(map_value_schema);
             let open = w.begin(at);
             for (key, value) in entries {
-                let at = w.name(map_key(key)?)?;
-                write_at_depth(w, at, value_schema, value, depth + 1)?;
+                let name = map_key(key)?;
+                let at = w.name(name)?;
+                write_at_depth(w, at, value_schema, value, depth + 1, rewrite.of_field(name))?;
             }
             w.close(open);
         }
@@ -85,7 +144,8 @@ fn write_nested(w: &mut Writer, at: At, schema: Option<&Schema>, value: &Value, 
             let open = w.begin(at);
             for (index, field) in value.schema.fields().iter().enumerate() {
                 let at = w.name(&field.name)?;
-                write_at_depth(w, at, Some(&field.schema), field_value(value, index), depth + 1)
+                let rewrite = rewrite.of_field(&field.name);
+                write_at_depth(w, at, Some(&field.schema), field_value(value, index), depth + 1, rewrite)
                     .map_err(|error| in_field(&field.name, &field.schema, error))?;
             }
             w.close(open);
@@ -124,7 +184,7 @@ fn scale(schema: &Schema) -> Result<i32, Error> {
 
 fn element_schema(schema: &Schema) -> Option<&Schema> {
     match &schema.kind {
-        Kind::Array(element) => Some(element),
+        Kind::Array(element) if !element.is_unknown() => Some(element),
         _ => None,
     }
 }
@@ -132,7 +192,7 @@ fn element_schema(schema: &Schema) -> Option<&Schema> {
 /// The schema of a map's values.
 pub fn map_value_schema(schema: &Schema) -> Option<&Schema> {
     match &schema.kind {
-        Kind::Map(_, value) => Some(value),
+        Kind::Map(_, value) if !value.is_unknown() => Some(value),
         _ => None,
     }
 }

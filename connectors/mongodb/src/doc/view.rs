@@ -8,7 +8,8 @@ use std::cell::OnceCell;
 use bson::{Bson, Document};
 use connect_api::{Datum, Error, Schema, Struct, Value};
 
-use super::value::{field_value, map_key, map_value_schema, write_value};
+use super::debezium::Types;
+use super::value::{field_value, map_key, map_value_schema, write_rewritten, write_value};
 use super::write::{At, Writer};
 use super::{extjson, render};
 
@@ -80,22 +81,48 @@ impl<'a> DocRef<'a> {
         Ok(())
     }
 
+    /// True when a field is as asked. Fields whose names are no texts are passed over: writing them is an error.
+    pub fn any(&self, mut asked: impl FnMut(&'a str, NodeRef<'a>) -> bool) -> bool {
+        match *self {
+            Self::Struct(value) => value.schema.fields().iter().enumerate().any(|(index, field)| {
+                asked(&field.name, NodeRef::Value(field_value(value, index), Some(&field.schema)))
+            }),
+            Self::Map(entries, schema) => {
+                let value_schema = schema.and_then(map_value_schema);
+                entries.iter().any(|(key, value)| {
+                    key.as_str().is_some_and(|name| asked(name, NodeRef::Value(value, value_schema)))
+                })
+            }
+            Self::Tree(document) => document.iter().any(|(name, value)| asked(name, NodeRef::Tree(value))),
+        }
+    }
+
     /// Writes every field into an open document.
     pub fn write_fields(&self, w: &mut Writer) -> Result<(), Error> {
+        self.write_fields_as(w, None)
+    }
+
+    /// The same with Debezium's types converted, but for `_id`: an id keeps its form.
+    pub fn write_fields_as(&self, w: &mut Writer, types: Option<&Types>) -> Result<(), Error> {
         self.each(|name, node| {
             let at = w.name(name)?;
-            node.write(w, at)
+            node.write_as(w, at, name, types.filter(|_| name != "_id"))
         })
     }
 
     /// The same as a tree of the driver's types.
     pub fn to_tree(self) -> Result<Document, Error> {
+        self.to_tree_as(None)
+    }
+
+    /// The tree with Debezium's types converted, but for `_id`.
+    pub fn to_tree_as(self, types: Option<&Types>) -> Result<Document, Error> {
         if let Self::Tree(document) = self {
             return Ok(document.clone());
         }
         let mut w = Writer::new();
         let open = w.open();
-        self.write_fields(&mut w)?;
+        self.write_fields_as(&mut w, types)?;
         w.close(open);
         bson::RawDocumentBuf::from_bytes(w.into_bytes())
             .and_then(|raw| Document::try_from(&raw))
@@ -132,6 +159,14 @@ impl<'a> NodeRef<'a> {
         match *self {
             Self::Value(value, schema) => write_value(w, at, schema, value),
             Self::Tree(value) => w.put_bson(at, value),
+        }
+    }
+
+    /// Writes it as the element of the field `name`, with Debezium's types converted where that is asked for.
+    pub fn write_as(&self, w: &mut Writer, at: At, name: &str, types: Option<&Types>) -> Result<(), Error> {
+        match (*self, types) {
+            (Self::Value(value, schema), Some(types)) => write_rewritten(w, at, schema, value, types.in_field(name)),
+            _ => self.write(w, at),
         }
     }
 
@@ -191,9 +226,14 @@ impl<'a> Side<'a> {
 
     /// The document as a tree, `None` for null.
     pub fn tree(&self) -> Result<Option<Document>, Error> {
+        self.tree_as(None)
+    }
+
+    /// The tree with Debezium's types converted where that is asked for, but for `_id`.
+    pub fn tree_as(&self, types: Option<&Types>) -> Result<Option<Document>, Error> {
         match self.doc()? {
             None => Ok(None),
-            Some(document) => document.to_tree().map(Some).map_err(|error| self.explain(error)),
+            Some(document) => document.to_tree_as(types).map(Some).map_err(|error| self.explain(error)),
         }
     }
 

@@ -86,12 +86,7 @@ impl Writer {
 
     /// Begins an element.
     pub fn name(&mut self, name: &str) -> Result<At, Error> {
-        if let Some(index) = memchr_nul(name) {
-            return Err(Error::data(format!(
-                "BSON cstring '{name}' is not valid because it contains a null character at index {index}"
-            ))
-            .class("org.bson.BsonSerializationException"));
-        }
+        check_name(name)?;
         Ok(self.literal(name))
     }
 
@@ -238,8 +233,15 @@ impl Writer {
     }
 }
 
-fn memchr_nul(text: &str) -> Option<usize> {
-    text.bytes().position(|byte| byte == 0)
+/// Refuses names that BSON cannot hold.
+pub fn check_name(name: &str) -> Result<(), Error> {
+    match name.bytes().position(|byte| byte == 0) {
+        None => Ok(()),
+        Some(index) => Err(Error::data(format!(
+            "BSON cstring '{name}' is not valid because it contains a null character at index {index}"
+        ))
+        .class("org.bson.BsonSerializationException")),
+    }
 }
 
 fn encode_error(error: bson::error::Error) -> Error {
