@@ -65,7 +65,7 @@ function tables(entry, job) {
     job.state === 'running' && job.phase === 'SNAPSHOT' && h('div.plots', null, plot(entry.samples, 'rows', 'Rows per second', rate)),
     h('div.scroll', null, h('table', null,
       h('caption.unseen', null, 'Tables of the snapshot'),
-      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Table'), h('th', { scope: 'col' }, 'Status'), h('th', { scope: 'col' }, 'Progress'), h('th.num', { scope: 'col' }, 'Rows'), h('th.num', { scope: 'col' }, 'Rows/s'))),
+      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Table'), h('th', { scope: 'col' }, 'Status'), h('th', { scope: 'col' }, 'Progress'), h('th.num', { scope: 'col' }, 'Rows'), h('th.num', { scope: 'col' }, 'Rows/s'), h('th.num', { scope: 'col' }, 'Time left'))),
       h('tbody', null, job.tables.map((table) => h('tr', { 'data-key': table.table, 'data-table': table.table },
         h('th', { scope: 'row' }, h('code', null, table.table)),
         h('td', { 'data-label': 'Status' }, h('span.status', { 'data-state': table.status }, PHASE_STATES[table.status] ?? table.status)),
@@ -73,7 +73,8 @@ function tables(entry, job) {
           table.percent === null && table.status !== 'running' ? h('span.dim', null, UNKNOWN) : bar(table.percent, `Progress of ${table.table}`, table.status === 'completed' ? 'done' : table.status === 'failed' ? 'bad' : null),
           h('span.figure', null, table.percent === null ? '' : percent(table.percent)))),
         h('td.num', { 'data-label': 'Rows' }, count(table.rows), table.rows_estimated !== null && table.status !== 'completed' && h('span.dim', null, ` of about ${compact(table.rows_estimated)}`)),
-        h('td.num', { 'data-label': 'Rows/s' }, table.status === 'running' ? rate(table.rows_per_second) : UNKNOWN)))))));
+        h('td.num', { 'data-label': 'Rows/s' }, table.status === 'running' ? rate(table.rows_per_second) : UNKNOWN),
+        h('td.num', { 'data-label': 'Time left' }, table.time_left_ms ? `about ${duration(table.time_left_ms)}` : UNKNOWN)))))));
 }
 
 function streaming(entry, job) {

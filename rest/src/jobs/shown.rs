@@ -109,6 +109,7 @@ struct Table<'a> {
     rows_estimated: Option<u64>,
     percent: Option<f64>,
     rows_per_second: Option<f64>,
+    time_left_ms: Option<u64>,
 }
 
 impl<'a> From<&'a TableView> for Table<'a> {
@@ -120,6 +121,7 @@ impl<'a> From<&'a TableView> for Table<'a> {
             rows_estimated: table.rows_estimated,
             percent: table.percent,
             rows_per_second: table.rows_per_second,
+            time_left_ms: table.time_left_ms,
         }
     }
 }

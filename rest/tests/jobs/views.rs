@@ -56,6 +56,7 @@ pub(crate) fn whole() -> JobView {
             rows_estimated: Some(1_200_000),
             percent: Some(67.0),
             rows_per_second: Some(21_000.5),
+            time_left_ms: Some(18_856),
         }],
         streaming: Some(StreamingView {
             events_per_second: RateView { one_minute: Some(1247.0), five_minutes: None },
@@ -121,7 +122,7 @@ pub(crate) const WHOLE: &str = concat!(
     r#"{"name":"shop","type":"pipeline","state":"running","phase":"SNAPSHOT","phases":{"INIT":"completed","#,
     r#""SNAPSHOT":"running","STREAMING":"pending"},"reason":"started by request","updated_at":"2026-01-15T10:30:00Z","#,
     r#""uptime_ms":8040000,"actions":["pause","stop","terminate"],"tables":[{"table":"public.orders","status":"running","#,
-    r#""rows":804000,"rows_estimated":1200000,"percent":67.0,"rows_per_second":21000.5}],"streaming":"#,
+    r#""rows":804000,"rows_estimated":1200000,"percent":67.0,"rows_per_second":21000.5,"time_left_ms":18856}],"streaming":"#,
     r#"{"events_per_second_1m":1247.0,"events_per_second_5m":null,"last_commit_at":"2026-01-15T10:30:00Z","#,
     r#""last_commit_lsn":"0/1A3E5F8","lag_bytes":512,"lag_ms":40,"sinks":[{"connector":"shop-sink","lag_records":12}]},"#,
     r#""checkpoint":{"lsn":"0/1A3E5F8","table":"public.orders","last_commit_at":"2026-01-15T10:30:00.050Z","#,

@@ -288,4 +288,9 @@ pub trait Herd: Send + Sync {
 
     /// `GET /connector-plugins/{plugin}/config`: the plugin's own keys.
     fn plugin_config(&self, plugin: &str) -> Result<ConfigDef, HerdError>;
+
+    /// What a job sets for a connector of this class unless it says otherwise.
+    fn job_defaults(&self, _class: &str) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 }

@@ -91,11 +91,11 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider was installed before");
     }
-    let registry = Arc::new(PluginRegistry::new(crate::plugins()));
     let signals = signals()?;
     let (running, rest, observed, files, graceful_ms) = match mode {
         Mode::Distributed { worker } => {
             let props = read_worker(&worker)?;
+            let registry = Arc::new(crate::registry(&props));
             let config = DistributedConfig::parse_with(&props, &|class| knows(&registry, class))
                 .map_err(|problems| wrong(&worker, &problems))?;
             let watch = watched(&worker, &props, logging)?;
@@ -108,6 +108,7 @@ pub async fn run(mode: Mode, logging: &Logging) -> Result<(), RunError> {
         }
         Mode::Standalone { worker, connectors } => {
             let props = read_worker(&worker)?;
+            let registry = Arc::new(crate::registry(&props));
             let config = StandaloneConfig::parse_with(&props, &|class| knows(&registry, class))
                 .map_err(|problems| wrong(&worker, &problems))?;
             let watch = watched(&worker, &props, logging)?;

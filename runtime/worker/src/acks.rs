@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use connect_api::{Checkpoint, Error};
 use connect_kafka::{AckSink, Position};
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::io::kafka_exception;
+use crate::stall::Stall;
 
 /// Records that one task may have in flight.
 pub const MAX_IN_FLIGHT: usize = 1 << 17;
@@ -131,6 +133,7 @@ pub struct Tracker {
     waiting: VecDeque<(u64, Checkpoint)>,
     /// Complete, the newest of each source partition.
     complete: Vec<Checkpoint>,
+    stall: Stall,
 }
 
 impl Tracker {
@@ -139,7 +142,8 @@ impl Tracker {
     pub fn new(capacity: usize, tolerant: bool) -> Self {
         let ring = Arc::new(Ring::new(capacity, tolerant));
         let sink: Arc<dyn AckSink> = Arc::clone(&ring) as Arc<dyn AckSink>;
-        Self { ring, sink, next: 0, prefix: 0, waiting: VecDeque::new(), complete: Vec::new() }
+        let stall = Stall::new(Instant::now());
+        Self { ring, sink, next: 0, prefix: 0, waiting: VecDeque::new(), complete: Vec::new(), stall }
     }
 
     /// Where acknowledgements are counted.
@@ -260,6 +264,11 @@ impl Tracker {
     /// Records sent and not known to be durable.
     pub fn in_flight(&self) -> u64 {
         self.next.saturating_sub(self.acknowledged())
+    }
+
+    /// For how long nothing was confirmed of what is in flight, when that is to be told now.
+    pub fn stalled(&mut self) -> Option<Duration> {
+        self.stall.look(self.acknowledged(), self.in_flight(), Instant::now())
     }
 
     /// True when a record could not be sent. One atomic load: meant for the hot path.

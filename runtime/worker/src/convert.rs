@@ -68,14 +68,22 @@ impl Converters {
         Failed { stage, class: Arc::clone(class), error }
     }
 
-    /// What the consumer read, as the sink gets it; `None` when a transform drops it.
-    pub fn decode(&self, raw: &ConsumerRecord) -> Result<Option<SinkRecord>, Failed> {
+    /// True when records are changed before a sink gets them.
+    pub fn transforms(&self) -> bool {
+        !self.pipeline.transforms.is_empty()
+    }
+
+    /// What the consumer read, as the sink gets it; `None` when a transform drops it. Of the value only `fields` are looked at,
+    /// when these are told.
+    pub fn decode(&self, raw: &ConsumerRecord, fields: Option<&[&str]>) -> Result<Option<SinkRecord>, Failed> {
         let Pipeline { key_converter, value_converter, header_converter, .. } = &self.pipeline;
         let key =
             key_converter.deserialize(&raw.topic, raw.key.clone()).map_err(|e| self.failed(Stage::KeyConverter, e))?;
-        let value = value_converter
-            .deserialize(&raw.topic, raw.value.clone())
-            .map_err(|e| self.failed(Stage::ValueConverter, e))?;
+        let value = match fields {
+            Some(fields) => value_converter.deserialize_fields(&raw.topic, raw.value.clone(), fields),
+            None => value_converter.deserialize(&raw.topic, raw.value.clone()),
+        }
+        .map_err(|e| self.failed(Stage::ValueConverter, e))?;
         let mut headers = Vec::with_capacity(raw.headers.len());
         for (name, bytes) in &raw.headers {
             let datum = header_converter

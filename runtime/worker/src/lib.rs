@@ -28,6 +28,7 @@ pub mod positions;
 pub mod report;
 pub mod sink;
 pub mod source;
+mod stall;
 mod task;
 #[cfg(test)]
 mod testing;

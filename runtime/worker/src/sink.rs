@@ -104,6 +104,27 @@ struct Work {
     next_told: Instant,
 }
 
+/// The fields of a value that are looked at, when these are not all.
+type Fields = Option<&'static [&'static str]>;
+
+/// Which fields are looked at of the topic of the record before.
+#[derive(Default)]
+struct LookedAt(Option<(Arc<str>, Fields)>);
+
+impl LookedAt {
+    fn of(&mut self, topic: &Arc<str>, task: &mut dyn SinkTask, converters: &Converters) -> Fields {
+        match &self.0 {
+            Some((known, fields)) if Arc::ptr_eq(known, topic) => *fields,
+            _ => {
+                // A transform may look at all of a record.
+                let fields = (!converters.transforms()).then(|| task.value_fields(topic)).flatten();
+                self.0 = Some((Arc::clone(topic), fields));
+                fields
+            }
+        }
+    }
+}
+
 impl SinkLoop {
     /// Runs until the end is wanted, or something fails. The task is stopped and the group left in both cases.
     pub async fn run(mut self) -> Result<()> {
@@ -289,8 +310,10 @@ impl SinkLoop {
         self.used.refresh();
         let mut batch =
             Batch { records: Vec::with_capacity(raw.len()), places: Vec::with_capacity(raw.len()), raw: Vec::new() };
+        let mut looked_at = LookedAt::default();
         for (place, consumed) in raw.iter().enumerate() {
-            let decoded = self.converters.decode(consumed);
+            let fields = looked_at.of(&consumed.topic, &mut *self.task, &self.converters);
+            let decoded = self.converters.decode(consumed, fields);
             // A topic counts as used with its first record that could be converted, whatever a transform makes of it.
             if decoded.as_ref().err().is_none_or(|failed| failed.stage == Stage::Transformation)
                 && self.used.is_new(&consumed.topic)
@@ -300,7 +323,7 @@ impl SinkLoop {
             }
             let decoded = match decoded {
                 Ok(decoded) => decoded,
-                Err(failed) => self.decode_again(consumed, failed).await?,
+                Err(failed) => self.decode_again(consumed, fields, failed).await?,
             };
             if let Some(record) = decoded {
                 batch.records.push(record);
@@ -314,7 +337,12 @@ impl SinkLoop {
     }
 
     /// The rare way: retries, then the report that tolerates or fails.
-    async fn decode_again(&mut self, consumed: &ConsumerRecord, mut failed: Failed) -> Result<Option<SinkRecord>> {
+    async fn decode_again(
+        &mut self,
+        consumed: &ConsumerRecord,
+        fields: Fields,
+        mut failed: Failed,
+    ) -> Result<Option<SinkRecord>> {
         let started = Instant::now();
         let mut attempt = 1;
         loop {
@@ -325,7 +353,7 @@ impl SinkLoop {
                 () = self.control.cancel.cancelled() => break,
             }
             attempt += 1;
-            match self.converters.decode(consumed) {
+            match self.converters.decode(consumed, fields) {
                 Ok(record) => return Ok(record),
                 Err(again) => failed = again,
             }
@@ -400,13 +428,14 @@ impl SinkLoop {
     }
 
     /// `RetriableException`: the same batch again, later: without end, as the JVM does, or for some time where somebody else
-    /// takes care of a task that fails.
+    /// takes care of a task that fails. A sink that sets an end itself is asked until then.
     fn put_off(&mut self, work: &mut Work, batch: Batch, tries: Tries, error: Error) -> Result<()> {
         let since = tries.since.unwrap_or_else(Instant::now);
-        if self.is_out_of_patience(since) {
+        if !self.task.bounds_retries() && self.is_out_of_patience(since) {
             return Err(exiting(error));
         }
-        let wait = tries.wait.min(REDELIVERY_MAX);
+        let grown = tries.wait.min(REDELIVERY_MAX);
+        let wait = error.retry_in().unwrap_or(grown);
         let (connector, task) = (&*self.reporter.connector, self.reporter.task);
         tracing::warn!(
             connector,
@@ -419,7 +448,7 @@ impl SinkLoop {
         TaskMetrics::add(&self.metrics.retries, 1);
         self.metrics.error_seen();
         self.consumer.pause(&work.positions.partitions())?;
-        let tries = Tries { wait, since: Some(since) };
+        let tries = Tries { wait: grown, since: Some(since) };
         work.redelivery = Some(Redelivery { batch, at: Instant::now() + wait, tries });
         Ok(())
     }

@@ -28,6 +28,8 @@ struct Seen {
     stopped: bool,
     /// So many puts fail with a retriable error first.
     busy: usize,
+    /// It sets an end to its retries itself, and says when the next one is due.
+    bounded: Option<Duration>,
     /// Nobody tries a failed task again.
     unattended: bool,
     /// So many flushes fail first.
@@ -47,7 +49,11 @@ impl SinkTask for Recorder {
         let mut seen = self.0.lock();
         if seen.busy > 0 {
             seen.busy -= 1;
-            return Err(Error::new(ErrorKind::Unavailable, "busy"));
+            let error = Error::new(ErrorKind::Unavailable, "busy");
+            return Err(match seen.bounded {
+                Some(wait) => error.retry_after(wait),
+                None => error,
+            });
         }
         let mut rejected = Vec::new();
         for (index, sunk) in batch.iter().enumerate() {
@@ -59,6 +65,10 @@ impl SinkTask for Recorder {
             }
         }
         Ok(rejected)
+    }
+
+    fn bounds_retries(&self) -> bool {
+        self.0.lock().bounded.is_some()
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -242,6 +252,19 @@ async fn a_sink_that_stays_busy_fails_where_the_task_is_tried_again_from_outside
     let seen = Seen { busy: 3, unattended: true, ..Seen::default() };
     let rig = Rig::start(broker, seen, ErrorPolicy::default(), false).await;
     eventually(|| rig.committed() == Some(1)).await;
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_sink_that_sets_an_end_itself_is_asked_until_then_and_as_often_as_it_says() {
+    let seen = Seen { busy: usize::MAX, bounded: Some(Duration::from_millis(20)), ..Seen::default() };
+    let rig = Rig::start(broker(&["a"]).await, seen, ErrorPolicy::default(), false).await;
+    // Longer than the patience, and more often than the growing waits would allow.
+    eventually(|| TaskMetrics::get(&rig.metrics.retries) >= 20).await;
+    sleep(Duration::from_millis(500)).await;
+    rig.seen.lock().busy = 1;
+    eventually(|| rig.committed() == Some(1)).await;
+    assert_eq!(rig.values(), ["a"]);
     rig.end().await.expect("a clean end");
 }
 

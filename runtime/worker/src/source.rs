@@ -36,6 +36,9 @@ const POLL_RETRY_MAX: Duration = Duration::from_secs(10);
 /// that what is over as soon is nobody's concern. What lasts longer has to be seen, and counted.
 const POLL_RETRIES: u32 = 3;
 
+/// How often it is looked while there is no room.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How long the position stays with the last record that was sent while all that follow are dropped.
 const HOLD_MAX: Duration = Duration::from_secs(10);
 
@@ -43,14 +46,25 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
 /// Records that were dropped at the end of what was read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Dropped {
-    /// Since the last checkpoint, some were.
-    any: bool,
-    /// Since the last checkpoint, some were sent.
-    but_sent: bool,
+    /// The last record that was read was.
+    last: bool,
+    /// The last event that was read has a record that was sent, and its checkpoint may come with the next batch.
+    open: bool,
+    /// The last record that was sent, when it is of a batch before and no checkpoint came for it yet.
+    sent: Option<(Between, usize)>,
     /// Since when the position stays behind them.
     held_since: Option<Instant>,
+}
+
+/// What is known of a batch on its way.
+struct Passing {
+    between: Option<Between>,
+    /// Up to and with the last record that was sent.
+    kept: usize,
+    /// Records that a checkpoint came for.
+    passed: usize,
 }
 
 /// Everything a source task runs with.
@@ -163,6 +177,7 @@ impl SourceLoop {
         let mut row = PollRow::default();
         loop {
             self.check_delivery()?;
+            self.tell_stall();
             self.tell_topics().await;
             self.tell_health(&row).await;
             let due = pace.due(self.tracker.has_checkpoints());
@@ -279,36 +294,55 @@ impl SourceLoop {
         self.used.refresh();
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut written = 0;
-        // Up to and with the last record that was sent.
-        let mut kept = 0;
+        let mut passing = Passing { between, kept: 0, passed: 0 };
+        let read = records.len();
+        let mut looked = Instant::now();
         for (index, record) in records.into_iter().enumerate() {
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
-                self.pass(checkpoint, kept, between.as_ref());
+                self.pass(checkpoint, &mut passing);
             }
             let spare = self.spare(&record);
             match self.encoder.encode(record) {
                 Ok(true) => {}
                 Ok(false) => {
                     TaskMetrics::add(&self.metrics.filtered, 1);
-                    self.dropped.any = true;
+                    self.dropped.last = true;
                     continue;
                 }
                 Err(failed) => {
                     if !self.encode_again(spare, failed).await? {
-                        self.dropped.any = true;
+                        self.dropped.last = true;
                         continue;
                     }
                 }
+            }
+            if looked.elapsed() >= LOOK_EVERY {
+                // A converter may have waited for long, and others send these records by now.
+                if self.control.cancel.is_cancelled() {
+                    return Err(Left::Ending);
+                }
+                self.check_before_sending()?;
+                looked = Instant::now();
             }
             if self.used.is_new(self.encoder.topic()) {
                 self.first_use().await?;
             }
             written += u64::from(self.offer_at_once() || self.send().await?);
-            kept = index + 1;
-            self.dropped.but_sent = true;
+            passing.kept = index + 1;
+            self.dropped.last = false;
         }
         for checkpoint in checkpoints {
-            self.pass(checkpoint, kept, between.as_ref());
+            self.pass(checkpoint, &mut passing);
+        }
+        let Passing { between, kept, passed } = passing;
+        if read > 0 {
+            let place = |record| between.as_ref().and_then(|between| between.at(record)).map(|at| at.after);
+            self.dropped.open = kept > 0 && (kept == read || place(kept) >= place(read));
+        }
+        if kept > passed {
+            self.dropped.sent = between.map(|between| (between, kept));
+        } else if passed > 0 {
+            self.dropped.sent = None;
         }
         TaskMetrics::add(&self.metrics.written, written);
         self.tracker.advance();
@@ -316,23 +350,37 @@ impl SourceLoop {
         Ok(())
     }
 
-    /// A checkpoint whose last records were dropped is that of the last one that was sent, as on the JVM; but not for long: the
-    /// source's system keeps its log for as long as the position stays.
-    fn pass(&mut self, checkpoint: Checkpoint, kept: usize, between: Option<&Between>) {
-        // One without records of its own may be that of the last records of the batch before.
-        let before = self.dropped.any && !self.dropped.but_sent;
-        (self.dropped.any, self.dropped.but_sent) = (false, false);
-        let behind = kept < checkpoint.after || checkpoint.after == 0 && before;
-        let Some(between) = between.filter(|_| behind) else {
+    /// A checkpoint whose last records were dropped is that of the last one that was sent, as on the JVM, whichever batch that
+    /// was in; but not for long: the source's system keeps its log for as long as the position stays.
+    fn pass(&mut self, checkpoint: Checkpoint, passing: &mut Passing) {
+        let of_last_event = checkpoint.after == 0 && self.dropped.open;
+        let Some(between) = passing.between.as_ref().filter(|_| self.dropped.last && !of_last_event) else {
             self.dropped.held_since = None;
-            return self.tracker.checkpoint(checkpoint);
+            return self.pass_on(checkpoint, passing);
         };
         if self.dropped.held_since.get_or_insert_with(Instant::now).elapsed() >= HOLD_MAX {
             self.dropped.held_since = None;
-            self.tracker.checkpoint(checkpoint);
-        } else if let Some(checkpoint) = between.at(kept) {
-            self.tracker.checkpoint(checkpoint);
+            return self.pass_on(checkpoint, passing);
         }
+        let of_last_sent = if passing.kept > 0 {
+            between.at(passing.kept)
+        } else {
+            let here = self.dropped.open.then(|| between.at(0)).flatten();
+            here.or_else(|| self.dropped.sent.take().and_then(|(between, record)| between.at(record)))
+        };
+        if let Some(mut checkpoint) = of_last_sent {
+            checkpoint.after = passing.kept;
+            self.pass_on(checkpoint, passing);
+        }
+    }
+
+    fn pass_on(&mut self, checkpoint: Checkpoint, passing: &mut Passing) {
+        passing.passed = checkpoint.after;
+        if checkpoint.after == 0 || checkpoint.after > passing.kept {
+            // What comes after it is no place of the last record that was sent.
+            (self.dropped.open, self.dropped.sent) = (false, None);
+        }
+        self.tracker.checkpoint(checkpoint);
     }
 
     /// What is needed of a record when its conversion fails: nothing, unless the configuration asks for it.
@@ -403,6 +451,7 @@ impl SourceLoop {
             let Some(sequence) = self.tracker.reserve() else {
                 tokio::select! {
                     () = self.tracker.changed() => {}
+                    () = sleep(LOOK_EVERY) => {}
                     () = self.control.cancel.cancelled() => return Err(Left::Ending),
                 }
                 self.check_before_sending()?;
@@ -432,7 +481,21 @@ impl SourceLoop {
         if !self.control.may_work() {
             return Err(Left::Ending);
         }
+        self.tell_stall();
         Ok(self.check_delivery()?)
+    }
+
+    /// Records that Kafka does not confirm are sent again and again without a word.
+    fn tell_stall(&mut self) {
+        let Some(stalled) = self.tracker.stalled() else { return };
+        tracing::warn!(
+            connector = &*self.reporter.connector,
+            task = self.reporter.task,
+            in_flight = self.tracker.in_flight(),
+            seconds = stalled.as_secs(),
+            "Kafka confirms nothing of what was sent: look at the brokers; one closes the connection over a request above its \
+             socket.request.max.bytes"
+        );
     }
 
     fn offer(&self, sequence: u64) -> Result<(), SendError> {

@@ -420,26 +420,73 @@ async fn under_tolerance_a_record_that_can_not_be_delivered_is_skipped() {
     rig.end().await.expect("a clean end");
 }
 
+/// The places of records of a batch: that of record n has tag n; before them is one of tag `before`, when there is one.
+fn places(before: Option<u64>) -> Between {
+    let tagged = |count: usize, tag| batch(&vec![""; count], tag).checkpoints.remove(0);
+    let first = before.map(|tag| tagged(0, tag));
+    Between::new(move |record| match record {
+        0 => first.clone(),
+        _ => Some(tagged(record, u64::try_from(record).expect("a small number"))),
+    })
+}
+
+/// A batch: its records, the tags of its checkpoints behind so many of them, and what is between.
+type Brought<'a> = (&'a [&'a str], &'a [(usize, u64)], Between);
+
+/// Runs batches, of records that are dropped (`POISON`) or sent, and gives the tags of the positions that were stored.
+async fn stored_tags(batches: Vec<Brought<'_>>, until: u64) -> Vec<u64> {
+    let steps = batches.into_iter().map(|(records, checkpoints, between)| {
+        Ok(SourceBatch {
+            records: records.iter().map(|text| record(text)).collect(),
+            checkpoints: checkpoints
+                .iter()
+                .map(|(after, tag)| batch(&vec![""; *after], *tag).checkpoints.remove(0))
+                .collect(),
+            between: Some(between),
+        })
+    });
+    let policy = ErrorPolicy { tolerate: true, ..ErrorPolicy::default() };
+    let rig = Rig::start(MemoryBroker::new(), steps.collect(), policy);
+    eventually(|| rig.seen.lock().committed.last() == Some(&until)).await;
+    let seen = Arc::clone(&rig.seen);
+    rig.end().await.expect("a clean end");
+    seen.lock().committed.clone()
+}
+
 #[tokio::test]
 async fn the_position_is_that_of_the_last_record_that_was_sent() {
-    let tagged = |count: usize, tag| batch(&vec![""; count], tag).checkpoints.remove(0);
-    let (first, second) = (tagged(1, 1), tagged(2, 2));
-    let between = Between::new(move |record| Some(if record == 1 { first.clone() } else { second.clone() }));
-    let left_out = SourceBatch {
-        records: vec![record("a"), record("POISON"), record("POISON")],
-        checkpoints: vec![tagged(3, 3)],
-        between: Some(between.clone()),
-    };
-    let left_out_later =
-        SourceBatch { checkpoints: vec![tagged(0, 5)], between: Some(between.clone()), ..SourceBatch::default() };
-    let sent = SourceBatch { records: vec![record("b")], checkpoints: vec![tagged(1, 4)], between: Some(between) };
-    let policy = ErrorPolicy { tolerate: true, ..ErrorPolicy::default() };
-    let rig = Rig::start(MemoryBroker::new(), vec![Ok(left_out), Ok(left_out_later)], policy.clone());
-    eventually(|| rig.seen.lock().committed == [1]).await;
-    rig.end().await.expect("a clean end");
-    let rig = Rig::start(MemoryBroker::new(), vec![Ok(sent)], policy);
-    eventually(|| rig.seen.lock().committed == [4]).await;
-    rig.end().await.expect("a clean end");
+    let left_out: Brought<'_> = (&["a", "POISON", "POISON"], &[(3, 30)], places(None));
+    let nothing: Brought<'_> = (&[], &[(0, 50)], places(Some(50)));
+    let sent: Brought<'_> = (&["b"], &[(1, 40)], places(None));
+    let tags = stored_tags(vec![left_out.clone()], 1).await;
+    assert_eq!(tags, [1]);
+    // However often it is said where the records that were left out end.
+    let tags = stored_tags(vec![left_out, nothing.clone(), nothing, sent], 40).await;
+    assert!(tags.iter().all(|tag| matches!(tag, 1 | 40)), "{tags:?}");
+}
+
+#[tokio::test]
+async fn the_record_that_was_sent_may_be_of_a_batch_before() {
+    // Its checkpoint comes with the next batch, or never because what is read next is dropped at once.
+    let tags = stored_tags(vec![(&["a", "b"], &[], places(None)), (&["POISON"], &[(1, 30)], places(None))], 2).await;
+    assert_eq!(tags, [2]);
+    let tags =
+        stored_tags(vec![(&["a"], &[], places(None)), (&["POISON"], &[(0, 20), (1, 30)], places(Some(20)))], 20).await;
+    assert_eq!(tags, [20]);
+    // Of an event with two records the second was dropped: its checkpoint is that of the first as well.
+    let of_both = Between::new(|record| (record > 0).then(|| batch(&["", ""], 10).checkpoints.remove(0)));
+    let nothing: Brought<'_> = (&[], &[(0, 20)], places(Some(20)));
+    let next: Brought<'_> = (&["POISON"], &[(1, 30)], places(None));
+    let tags = stored_tags(vec![(&["a", "POISON"], &[(2, 10)], of_both), nothing, next], 20).await;
+    assert!(tags.iter().all(|tag| matches!(tag, 10 | 20)), "{tags:?}");
+    // A place before the batch is one of what was dropped, when the batch before ended so.
+    let batches: Vec<Brought<'_>> = vec![
+        (&["a", "POISON"], &[(2, 20)], places(None)),
+        (&["POISON"], &[(0, 21), (1, 30)], places(Some(21))),
+        (&["b"], &[(1, 40)], places(None)),
+    ];
+    let tags = stored_tags(batches, 40).await;
+    assert!(tags.iter().all(|tag| matches!(tag, 1 | 40)), "{tags:?}");
 }
 
 #[tokio::test]

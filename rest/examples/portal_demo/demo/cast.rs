@@ -104,6 +104,7 @@ impl Actor {
                 rows_estimated: *all,
                 percent: all.map(|all| *rows as f64 * 100.0 / all as f64),
                 rows_per_second: None,
+                time_left_ms: None,
             })
             .collect();
         self

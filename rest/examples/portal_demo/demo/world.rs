@@ -146,9 +146,11 @@ impl Actor {
         table.status = PartState::Running;
         table.rows = (table.rows + (rate * seconds) as u64).min(all);
         table.rows_per_second = Some(rate);
+        table.time_left_ms =
+            table.rows_estimated.map(|all| ((all - table.rows) as f64 * 1_000.0 / rate.max(1.0)) as u64);
         if table.rows == all {
             table.status = PartState::Completed;
-            table.rows_per_second = None;
+            (table.rows_per_second, table.time_left_ms) = (None, None);
         }
         table.percent = table.rows_estimated.map(|all| table.rows as f64 * 100.0 / all.max(1) as f64);
         if table.status == PartState::Completed {
@@ -183,7 +185,8 @@ impl Actor {
         let view = &mut self.view;
         (view.phase, view.streaming, view.checkpoint) = (None, None, None);
         for table in &mut view.tables {
-            (table.status, table.rows, table.percent, table.rows_per_second) = (PartState::Pending, 0, Some(0.0), None);
+            (table.status, table.rows, table.percent) = (PartState::Pending, 0, Some(0.0));
+            (table.rows_per_second, table.time_left_ms) = (None, None);
         }
     }
 }

@@ -215,13 +215,20 @@ fn tables(report: &TaskReport, state: JobState) -> impl Iterator<Item = TableVie
             (false, Some(estimated)) => Some(tenths(table.rows as f64 * 100.0 / estimated as f64).min(99.9)),
             (false, None) => None,
         };
+        let rate = table.rows_per_second.filter(|_| status == PartState::Running);
+        // An estimate that was too low says nothing of what is left.
+        let left = estimated.and_then(|estimated| estimated.checked_sub(table.rows)).filter(|left| *left > 0);
         TableView {
             table: table.table.clone(),
             status,
             rows: table.rows,
             rows_estimated: table.rows_estimated,
             percent,
-            rows_per_second: table.rows_per_second.filter(|_| status == PartState::Running).map(tenths),
+            rows_per_second: rate.map(tenths),
+            time_left_ms: rate
+                .filter(|rate| *rate > 0.0)
+                .zip(left)
+                .map(|(rate, left)| (left as f64 * 1_000.0 / rate) as u64),
         }
     })
 }

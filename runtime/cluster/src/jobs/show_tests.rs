@@ -25,16 +25,16 @@ fn tables_are_shown_with_what_is_known_and_nothing_else() {
         ("public.e", 12, Some(10), true, false),
     ]);
     let shown: Vec<_> = tables(&report, JobState::Running)
-        .map(|table| (table.status.name(), table.percent, table.rows_per_second))
+        .map(|table| (table.status.name(), table.percent, table.rows_per_second, table.time_left_ms))
         .collect();
     assert_eq!(
         shown,
         [
-            ("completed", Some(100.0), None),
-            ("running", Some(67.0), Some(21_000.5)),
-            ("running", None, Some(21_000.5)),
-            ("pending", Some(0.0), None),
-            ("running", Some(99.9), Some(21_000.5)),
+            ("completed", Some(100.0), None, None),
+            ("running", Some(67.0), Some(21_000.5), Some(18_856)),
+            ("running", None, Some(21_000.5), None),
+            ("pending", Some(0.0), None, None),
+            ("running", Some(99.9), Some(21_000.5), None),
         ]
     );
     let paused: Vec<_> = tables(&report, JobState::Paused).map(|table| table.status.name()).collect();

@@ -168,6 +168,8 @@ pub struct TableView {
     /// 0 to 100; 100 once it is completed.
     pub percent: Option<f64>,
     pub rows_per_second: Option<f64>,
+    /// How long the rest takes at this pace, by the estimate; `None` when one of them is not known.
+    pub time_left_ms: Option<u64>,
 }
 
 /// Events per second over windows of one and five minutes.

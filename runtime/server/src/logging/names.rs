@@ -56,6 +56,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("connect_mongodb::connector", &["com.mongodb.kafka.connect.MongoSinkConnector"]),
     ("mongodb", &["org.mongodb.driver.client"]),
     ("connect_formats", &["org.apache.kafka.connect.json.JsonConverter", "org.apache.kafka.connect.converters.ByteArrayConverter", "org.apache.kafka.connect.storage.StringConverter"]),
+    ("connect_registry", &["io.confluent.connect.avro.AvroConverter", "io.confluent.connect.json.JsonSchemaConverter", "io.confluent.connect.protobuf.ProtobufConverter", "io.confluent.kafka.schemaregistry.client.rest.RestService"]),
     ("connect_transforms", &["org.apache.kafka.connect.transforms.Transformation", "io.debezium.transforms.ExtractNewRecordState"]),
     ("connect_file::source", &["org.apache.kafka.connect.file.FileStreamSourceTask"]),
     ("connect_file::sink", &["org.apache.kafka.connect.file.FileStreamSinkTask"]),

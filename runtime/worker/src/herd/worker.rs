@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use connect_api::ErrorKind;
+use connect_api::{ErrorKind, PluginKind};
 use connect_cluster::{ClusterView, Command, Herd, HerdError, Hop, PluginInfo, Reply};
 use connect_config::{ConfigDef, Props, Validated};
 use connect_plugins::{Lookup, PluginRegistry, ValidationContext, WorkerMode, plugin_config, validate_connector};
@@ -170,6 +170,13 @@ impl Herd for Worker {
             ))),
             Lookup::OtherClass | Lookup::Abstract(_) => Err(HerdError::internal("Instantiation error")),
             Lookup::Unknown => Err(HerdError::not_found(format!("Unknown plugin {plugin}."))),
+        }
+    }
+
+    fn job_defaults(&self, class: &str) -> &'static [(&'static str, &'static str)] {
+        match self.validator.registry.connector(class).map(|plugin| &plugin.kind) {
+            Ok(PluginKind::Sink(sink)) => sink.job_defaults(),
+            _ => &[],
         }
     }
 }

@@ -93,6 +93,7 @@ impl JobsApi {
 
     /// Checks a job and makes all of it, or nothing.
     async fn create_whole(&self, job: &NewJob, by: &str) -> Result<Started, HerdError> {
+        let job = &create::with_defaults(&*self.herd, job);
         let _one_at_a_time = self.making.lock().await;
         if self.engine.read().shown(&job.name).is_some() {
             return Err(HerdError::conflict(format!("Job {} already exists", job.name)));
@@ -162,7 +163,7 @@ impl Jobs for JobsApi {
     }
 
     async fn validate(&self, job: &NewJob) -> Result<Validation, HerdError> {
-        create::validate(&*self.herd, job, &self.policy).await
+        create::validate(&*self.herd, &create::with_defaults(&*self.herd, job), &self.policy).await
     }
 
     fn events(&self, job: Option<&str>) -> JobEvents {

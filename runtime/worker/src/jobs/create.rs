@@ -14,6 +14,18 @@ pub(super) struct Planned {
     pub config: Props,
 }
 
+/// A job with what jobs set for their sinks, where it does not say otherwise.
+pub(super) fn with_defaults(herd: &dyn Herd, job: &NewJob) -> NewJob {
+    let mut job = job.clone();
+    for sink in &mut job.sinks {
+        let class = sink.config.get("connector.class").cloned().flatten().unwrap_or_default();
+        for (key, value) in herd.job_defaults(class.trim()) {
+            sink.config.entry((*key).to_owned()).or_insert_with(|| Some((*value).to_owned()));
+        }
+    }
+    job
+}
+
 /// The connectors of a job, each with its name: as given, or made from the job's.
 pub(super) fn connectors(job: &NewJob) -> (Option<Planned>, Vec<Planned>) {
     let source = job.source.as_ref().map(|source| planned(source, format!("{}-source", job.name)));
@@ -182,7 +194,58 @@ pub(super) async fn make(herd: &dyn Herd, job: &NewJob) -> Result<(), HerdError>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use connect_cluster::{ClusterView, PluginInfo, Reply};
+    use connect_config::{ConfigDef, Validated};
+
     use super::*;
+
+    /// Knows what jobs set for sinks of class `Known`, and nothing else.
+    struct Defaults;
+
+    #[async_trait::async_trait]
+    impl Herd for Defaults {
+        fn view(&self) -> Arc<ClusterView> {
+            panic!("nobody asks")
+        }
+
+        async fn ask(&self, _command: Command, _hop: Hop) -> Result<Reply, HerdError> {
+            panic!("nobody asks")
+        }
+
+        async fn validate(&self, _plugin: &str, _config: &Props) -> Result<Validated, HerdError> {
+            panic!("nobody asks")
+        }
+
+        fn plugins(&self) -> Vec<PluginInfo> {
+            Vec::new()
+        }
+
+        fn plugin_config(&self, plugin: &str) -> Result<ConfigDef, HerdError> {
+            Err(HerdError::not_found(plugin))
+        }
+
+        fn job_defaults(&self, class: &str) -> &'static [(&'static str, &'static str)] {
+            if class == "Known" { &[("patience", "long"), ("own", "default")] } else { &[] }
+        }
+    }
+
+    #[test]
+    fn sinks_get_what_jobs_set_unless_they_say_otherwise() {
+        let of = |settings: &[(&str, Option<&str>)]| {
+            let config = settings.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
+            NewConnector { config }
+        };
+        let own = of(&[("connector.class", Some(" Known ")), ("own", None)]);
+        let given =
+            job(Some(of(&[("connector.class", Some("Known"))])), vec![own, of(&[("connector.class", Some("Other"))])]);
+        let made = with_defaults(&Defaults, &given);
+        assert_eq!(made.source, given.source);
+        assert_eq!(made.sinks[1], given.sinks[1]);
+        let config = &made.sinks[0].config;
+        assert_eq!((config["patience"].as_deref(), config["own"].as_deref()), (Some("long"), None));
+    }
 
     fn connector(name: Option<&str>) -> NewConnector {
         let name = name.map(|name| ("name".to_owned(), Some(name.to_owned())));
