@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of our crates each of our crates may use. Tests (dev-dependencies) may use more.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("connect-config", &[]),
     ("connect-api", &["connect-config"]),
     ("connect-tls", &[]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("connect-postgres", &["connect-config", "connect-api", "connect-tls", "connect-kafka"]),
     ("connect-mongodb", &["connect-config", "connect-api"]),
     ("connect-formats", &["connect-config", "connect-api"]),
+    ("connect-registry", &["connect-config", "connect-api", "connect-tls"]),
     ("connect-transforms", &["connect-config", "connect-api"]),
     ("connect-file", &["connect-config", "connect-api"]),
     (
@@ -41,6 +42,7 @@ const EVERYTHING: &[&str] = &[
     "connect-postgres",
     "connect-mongodb",
     "connect-formats",
+    "connect-registry",
     "connect-transforms",
     "connect-file",
     "connect-worker",

@@ -4,6 +4,8 @@
 //! classes that `vectors/done.toml` lists, what is not supported yet. `CONNECT_VECTORS_SHOW=n` prints the first `n`
 //! failures of each class. A word on the command line selects files by name. Each file counts as one test.
 
+#[path = "vectors/builder.rs"]
+mod builder;
 #[path = "vectors/clientprops.rs"]
 mod clientprops;
 #[path = "vectors/codec.rs"]

@@ -11,7 +11,7 @@ use super::shop;
 use crate::testbed::{Failure, OrFail, eventually_moving};
 
 /// Without any progress for so long, the pipeline counts as stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+const STUCK_AFTER: Duration = Duration::from_secs(180);
 /// Customers that the changes add have ids from here on.
 const FIRST_NEW: u64 = 1_000_000_000;
 const NEW: u64 = 1_000;

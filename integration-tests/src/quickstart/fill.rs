@@ -8,12 +8,15 @@ use super::screen::Screen;
 use super::shop::TABLES;
 use crate::testbed::{Advise, Api, Failure};
 
-/// When neither a record arrives nor the sink commits one for so long, the pipeline counts as stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// When neither a record arrives nor the sink commits one for so long, the pipeline counts as stuck. It is many times what
+/// passes between two commits of the sink and two counts of documents: on a slow machine both are late.
+const STUCK_AFTER: Duration = Duration::from_secs(180);
 const ASK_AFTER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Counting documents may cost the server time that it needs for writing: per table, it may take this part of it.
 const COUNTING_SHARE: u32 = 40;
+/// But they are counted at least this often: what is not counted is not seen to move.
+const COUNT_AT_LEAST: Duration = Duration::from_secs(20);
 
 /// Waits until topics and collections hold `rows`.
 pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Screen) -> Result<(), Failure> {
@@ -104,6 +107,6 @@ impl Counting {
     }
 
     fn took(&mut self, time: Duration) {
-        self.next = Some(Instant::now() + time * COUNTING_SHARE);
+        self.next = Some(Instant::now() + (time * COUNTING_SHARE).min(COUNT_AT_LEAST));
     }
 }

@@ -119,7 +119,9 @@ async fn start_worker(ends: &Ends, screen: &Screen) -> Result<Worker, Failure> {
     tokio::task::spawn_blocking(worker::binary).await.or_fail("the build of the worker panicked")??;
     let setup = WorkerSetup::new(&format!("worker-{}", ends.run), &ends.bootstrap)?
         // The sink's pattern of topics should see a new table at once.
-        .with("consumer.metadata.max.age.ms", "1000");
+        .with("consumer.metadata.max.age.ms", "1000")
+        // What the sink has committed is how this program sees that it goes on; by default that is once a minute.
+        .with("offset.flush.interval.ms", "5000");
     let worker = Worker::start(setup).await?;
     let megabytes = worker.process().resident_bytes()? / (1 << 20);
     screen.say(&format!(

@@ -44,16 +44,25 @@ struct Home {
 impl Kafka {
     /// Fetches the broker when it is missing, and starts it.
     pub fn start(name: &str) -> Result<Self, Failure> {
-        Self::start_behind(name, &[])
+        Self::start_as(name, &[], &[])
+    }
+
+    /// The same with further settings of the broker, `name=value`.
+    pub fn start_with(name: &str, settings: &[&str]) -> Result<Self, Failure> {
+        Self::start_as(name, &[], settings)
     }
 
     /// The same with a further listener for each of `proxies`: clients that come through such a proxy are told that the
     /// broker is there, at this port of the loopback interface, and so stay behind the proxy.
     pub fn start_behind(name: &str, proxies: &[u16]) -> Result<Self, Failure> {
+        Self::start_as(name, proxies, &[])
+    }
+
+    fn start_as(name: &str, proxies: &[u16], settings: &[&str]) -> Result<Self, Failure> {
         let jars = fetch()?;
         let mut last = Failure::new("failed to start Kafka");
         for attempt in 1..=ATTEMPTS {
-            match start_once(&jars, &format!("{name}-{attempt}"), proxies) {
+            match start_once(&jars, &format!("{name}-{attempt}"), proxies, settings) {
                 Ok(kafka) => return Ok(kafka),
                 Err(failure) => last = failure,
             }
@@ -88,7 +97,7 @@ fn copy(jars: &Path) -> Result<(), Failure> {
     )
 }
 
-fn start_once(jars: &Path, name: &str, proxies: &[u16]) -> Result<Kafka, Failure> {
+fn start_once(jars: &Path, name: &str, proxies: &[u16], settings: &[&str]) -> Result<Kafka, Failure> {
     let port = ports::free()?;
     let mut listeners = vec![("PLAINTEXT".to_owned(), port, port)];
     for (index, proxy) in proxies.iter().enumerate() {
@@ -102,7 +111,8 @@ fn start_once(jars: &Path, name: &str, proxies: &[u16]) -> Result<Kafka, Failure
     };
     write(data.join("meta.properties"), meta_properties())?;
     write(directory.join("log4j2.properties"), LOGGING.to_owned())?;
-    write(directory.join("server.properties"), server_properties(&listeners, ports::free()?, &data))?;
+    let properties = server_properties(&listeners, ports::free()?, &data) + &settings.join("\n");
+    write(directory.join("server.properties"), properties)?;
 
     let home = Home { name: name.to_owned(), jars: jars.to_owned(), directory };
     let mut process = home.launch()?;

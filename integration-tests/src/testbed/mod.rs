@@ -23,6 +23,7 @@ pub mod reaper;
 pub mod servers;
 pub mod tls;
 pub mod topics;
+mod versions;
 pub mod wait;
 pub mod worker;
 

@@ -25,6 +25,9 @@ pub struct Mongo {
     pub uri: String,
     /// Which server it is.
     pub kind: &'static str,
+    name: String,
+    port: u16,
+    data: PathBuf,
 }
 
 impl Mongo {
@@ -34,16 +37,24 @@ impl Mongo {
         for attempt in 1..=ATTEMPTS {
             let port = ports::free()?;
             let data = reaper::data_directory(&format!("{name}-{attempt}"))?;
-            let (kind, command) = match packages::find("mongod") {
-                Some(mongod) => ("mongod", mongod_command(&mongod, port, &data)),
-                None => (COMPATIBLE, compatible_command(&fetch()?, port, &data)?),
-            };
-            match start_once(name, kind, command, port) {
-                Ok(mongo) => return Ok(mongo),
+            let (kind, command) = command(port, &data)?;
+            match launch(name, command, port) {
+                Ok(process) => {
+                    let uri = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
+                    return Ok(Self { process, uri, kind, name: name.to_owned(), port, data });
+                }
                 Err(failure) => last = failure,
             }
         }
         Err(last)
+    }
+
+    /// Starts it again at its address and with its data, after it was stopped.
+    pub fn start_again(&mut self) -> Result<(), Failure> {
+        self.process.stop()?;
+        let (_, command) = command(self.port, &self.data)?;
+        self.process = launch(&self.name, command, self.port)?;
+        Ok(())
     }
 
     /// A client of it.
@@ -88,9 +99,18 @@ fn run(command: &mut Command) -> Result<(), Failure> {
     Err(Failure::new(format!("{command:?} ended with {}: {}", output.status, said.trim())))
 }
 
+/// The server that there is, with its name; it takes orders to fail.
+fn command(port: u16, data: &Path) -> Result<(&'static str, Command), Failure> {
+    Ok(match packages::find("mongod") {
+        Some(mongod) => ("mongod", mongod_command(&mongod, port, data)),
+        None => (COMPATIBLE, compatible_command(&fetch()?, port, data)?),
+    })
+}
+
 fn mongod_command(mongod: &Path, port: u16, data: &Path) -> Command {
     let mut command = Command::new(mongod);
-    command.args(["--bind_ip", "127.0.0.1", "--quiet", "--port", &port.to_string(), "--dbpath"]).arg(data);
+    command.args(["--bind_ip", "127.0.0.1", "--quiet", "--setParameter", "enableTestCommands=1"]);
+    command.args(["--port", &port.to_string(), "--dbpath"]).arg(data);
     command
 }
 
@@ -106,9 +126,9 @@ fn compatible_command(environment: &Path, port: u16, data: &Path) -> Result<Comm
     Ok(command)
 }
 
-fn start_once(name: &str, kind: &'static str, command: Command, port: u16) -> Result<Mongo, Failure> {
+fn launch(name: &str, command: Command, port: u16) -> Result<Process, Failure> {
     let mut process = Process::start(name, command, Ask::Term)?;
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     process.ready(START_LIMIT, || std::net::TcpStream::connect_timeout(&address, PROBE).ok().map(drop))?;
-    Ok(Mongo { process, uri: format!("mongodb://127.0.0.1:{port}/?directConnection=true"), kind })
+    Ok(process)
 }

@@ -1,5 +1,7 @@
 //! A PostgreSQL server of the system's newest version.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +13,7 @@ use super::failure::{Advise, Failure, OrFail};
 use super::packages::{self, Program};
 use super::process::{Ask, Process};
 use super::tls::Certificates;
-use super::{ports, reaper};
+use super::{ports, reaper, versions};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 3;
@@ -28,13 +30,15 @@ pub const PASSWORD: &str = "tide-and-gate";
 pub struct PostgresOptions<'a> {
     pub wal_level: &'a str,
     pub certificates: Option<&'a Certificates>,
+    /// Another major version than the system's newest.
+    pub version: Option<u32>,
     /// More settings (`name=value`); a later one wins over those that all servers have.
     pub settings: &'a [&'a str],
 }
 
 impl Default for PostgresOptions<'_> {
     fn default() -> Self {
-        Self { wal_level: "logical", certificates: None, settings: &[] }
+        Self { wal_level: "logical", certificates: None, version: None, settings: &[] }
     }
 }
 
@@ -101,6 +105,7 @@ impl PostgresAddress {
 pub struct Postgres {
     pub process: Process,
     pub address: PostgresAddress,
+    data: PathBuf,
 }
 
 impl Postgres {
@@ -109,8 +114,7 @@ impl Postgres {
         packages::ensure(&[Program::Postgres]).advise(
             "or use a running server: cargo quickstart --postgres postgres://user:password@host:port/database",
         )?;
-        let binaries =
-            binaries().ok_or_else(|| Failure::new(format!("found no initdb in {INSTALLED} or on the PATH")))?;
+        let binaries = binaries_of(options.version)?;
         let data = initialise(name, &binaries, options)?;
         start_at(name, &binaries, &data, options)
     }
@@ -124,11 +128,61 @@ impl Postgres {
         start_at(name, &binaries, &data, options)
     }
 
+    /// Starts a standby of this server, of the same version and with its slots' copies where that version has them (17 and
+    /// later). It follows until it is promoted.
+    pub async fn follow(&self, name: &str, options: PostgresOptions<'_>) -> Result<Self, Failure> {
+        let home = reaper::data_directory(name)?;
+        own(&home)?;
+        let data = home.join("data");
+        let client = self.address.connect().await?;
+        let failed = "failed to copy the data of a running server";
+        client.batch_execute("select pg_backup_start('standby', true)").await.or_fail(failed)?;
+        // Files may go meanwhile: what is missing then comes from the log.
+        Command::new("cp")
+            .arg("-a")
+            .arg(&self.data)
+            .arg(&data)
+            .stderr(Stdio::null())
+            .status()
+            .or_fail("failed to run cp")?;
+        let row = client.query_one("select labelfile from pg_backup_stop(false)", &[]).await.or_fail(failed)?;
+        std::fs::write(data.join("backup_label"), row.get::<_, String>(0)).or_fail(failed)?;
+        std::fs::write(data.join("standby.signal"), "").or_fail(failed)?;
+        for file in ["backup_label", "standby.signal"] {
+            own(&data.join(file))?;
+        }
+        for file in ["postmaster.pid", "postmaster.opts"] {
+            std::fs::remove_file(data.join(file)).or_fail(failed)?;
+        }
+        for slot in std::fs::read_dir(data.join("pg_replslot")).or_fail(failed)?.flatten() {
+            std::fs::remove_dir_all(slot.path()).or_fail(failed)?;
+        }
+        let slot = format!("of_{name}");
+        client.execute("select pg_create_physical_replication_slot($1, true)", &[&slot]).await.or_fail(failed)?;
+        let PostgresAddress { host, port, user, password, database } = &self.address;
+        let primary = format!("host={host} port={port} user={user} password={password} dbname={database}");
+        let mut follows =
+            format!("primary_conninfo = '{primary}'\nprimary_slot_name = '{slot}'\nhot_standby_feedback = on\n");
+        if options.version.is_some_and(|version| version >= 17) {
+            follows.push_str("sync_replication_slots = on\n");
+        }
+        let mut file = OpenOptions::new().append(true).open(data.join("postgresql.auto.conf")).or_fail(failed)?;
+        file.write_all(follows.as_bytes()).or_fail(failed)?;
+        start_at(name, &binaries_of(options.version)?, &data, options)
+    }
+
     /// Creates a database.
     pub async fn create_database(&self, name: &str) -> Result<PostgresAddress, Failure> {
         let client = self.address.connect().await?;
         client.batch_execute(&format!("create database {name}")).await.or_fail(format!("failed to create {name}"))?;
         Ok(self.address.database(name))
+    }
+}
+
+fn binaries_of(version: Option<u32>) -> Result<PathBuf, Failure> {
+    match version {
+        Some(version) => versions::binaries(version),
+        None => binaries().ok_or_else(|| Failure::new(format!("found no initdb in {INSTALLED} or on the PATH"))),
     }
 }
 
@@ -261,8 +315,8 @@ fn start_once(name: &str, binaries: &Path, data: &Path, options: PostgresOptions
         "unix_socket_directories=".to_owned(),
         format!("wal_level={}", options.wal_level),
         format!("ssl={}", if options.certificates.is_some() { "on" } else { "off" }),
-        "max_replication_slots=50".to_owned(),
-        "max_wal_senders=50".to_owned(),
+        "max_replication_slots=500".to_owned(),
+        "max_wal_senders=100".to_owned(),
         "max_connections=200".to_owned(),
         // Only the worker crashes here, not the database.
         "fsync=off".to_owned(),
@@ -273,7 +327,9 @@ fn start_once(name: &str, binaries: &Path, data: &Path, options: PostgresOptions
         server.arg("-c").arg(setting);
     }
     let mut process = Process::start(name, server, Ask::Int)?;
-    let probe = binaries.join("pg_isready");
+    // Servers that were fetched come without clients.
+    let probe = Some(binaries.join("pg_isready")).filter(|probe| probe.is_file());
+    let probe = probe.or_else(|| Some(self::binaries()?.join("pg_isready"))).unwrap_or_else(|| "pg_isready".into());
     process.ready(START_LIMIT, || {
         let status = Command::new(&probe)
             .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
@@ -289,7 +345,7 @@ fn start_once(name: &str, binaries: &Path, data: &Path, options: PostgresOptions
         password: PASSWORD.to_owned(),
         database: "postgres".to_owned(),
     };
-    Ok(Postgres { process, address })
+    Ok(Postgres { process, address, data: data.to_path_buf() })
 }
 
 #[cfg(test)]

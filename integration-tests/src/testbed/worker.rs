@@ -37,6 +37,8 @@ pub struct WorkerSetup {
     pub name: String,
     pub kind: Kind,
     pub properties: BTreeMap<String, String>,
+    /// Variables of its environment besides [`WORKER_NAME`].
+    environment: BTreeMap<String, String>,
     port: u16,
 }
 
@@ -45,7 +47,13 @@ impl WorkerSetup {
     /// defaults) and a free port.
     pub fn new(name: &str, bootstrap: &str) -> Result<Self, Failure> {
         let port = ports::free()?;
-        let mut setup = Self { name: name.to_owned(), kind: Kind::Tidegate, properties: BTreeMap::new(), port };
+        let mut setup = Self {
+            name: name.to_owned(),
+            kind: Kind::Tidegate,
+            properties: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            port,
+        };
         let json = "org.apache.kafka.connect.json.JsonConverter";
         for (key, value) in [
             ("bootstrap.servers", bootstrap),
@@ -78,6 +86,13 @@ impl WorkerSetup {
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.properties.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -224,7 +239,7 @@ fn launch(setup: &WorkerSetup, file: &Path) -> Result<Process, Failure> {
         }
         Kind::Jvm => jvm::command(&jvm::fetch()?, &file.with_file_name(LOG4J), file),
     };
-    command.env(WORKER_NAME, &setup.name);
+    command.envs(&setup.environment).env(WORKER_NAME, &setup.name);
     Process::start(&setup.name, command, Ask::Term)
 }
 

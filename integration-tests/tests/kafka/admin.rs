@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use connect_kafka::admin::{NewTopic, OffsetSpec};
+use connect_kafka::admin::{LargestRequest, NewTopic, OffsetSpec};
 use connect_kafka::{Admin, ErrorKind, TopicPartition};
 
 use super::{admin, fill, props, topic, unique};
@@ -18,6 +18,9 @@ async fn topics_are_made_once_and_described() {
     assert_eq!(described.keys().collect::<Vec<_>>(), [&name]);
     assert_eq!((described[&name].leaders.len(), described[&name].replication_factor), (3, 1));
     assert_eq!(admin.topic_config(&name).await.unwrap()["cleanup.policy"], "compact");
+    // The default.
+    let largest = admin.largest_request().await.unwrap();
+    assert_eq!(largest, Some(LargestRequest { bytes: 104_857_600, broker: 1 }));
     assert_eq!(admin.topic_config(&missing).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert!(admin.list_topics().await.unwrap().contains(&name));
     admin.delete_topics(&[&name]).await.unwrap();

@@ -44,7 +44,7 @@ pub(crate) fn schema(json: &Json) -> Result<Option<SchemaRef>> {
     if json.is_null() {
         return Ok(None);
     }
-    let of = |key: &str| schema(&json[key])?.ok_or_else(|| Undecodable(format!("a schema without {key}")));
+    let of = |key: &str| Ok(schema(&json[key])?.unwrap_or_else(Schema::unknown));
     let kind = match json["type"].as_str().unwrap_or_default() {
         "int8" => Kind::Int8,
         "int16" => Kind::Int16,
@@ -86,6 +86,25 @@ fn fields(json: &Json) -> Result<Vec<Field>> {
         Ok(Field::new(f["name"].as_str().unwrap_or_default(), schema))
     };
     list.iter().map(field).collect()
+}
+
+/// A value as the object that Java has, whatever its schema says: only structs need to know theirs.
+pub(crate) fn object(json: &Json, expected: Option<&SchemaRef>) -> Result<Value> {
+    let (element, keys) = match expected.map(|schema| &schema.kind) {
+        Some(Kind::Array(element)) => (Some(element), None),
+        Some(Kind::Map(keys, values)) => (Some(values), Some(keys)),
+        _ => (None, None),
+    };
+    let list = || json[1].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    match json[0].as_str() {
+        Some("array") => Ok(Value::Array(list().map(|v| object(v, element)).collect::<Result<_>>()?)),
+        Some("map") => {
+            let pair = |p: &Json| Ok((object(&p[0], keys)?, object(&p[1], element)?));
+            Ok(Value::Map(list().map(pair).collect::<Result<_>>()?))
+        }
+        Some("struct") => value(json, expected),
+        _ => value(json, None),
+    }
 }
 
 /// A value; `expected` is the schema that the vector gives next to it.

@@ -2,8 +2,7 @@
 //!
 //! `TIDEGATE_SEED` repeats a run; the seed is printed.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use integration_tests::testbed::agree::compare;
 use integration_tests::testbed::{Servers, Topics, Worker, eventually_async};
@@ -12,7 +11,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::support::{self, ARRIVAL, op_of, payload, sink, source, topics, unique, wait_records, with};
+use crate::agreement::same_state;
+use crate::support::{self, ARRIVAL, op_of, sink, source, topics, unique, wait_records, with};
 
 const SNAPSHOT_ROWS: i64 = 60_000;
 const SNAPSHOT_KILLS: usize = 3;
@@ -21,7 +21,7 @@ const STREAM_ROWS: i64 = 1_500;
 /// Kills also hit between records, not only right after the look at the topic.
 const JITTER_MS: u64 = 40;
 
-fn random(test: &str) -> StdRng {
+pub(crate) fn random(test: &str) -> StdRng {
     let seed = std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("{test}: TIDEGATE_SEED={seed}");
     StdRng::seed_from_u64(seed)
@@ -29,15 +29,7 @@ fn random(test: &str) -> StdRng {
 
 /// Kills the worker once the topic holds `count` records, and starts it again.
 async fn kill_at(worker: &mut Worker, topics: &Topics, topic: &str, count: i64, jitter: Duration) {
-    let end = Instant::now() + ARRIVAL;
-    loop {
-        let found = topics.end(topic).unwrap();
-        if found >= count {
-            break;
-        }
-        assert!(Instant::now() < end, "{found} of {count} records in {topic}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    support::reached(topics, topic, count).await;
     tokio::time::sleep(jitter).await;
     worker.kill().unwrap();
     let stopped_at = topics.end(topic).unwrap();
@@ -63,47 +55,8 @@ async fn kills_during_the_snapshot_lose_nothing() {
         client.batch_execute("update t set version = version + 1 where mod(id, 1000) = 1; delete from t where id in (select id from t where mod(id, 1000) = 2 limit 3)").await.unwrap();
     }
     client.batch_execute("insert into t values (9999999, 1, 'the last')").await.unwrap();
-    same_state(&client, &topics, &topic).await;
+    same_state(&client, &topics, "t", &topic, &["id"]).await;
     worker.api().remove("s").await.unwrap();
-}
-
-/// Waits until the topic's last event of every key is the table's row.
-async fn same_state(client: &Client, topics: &Topics, topic: &str) {
-    let rows: BTreeMap<i64, i32> = client
-        .query("select id, version from t", &[])
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| (row.get(0), row.get(1)))
-        .collect();
-    let limit = ARRIVAL * 2;
-    eventually_async("the topic's last state to be the table's", limit, async || {
-        let state = last_state(topics, topic);
-        let missing: Vec<_> = rows.iter().filter(|(id, version)| state.get(id) != Some(version)).take(5).collect();
-        let extra: Vec<_> = state.keys().filter(|id| !rows.contains_key(id)).take(5).collect();
-        if missing.is_empty() && extra.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("missing {missing:?}, too many {extra:?}"))
-        }
-    })
-    .await
-    .unwrap();
-}
-
-/// The version of each id, after all events.
-fn last_state(topics: &Topics, topic: &str) -> BTreeMap<i64, i32> {
-    let mut state = BTreeMap::new();
-    for record in topics.read(topic).unwrap() {
-        let event = record.json();
-        let event = payload(&event);
-        if let Some(id) = event["after"]["id"].as_i64() {
-            state.insert(id, i32::try_from(event["after"]["version"].as_i64().unwrap()).unwrap());
-        } else if let Some(id) = event["before"]["id"].as_i64() {
-            state.remove(&id);
-        }
-    }
-    state
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,9 +10,11 @@ use serde_json::json;
 use crate::support::{self, ARRIVAL, database, file_source, source, topics, unique, wait_records};
 
 /// What Prometheus sends.
-const SCRAPER: &str = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+pub(crate) const SCRAPER: &str =
+    "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
 
-async fn get(url: &str, accept: &str) -> (u16, String, String) {
+/// Status, type and text of a page, as somebody gets it who takes these types.
+pub(crate) async fn get(url: &str, accept: &str) -> (u16, String, String) {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
     let answer = client.get(url).header("accept", accept).send().await.unwrap();
     let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();

@@ -1,12 +1,10 @@
 //! Signals to the Postgres source: incremental and blocking snapshots beside the stream, through all channels.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use integration_tests::testbed::{Servers, Topics, Worker, eventually_async};
+use integration_tests::testbed::{Servers, Worker, eventually_async};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
+use crate::agreement::same_state;
 use crate::support::{self, ARRIVAL, operations, payload, source, topics, unique, wait_records, with};
 
 const ROWS: i64 = 4_000;
@@ -53,57 +51,6 @@ async fn signal(client: &Client, id: &str, kind: &str, data: &Value) {
     client.execute("insert into sig values ($1, $2, $3)", &[&id, &kind, &data.to_string()]).await.unwrap();
 }
 
-/// The version of each id, after all events.
-fn last_state(topics: &Topics, topic: &str) -> BTreeMap<i64, i64> {
-    let mut state = BTreeMap::new();
-    for record in topics.read(topic).unwrap() {
-        let event = record.json();
-        let event = payload(&event);
-        if let Some(id) = event["after"]["id"].as_i64() {
-            state.insert(id, event["after"]["version"].as_i64().unwrap());
-        } else if let Some(id) = event["before"]["id"].as_i64() {
-            state.remove(&id);
-        }
-    }
-    state
-}
-
-/// Waits until the topic's last event of every key is the table's row.
-async fn same_state(client: &Client, topics: &Topics, topic: &str) {
-    let rows: BTreeMap<i64, i64> = client
-        .query("select id, version::bigint from t", &[])
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| (row.get(0), row.get(1)))
-        .collect();
-    eventually_async("the topic's last state to be the table's", ARRIVAL, async || {
-        let state = last_state(topics, topic);
-        let missing: Vec<_> = rows.iter().filter(|(id, version)| state.get(id) != Some(version)).take(5).collect();
-        let extra: Vec<_> = state.keys().filter(|id| !rows.contains_key(id)).take(5).collect();
-        if missing.is_empty() && extra.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("missing {missing:?}, extra {extra:?}"))
-        }
-    })
-    .await
-    .unwrap();
-}
-
-fn kill_at(worker: &mut Worker, topics: &Topics, topic: &str, count: i64) {
-    let end = Instant::now() + ARRIVAL;
-    loop {
-        let found = topics.end(topic).unwrap();
-        if found >= count {
-            break;
-        }
-        assert!(Instant::now() < end, "{found} of {count} records in {topic}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    worker.kill().unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_during_an_incremental_snapshot_lose_no_row_and_go_on_with_the_chunk() {
     let (mut worker, topics, name) = (support::worker("crash_signal").await, topics(), unique("crash_signal"));
@@ -120,7 +67,8 @@ async fn kills_during_an_incremental_snapshot_lose_no_row_and_go_on_with_the_chu
         if written + STEP > ROWS - LEFT {
             break;
         }
-        kill_at(&mut worker, &topics, &topic, written + STEP);
+        support::reached(&topics, &topic, written + STEP).await;
+        worker.kill().unwrap();
         kills += 1;
         let change = format!(
             "update t set version = version + 1 where id % 97 = {kill}; delete from t where id % 101 = {kill};
@@ -130,7 +78,7 @@ async fn kills_during_an_incremental_snapshot_lose_no_row_and_go_on_with_the_chu
         worker.start_again().await.unwrap();
     }
     assert!(kills >= 2, "the snapshot was over after {kills} kills");
-    same_state(&client, &topics, &topic).await;
+    same_state(&client, &topics, "t", &topic, &["id"]).await;
     // It goes on from where it was: a table that is read from the beginning each time would be in the topic several times.
     let reads = operations(&topics, &topic).chars().filter(|op| *op == 'r').count();
     assert!(reads < 2 * usize::try_from(ROWS).unwrap(), "{reads} rows were read of {ROWS}");
@@ -172,7 +120,7 @@ async fn a_read_only_snapshot_writes_nothing_and_misses_nothing() {
         client.execute("update t set version = version + 1 where id = $1", &[&(id * 5)]).await.unwrap();
         client.execute("delete from t where id = $1", &[&(id * 5 - 1)]).await.unwrap();
     }
-    same_state(&client, &topics, &topic).await;
+    same_state(&client, &topics, "t", &topic, &["id"]).await;
     let signals: i64 = client.query_one("select count(*) from sig", &[]).await.unwrap().get(0);
     assert_eq!(signals, 0);
     worker.api().remove("s").await.unwrap();
@@ -317,9 +265,10 @@ async fn a_kill_during_a_blocking_snapshot_takes_it_again() {
     let data = json!({"data-collections": ["public.t"], "type": "blocking"});
     signal(&client, "b", "execute-snapshot", &data).await;
     let topic = format!("{name}.public.t");
-    kill_at(&mut worker, &topics, &topic, 1_000);
+    support::reached(&topics, &topic, 1_000).await;
+    worker.kill().unwrap();
     client.batch_execute("update t set version = 5 where id = 60000; delete from t where id = 1").await.unwrap();
     worker.start_again().await.unwrap();
-    same_state(&client, &topics, &topic).await;
+    same_state(&client, &topics, "t", &topic, &["id"]).await;
     worker.api().remove("s").await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! What the suites share: a worker, a database, connector configurations.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use integration_tests::testbed::{PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_async};
 use serde_json::{Value, json};
@@ -98,6 +98,19 @@ pub(crate) async fn wait_records(topics: &Topics, topic: &str, count: i64) -> i6
     })
     .await
     .unwrap()
+}
+
+/// Waits until a topic holds so many records, with little delay: for what is to happen in the middle of something.
+pub(crate) async fn reached(topics: &Topics, topic: &str, count: i64) {
+    let end = Instant::now() + ARRIVAL;
+    loop {
+        let found = topics.end(topic).unwrap();
+        if found >= count {
+            return;
+        }
+        assert!(Instant::now() < end, "{found} of {count} records in {topic}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// The `op` of each record of a topic that has a value.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_api::{
-    Error, Metrics, OffsetMap, OffsetReader, Phase, Progress, Props, Result, SourceConnector, SourceContext,
+    Error, Metrics, OffsetMap, OffsetReader, Phase, Progress, Props, Record, Result, SourceConnector, SourceContext,
 };
 use connect_postgres::connector::PostgresConnector;
 use integration_tests::testbed::{PostgresAddress, eventually_async};
@@ -31,6 +31,8 @@ pub(crate) fn props(address: &PostgresAddress, name: &str, tables: &str, changes
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) records: AtomicUsize,
+    /// The records themselves, in order.
+    pub(crate) kept: Mutex<Vec<Record>>,
     pub(crate) progress: Mutex<Vec<Progress>>,
     offset: Mutex<Option<OffsetMap>>,
     failure: Mutex<Option<Error>>,
@@ -52,6 +54,11 @@ impl Seen {
     /// A position was stored.
     pub(crate) fn stored(&self) -> bool {
         self.offset.lock().unwrap().is_some()
+    }
+
+    /// The position that was stored last.
+    pub(crate) fn last_offset(&self) -> Option<OffsetMap> {
+        self.offset.lock().unwrap().clone()
     }
 
     pub(crate) fn resolved(&self) -> u64 {
@@ -107,6 +114,7 @@ pub(crate) async fn start_slow(props: &Props, offset: Option<OffsetMap>, work: D
                     // Sent only when the work is done.
                     tokio::time::sleep(work).await;
                     inner.records.fetch_add(batch.records.len(), Ordering::SeqCst);
+                    inner.kept.lock().unwrap().extend(batch.records);
                     for checkpoint in &batch.checkpoints {
                         task.committed(checkpoint).await.unwrap();
                         *inner.offset.lock().unwrap() = Some(checkpoint.offset.clone());
@@ -150,6 +158,13 @@ impl Running {
     pub(crate) async fn fails(self) -> Error {
         tokio::time::timeout(ARRIVAL, self.polling).await.expect("the task fails in time").unwrap();
         self.seen.failure.lock().unwrap().take().expect("the task failed")
+    }
+
+    /// The same, and the offset that was stored last.
+    pub(crate) async fn fails_with_offset(self) -> (Error, Option<OffsetMap>) {
+        let seen = Arc::clone(&self.seen);
+        let error = self.fails().await;
+        (error, seen.offset.lock().unwrap().clone())
     }
 
     /// Stops it; gives the offset that was stored last.
