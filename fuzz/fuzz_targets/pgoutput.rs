@@ -1,0 +1,5 @@
+//! Fuzzes messages of the replication stream; see the crate's functions.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tidegate_fuzz::pgoutput(data));
