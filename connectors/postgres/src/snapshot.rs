@@ -76,8 +76,9 @@ pub async fn run(
     slot_at: Option<u64>,
 ) -> Result<(Option<Position>, (Visible, u64)), End> {
     session.notify("STARTED", &[]);
-    begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
-    let (lsn, tx_id, visible) = place(sql, created).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+    let replayed = begin(session, sql, created).await.map_err(|e| e.failed_to("begin the snapshot"))?;
+    let (lsn, tx_id, visible) =
+        place(sql, created, replayed).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
     let position = Position {
         lsn: Some(resume::begin(session, slot_at, lsn)),
         tx_id: Some(tx_id),
@@ -107,8 +108,8 @@ pub async fn on_demand(
     let settings = Arc::clone(&session.settings);
     let late = |limit| PgError::silent(&settings.server.address(), limit).failed_to("begin the snapshot");
     let prepared = async {
-        begin(session, sql, None).await.map_err(|e| e.failed_to("begin the snapshot"))?;
-        let place = place(sql, None).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
+        let replayed = begin(session, sql, None).await.map_err(|e| e.failed_to("begin the snapshot"))?;
+        let place = place(sql, None, replayed).await.map_err(|e| e.failed_to("find the snapshot's place"))?;
         Ok((place, slot::captured(sql, &settings).await?))
     };
     // The stream waits meanwhile: it must not wait for a server that does not answer.

@@ -29,6 +29,7 @@ use crate::pgoutput::{self, Malformed, Message, Replicated};
 use crate::progress::Follower;
 use crate::session::{End, Session};
 use crate::signals::act;
+use crate::signals::unseen::Unseen;
 use crate::slot;
 use crate::stream::described::Tables;
 use crate::stream::open::Open;
@@ -263,6 +264,9 @@ impl<'a> Stream<'a> {
     async fn message(&mut self, lsn: u64, message: Message) -> Result<(), End> {
         if self.xmin.is_due() {
             self.read_xmin().await?;
+        }
+        if self.session.signals.unseen.as_ref().is_some_and(Unseen::is_long) {
+            self.forget_seen().await?;
         }
         match message {
             Message::Begin(begin) => self.begin(lsn, begin),

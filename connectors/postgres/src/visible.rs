@@ -26,19 +26,27 @@ impl Visible {
         Some(Self { begin, end, running: running.map(|id| id.parse().ok()).collect::<Option<_>>()? })
     }
 
-    /// True when the snapshot sees what a transaction did. The stream gives the lower half of the id only: the upper
-    /// half is that of the nearest id around the snapshot.
+    /// True when the snapshot sees what a transaction did.
     pub fn sees(&self, xid: u32) -> bool {
+        let id = self.whole(xid);
+        id < self.begin || (id < self.end && !self.running.contains(&id))
+    }
+
+    /// True when a transaction was under way.
+    pub fn is_running(&self, xid: u32) -> bool {
+        self.running.contains(&self.whole(xid))
+    }
+
+    /// The stream gives the lower half of an id only: the upper half is that of the nearest id around the snapshot.
+    fn whole(&self, xid: u32) -> u64 {
         let low = u64::from(xid);
         let epoch = self.end & !0xffff_ffff;
         let near = |id: u64| id.abs_diff(self.end);
-        let id =
-            [Some(epoch | low), epoch.checked_sub(1 << 32).map(|epoch| epoch | low), Some((epoch + (1 << 32)) | low)]
-                .into_iter()
-                .flatten()
-                .min_by_key(|&id| near(id))
-                .unwrap_or(low);
-        id < self.begin || (id < self.end && !self.running.contains(&id))
+        [Some(epoch | low), epoch.checked_sub(1 << 32).map(|epoch| epoch | low), Some((epoch + (1 << 32)) | low)]
+            .into_iter()
+            .flatten()
+            .min_by_key(|&id| near(id))
+            .unwrap_or(low)
     }
 }
 
@@ -51,6 +59,8 @@ mod tests {
         let visible = Visible::parse("100:105:101,103").expect("a snapshot");
         let seen: Vec<u32> = (99..107).filter(|&xid| visible.sees(xid)).collect();
         assert_eq!(seen, vec![99, 100, 102, 104]);
+        let running: Vec<u32> = (99..107).filter(|&xid| visible.is_running(xid)).collect();
+        assert_eq!(running, vec![101, 103]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod scale;
 mod secrets;
 mod side_by_side;
 mod signals;
+mod signals_unseen;
 mod sink_group;
 mod snapshot_parts;
 mod snapshot_resume;

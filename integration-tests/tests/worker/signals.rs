@@ -14,7 +14,7 @@ const STEP: i64 = 150;
 /// With fewer rows left than this, the snapshot may be over before another kill.
 const LEFT: i64 = 500;
 
-async fn tables(client: &Client, rows: i64) {
+pub(crate) async fn tables(client: &Client, rows: i64) {
     let fill = format!(
         "create table sig (id varchar(64) primary key, type varchar(32) not null, data varchar(2048));
          create table t (id bigint primary key, version int not null);
@@ -23,7 +23,7 @@ async fn tables(client: &Client, rows: i64) {
     client.batch_execute(&fill).await.unwrap();
 }
 
-fn signalled(config: Value, changes: Value) -> Value {
+pub(crate) fn signalled(config: Value, changes: Value) -> Value {
     let base = json!({
         "snapshot.mode": "no_data",
         "signal.data.collection": "public.sig",
@@ -34,7 +34,7 @@ fn signalled(config: Value, changes: Value) -> Value {
 }
 
 /// Starts a source, and waits until its stream is read: what is written before that is not in it.
-async fn start(worker: &Worker, client: &Client, name: &str, config: &Value) {
+pub(crate) async fn start(worker: &Worker, client: &Client, name: &str, config: &Value) {
     worker.api().create("s", config).await.unwrap();
     eventually_async("the stream", ARRIVAL, async || {
         // While the slot is being made it is active as well, but has no place yet.
@@ -47,7 +47,7 @@ async fn start(worker: &Worker, client: &Client, name: &str, config: &Value) {
     .unwrap();
 }
 
-async fn signal(client: &Client, id: &str, kind: &str, data: &Value) {
+pub(crate) async fn signal(client: &Client, id: &str, kind: &str, data: &Value) {
     client.execute("insert into sig values ($1, $2, $3)", &[&id, &kind, &data.to_string()]).await.unwrap();
 }
 

@@ -84,6 +84,9 @@ pub async fn arrived(stream: &mut Stream<'_>) -> Result<(), End> {
     while stream.session.signals.window.until.is_some_and(|until| until <= resolved) {
         hand_over(stream).await?;
     }
+    if stream.session.signals.is_postponed_till_now() {
+        hand_over(stream).await?;
+    }
     Ok(())
 }
 

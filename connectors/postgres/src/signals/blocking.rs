@@ -2,12 +2,18 @@
 //!
 //! No position is stored while it goes on: after a crash the signal that asked for it comes again.
 
+use std::time::{Duration, Instant};
+
 use crate::filters::Patterns;
 use crate::offset::Position;
 use crate::session::{End, Session};
+use crate::signals::incremental;
 use crate::signals::parse::Snapshot;
 use crate::snapshot;
 use crate::wire::{Purpose, Wire};
+
+/// How long it waits until what the stream has brought is seen.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Takes one; gives the position after it, when there were rows. Only what another connection may get over is an error;
 /// anything else is told, and the stream goes on.
@@ -48,7 +54,24 @@ async fn taken(
     let mut sql = Wire::connect(&session.settings.server, Purpose::Sql)
         .await
         .map_err(|e| e.failed_to("open a session for a blocking snapshot"))?;
+    see_all(session, &mut sql).await?;
     let position = snapshot::on_demand(session, &mut sql, patterns, statements, position).await?;
     sql.close(false).await;
     Ok(position)
+}
+
+/// Waits until the rows show what the stream has brought. The stream stands meanwhile, and what is still not seen may wait for it:
+/// after a time it is done without.
+async fn see_all(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
+    let until = Instant::now() + SEEN_WITHIN;
+    while incremental::all_seen(session, sql).await?.is_none() {
+        if Instant::now() >= until {
+            tracing::warn!(
+                "the blocking snapshot begins though transactions that the stream has brought are not seen yet, for instance because \
+                 they wait for a synchronous standby: their rows may come once more as they were before"
+            );
+            break;
+        }
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ use crate::signals::key::display;
 use crate::signals::parse::Snapshot;
 use crate::signals::settings::{Watermarks, plain_name};
 use crate::signals::state::Collection;
+use crate::signals::unseen::{self, Seen};
 use crate::signals::watermark;
 use crate::slot;
 use crate::wire::{Purpose, Wire};
@@ -235,10 +236,16 @@ async fn connect(session: &mut Session) -> Result<Wire, Error> {
 }
 
 async fn chunk(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
+    session.signals.postponed = None;
     process_stop(session, sql).await?;
     if !session.signals.state.running() || session.signals.state.paused {
         return Ok(());
     }
+    let Some(seen) = all_seen(session, sql).await? else {
+        session.signals.state.chunk = None;
+        session.signals.postponed = Some(Instant::now() + unseen::POSTPONED);
+        return Ok(());
+    };
     let chunk = uuid::Uuid::new_v4().to_string();
     session.signals.state.chunk = Some(chunk.clone());
     let inserts = session.settings.signals.watermarks == Watermarks::InsertInsert;
@@ -259,6 +266,10 @@ async fn chunk(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
     match watermark::close(sql, &session.settings.signals, &chunk, opened, session.settings.silence).await {
         Ok(until) => {
             let window = &mut session.signals.window;
+            window.visible = match seen {
+                Seen::By(visible) => Some(visible),
+                Seen::Replayed(_) => None,
+            };
             window.until = until.filter(|_| window.relation.is_some());
             // Without a signal that opens it, a window is open from the beginning.
             window.open = until.is_some();
@@ -266,6 +277,15 @@ async fn chunk(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
         }
         Err(error) => give_up(session, error),
     }
+}
+
+/// What is seen by who reads rows now; `None` when that is not yet all that the stream has brought.
+pub(super) async fn all_seen(session: &mut Session, sql: &mut Wire) -> Result<Option<Seen>, Error> {
+    let silence = session.settings.silence;
+    let unseen = session.signals.unseen.get_or_insert_default();
+    unseen::all_seen(unseen, sql, silence)
+        .await
+        .map_err(|error| error.failed_to("see which transactions a snapshot would show"))
 }
 
 /// Watermarks can't be written: the snapshot would wait for them for ever.

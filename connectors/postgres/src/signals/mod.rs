@@ -1,8 +1,8 @@
 //! Signals: what users ask of a running source, through rows of a table, a topic or a file.
 //!
 //! [`parse`] makes a request of a signal, [`act`] carries it out between two messages of the stream. [`incremental`] reads
-//! tables by chunks ([`chunk`]) whose rows wait in the [`window`] between two [`watermark`]s; how far it is, is part of the
-//! stored offset ([`state`], [`java`]). [`blocking`] reads tables while the stream waits.
+//! tables by chunks ([`chunk`]) whose rows wait in the [`window`] between two [`watermark`]s, and are not read before sessions see
+//! what the stream has brought ([`unseen`]); how far it is, is part of the stored offset ([`state`], [`java`]). [`blocking`] reads tables while the stream waits.
 
 pub mod act;
 pub mod blocking;
@@ -15,10 +15,12 @@ pub mod key;
 pub mod parse;
 pub mod settings;
 pub mod state;
+pub mod unseen;
 pub mod watermark;
 pub mod window;
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use connect_api::{Error, Record, Value};
 
@@ -27,6 +29,7 @@ use crate::signals::chunk::Plan;
 use crate::signals::parse::{Signal, Snapshot};
 use crate::signals::settings::{SignalSettings, Watermarks};
 use crate::signals::state::State;
+use crate::signals::unseen::Unseen;
 use crate::signals::window::Window;
 use crate::table::Table;
 use crate::wire::Wire;
@@ -57,6 +60,10 @@ pub struct Signals {
     pub failed: bool,
     /// The incremental snapshot has begun with the signal that was acted upon last.
     pub begun: bool,
+    /// Nothing where no signal can ever ask for rows.
+    pub unseen: Option<Unseen>,
+    /// When the next chunk is to be read, after it could not be.
+    pub postponed: Option<Instant>,
     /// The signal table, as the stream names it.
     table: Option<u32>,
     kafka: Option<kafka::Channel>,
@@ -69,6 +76,8 @@ impl Signals {
     pub fn new(settings: &SignalSettings, server: &str, state: State) -> Result<Self, Error> {
         Ok(Self {
             settings: settings.clone(),
+            unseen: (settings.any_channel() || state.running()).then(Unseen::default),
+            postponed: None,
             state,
             window: Window::default(),
             plan: None,
@@ -89,7 +98,20 @@ impl Signals {
 
     /// True when something is to be done before the next message of the stream, which has come to this place.
     pub fn is_due(&self, resolved: u64) -> bool {
-        !self.arrived.is_empty() || self.window.until.is_some_and(|until| until <= resolved)
+        !self.arrived.is_empty() || self.window.until.is_some_and(|until| until <= resolved) || self.is_postponed_till_now()
+    }
+
+    /// It is time for a chunk that could not be read before.
+    pub fn is_postponed_till_now(&self) -> bool {
+        self.postponed.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The stream brings a transaction that ends at a place.
+    pub fn begins(&mut self, xid: u32, end: u64) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.brought(xid, end);
+            self.window.begins(xid);
+        }
     }
 
     /// True when all that was asked for is done. A position that comes after what is not must not be stored.

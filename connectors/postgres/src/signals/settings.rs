@@ -80,6 +80,11 @@ impl SignalSettings {
         })
     }
 
+    /// True when a signal can come from anywhere.
+    pub fn any_channel(&self) -> bool {
+        self.kafka.is_some() || self.file.is_some() || (self.source && self.table.is_some())
+    }
+
     /// Why incremental snapshots are not possible, where they are not.
     pub fn no_incremental(&self) -> Option<&'static str> {
         match (self.watermarks, &self.table, self.source) {

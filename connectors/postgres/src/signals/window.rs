@@ -8,6 +8,7 @@ use std::sync::Arc;
 use connect_api::Value;
 
 use crate::table::Table;
+use crate::visible::Visible;
 
 /// Rows that wait.
 #[derive(Debug, Default)]
@@ -20,6 +21,10 @@ pub struct Window {
     places: HashMap<String, Vec<usize>>,
     /// Whether the stream is where events take the place of rows.
     pub open: bool,
+    /// What was seen before the rows were read.
+    pub visible: Option<Visible>,
+    /// The stream's transaction may be newer than the rows, though the window is not open.
+    newer: bool,
     /// The place in the log that the stream has to pass, when the window is not closed by a signal.
     pub until: Option<u64>,
 }
@@ -49,9 +54,20 @@ impl Window {
         self.rows = rows.into_iter().map(Some).collect();
     }
 
+    /// The stream brings a transaction. One that was committed before the window was opened, and that sessions did not see yet when
+    /// the rows were read, is newer than these.
+    pub fn begins(&mut self, xid: u32) {
+        self.newer = self.visible.as_ref().is_some_and(|visible| !visible.sees(xid));
+    }
+
+    /// Events take the place of rows.
+    fn takes(&self) -> bool {
+        self.open || self.newer
+    }
+
     /// The stream brings a row with this one's key.
     pub fn seen(&mut self, table: &Table, row: &[Value]) {
-        if !self.open || self.places.is_empty() {
+        if !self.takes() || self.places.is_empty() {
             return;
         }
         for place in key_text(table, row).and_then(|key| self.places.remove(&key)).unwrap_or_default() {
@@ -61,7 +77,7 @@ impl Window {
 
     /// The table was emptied.
     pub fn emptied(&mut self) {
-        if self.open {
+        if self.takes() {
             self.rows.clear();
             self.places.clear();
         }
@@ -129,6 +145,19 @@ mod tests {
         window.seen(&table, &[Value::Int32(7), Value::Int32(9)]);
         assert_eq!(left(&mut window), rows(&[1, 3]));
         assert!(left(&mut window).is_empty() && !window.open);
+    }
+
+    #[test]
+    fn a_transaction_that_was_not_seen_takes_the_place_of_rows_before_the_window_is_open() {
+        let table = table(&["id"]);
+        let mut window = Window::default();
+        window.fill(1, &table, rows(&[1, 2, 3]));
+        window.visible = Visible::parse("100:105:101");
+        for (xid, id) in [(100, 1), (101, 2), (105, 3)] {
+            window.begins(xid);
+            window.seen(&table, &[Value::Int32(id), Value::Int32(9)]);
+        }
+        assert_eq!(left(&mut window), rows(&[1]));
     }
 
     #[test]

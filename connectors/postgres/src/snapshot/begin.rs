@@ -26,8 +26,17 @@ pub(super) fn level(session: &Session, created: Option<&Created>) -> &'static st
     }
 }
 
-pub(super) async fn begin(session: &Session, sql: &mut Wire, created: Option<&Created>) -> Result<(), PgError> {
-    begin_in(sql, level(session, created), created.map(|created| &*created.snapshot)).await
+/// Begins the snapshot's transaction. Gives the place that a standby had come to before, and with it what the snapshot surely sees:
+/// there, ids say nothing of which transactions are seen.
+pub(super) async fn begin(
+    session: &Session,
+    sql: &mut Wire,
+    created: Option<&Created>,
+) -> Result<Option<u64>, PgError> {
+    let rows = sql.query("SELECT pg_last_wal_replay_lsn() WHERE pg_is_in_recovery()").await?;
+    let replayed = rows.first().and_then(|row| parse_lsn(row.first()?.as_deref()?));
+    begin_in(sql, level(session, created), created.map(|created| &*created.snapshot)).await?;
+    Ok(replayed)
 }
 
 /// Begins a transaction that sees what an exported snapshot sees, where there is one.
@@ -74,16 +83,21 @@ fn unlocked(error: PgError, limit: Duration) -> Error {
         .caused_by(error.failed_to(what))
 }
 
-/// The log position and the transaction id that the snapshot's records show, and what the snapshot sees.
-pub(super) async fn place(sql: &mut Wire, created: Option<&Created>) -> Result<(u64, i64, Visible), PgError> {
+/// The log position and the transaction id that the snapshot's records show, and what the snapshot sees. `replayed` is what
+/// [`begin`] gave.
+pub(super) async fn place(
+    sql: &mut Wire,
+    created: Option<&Created>,
+    replayed: Option<u64>,
+) -> Result<(u64, i64, Visible), PgError> {
     let rows = sql
         .query(
-            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, \
+            "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END, \
              CASE WHEN pg_is_in_recovery() THEN 0 ELSE txid_current() END, txid_current_snapshot()",
         )
         .await?;
     let text = |at: usize| rows.first().and_then(|row| row.get(at).cloned().flatten()).unwrap_or_default();
-    let lsn = created.map(|created| created.lsn).or_else(|| parse_lsn(&text(0))).unwrap_or(0);
+    let lsn = created.map(|created| created.lsn).or(replayed).or_else(|| parse_lsn(&text(0))).unwrap_or(0);
     let visible = Visible::parse(&text(2)).ok_or_else(|| PgError::Protocol(format!("{} as a snapshot", text(2))))?;
     Ok((lsn, text(1).parse().unwrap_or(0), visible))
 }

@@ -1,5 +1,6 @@
 //! Looks at how far the stream is, and whether the server still says anything.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use connect_api::{Phase, Progress, StreamProgress};
@@ -7,6 +8,7 @@ use connect_api::{Phase, Progress, StreamProgress};
 use crate::error::PgError;
 use crate::progress::Handed;
 use crate::session::End;
+use crate::signals::unseen;
 use crate::slot::lsn_text;
 use crate::stream::Stream;
 
@@ -57,6 +59,30 @@ impl Stream<'_> {
         }
         self.overdue = overdue;
         Ok(())
+    }
+
+    /// Forgets which transactions were brought, as far as sessions see them by now.
+    pub(super) async fn forget_seen(&mut self) -> Result<(), End> {
+        let settings = Arc::clone(&self.session.settings);
+        let looked = async {
+            let sql = self.sql.session(&settings.server).await?;
+            let seen = unseen::look(sql, settings.silence).await;
+            seen.map_err(|error| error.failed_to("see which transactions are visible"))
+        };
+        match looked.await {
+            Ok(seen) => {
+                if let Some(unseen) = &mut self.session.signals.unseen {
+                    unseen.forget(&seen);
+                }
+                // Nothing was read of the stream meanwhile.
+                self.heard = Instant::now();
+                Ok(())
+            }
+            Err(error) => {
+                self.sql.lose();
+                Err(error.into())
+            }
+        }
     }
 
     /// Something else was done for a while: what the server said meanwhile was not heard.

@@ -36,6 +36,7 @@ impl Transaction {
 
 impl Stream<'_> {
     pub(super) fn begin(&mut self, lsn: u64, begin: Begin) -> Result<(), End> {
+        self.session.signals.begins(begin.xid, begin.final_lsn);
         let snapshot = self.session.snapshotted.as_ref();
         let seen = snapshot.is_some_and(|(seen, until)| begin.final_lsn < *until && seen.sees(begin.xid));
         let skipped = seen || self.resume.skips_transaction(begin.final_lsn);
