@@ -1,6 +1,6 @@
 //! Collects borrowed messages into one allocation and hands them out as owned records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +11,9 @@ use super::{ConsumerRecord, TimestampType};
 
 /// Bytes of keys and values after which a batch is handed over.
 const BATCH_BYTES_MAX: usize = 2 << 20;
+/// Allocations of earlier batches that are looked at for one that nobody uses any more: those of the batches between the thread
+/// and the owner, the one that he works on, and the one that is being filled.
+const ARENAS_KEPT: usize = super::reader::SIGNALS_MAX + 2;
 /// Topic names remembered; a consumer of more simply shares less.
 const NAMES_MAX: usize = 10_000;
 
@@ -26,8 +29,13 @@ struct Entry {
 }
 
 /// A batch that is being filled. Keys and values share one allocation, which lives as long as any of them.
+///
+/// Fresh memory costs a page fault for every four kilobytes, which is more than to copy them: what the owner is done with is used
+/// again.
 pub(super) struct Batch {
     arena: BytesMut,
+    /// Of earlier batches, the oldest first.
+    arenas: VecDeque<Bytes>,
     entries: Vec<Entry>,
     names: HashMap<String, Arc<str>>,
     records_max: usize,
@@ -35,7 +43,13 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new(records_max: usize) -> Self {
-        Self { arena: BytesMut::new(), entries: Vec::new(), names: HashMap::new(), records_max }
+        Self {
+            arena: BytesMut::new(),
+            arenas: VecDeque::new(),
+            entries: Vec::new(),
+            names: HashMap::new(),
+            records_max,
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -88,10 +102,9 @@ impl Batch {
         if self.entries.is_empty() {
             return None;
         }
-        let arena = self.arena.split().freeze();
+        let arena = std::mem::take(&mut self.arena).freeze();
         let slice = |range: Option<Range<usize>>| -> Option<Bytes> { range.map(|range| arena.slice(range)) };
-        let entries = std::mem::take(&mut self.entries);
-        let records = entries.into_iter().map(|entry| ConsumerRecord {
+        let records = self.entries.drain(..).map(|entry| ConsumerRecord {
             topic: entry.topic,
             partition: entry.partition,
             offset: entry.offset,
@@ -101,6 +114,76 @@ impl Batch {
             value: slice(entry.value),
             headers: entry.headers.into_iter().map(|(name, range)| (name, slice(range))).collect(),
         });
-        Some(records.collect())
+        let records = records.collect();
+        self.keep(arena);
+        Some(records)
+    }
+
+    /// Keeps an allocation for later, and begins the next batch in the oldest one, unless somebody still holds a part of it.
+    fn keep(&mut self, arena: Bytes) {
+        if arena.len() <= 2 * BATCH_BYTES_MAX {
+            self.arenas.push_back(arena);
+        }
+        if self.arenas.len() < ARENAS_KEPT {
+            return;
+        }
+        if let Some(Ok(mut free)) = self.arenas.pop_front().map(Bytes::try_into_mut) {
+            free.clear();
+            self.arena = free;
+        }
+    }
+
+    /// Gives back what is kept: nothing comes for the time being.
+    pub(super) fn rest(&mut self) {
+        self.arenas.clear();
+        if self.entries.is_empty() {
+            self.arena = BytesMut::new();
+            self.entries = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(batch: &mut Batch, text: &[u8]) -> Vec<ConsumerRecord> {
+        let value = Some(batch.copy(text));
+        let topic = batch.name("t");
+        let timestamp_type = TimestampType::NoTimestamp;
+        batch.entries.push(Entry {
+            topic,
+            partition: 0,
+            offset: 0,
+            timestamp_ms: -1,
+            timestamp_type,
+            key: None,
+            value,
+            headers: Vec::new(),
+        });
+        batch.take().expect("a record")
+    }
+
+    fn value(records: &[ConsumerRecord]) -> &Bytes {
+        records[0].value.as_ref().expect("a value")
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_holds_a_part_of_it() {
+        let mut batch = Batch::new(10);
+        let text = vec![b'a'; 100_000];
+        let first = filled(&mut batch, &text);
+        let place = value(&first).as_ptr();
+        drop(first);
+        let held: Vec<_> = (1..ARENAS_KEPT).map(|_| filled(&mut batch, &text)).collect();
+        let again = filled(&mut batch, b"b");
+        assert_eq!(value(&again).as_ptr(), place);
+        // What is held stays what it is, however much comes after it.
+        for _ in 0..3 * ARENAS_KEPT {
+            let _ = filled(&mut batch, &vec![b'c'; 100_000]);
+        }
+        assert!(held.iter().all(|records| value(records) == &text));
+        batch.rest();
+        assert!(batch.arenas.is_empty() && batch.arena.capacity() == 0);
     }
 }
