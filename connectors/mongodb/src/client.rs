@@ -21,6 +21,10 @@ use crate::statement::Kind;
 
 /// The largest statement that a server takes: a document of 16 MiB and what surrounds it.
 pub(crate) const MAX_STATEMENT: usize = 16 * 1024 * 1024 + 16 * 1024;
+/// What a command's buffer is made for beside its statements: it grows where that is not enough.
+const COMMAND_MAX: usize = 512;
+/// Type and index of a statement in a command.
+const ELEMENT_MAX: usize = 8;
 
 /// The driver's options from the configuration.
 pub async fn options(config: &SinkConfig) -> Result<ClientOptions, Error> {
@@ -230,7 +234,7 @@ impl BulkClient {
         number: Option<i64>,
     ) -> Result<Document, Failure> {
         let command = self.command(batch, buffer, run, ordered, number)?;
-        let first = self.send(batch, command.clone()).await;
+        let first = self.send(batch, command).await;
         let again = match &first {
             Ok(reply) => reply
                 .get_document("writeConcernError")
@@ -243,6 +247,8 @@ impl BulkClient {
             return first.map_err(|error| driver_error(error, &self.server));
         }
         tracing::info!(server = %self.server, "trying a write once more");
+        // Made anew: a copy kept for this rare case would cost every command as much as it is long.
+        let command = self.command(batch, buffer, run, ordered, number)?;
         self.send(batch, command).await.map_err(|error| driver_error(error, &self.server))
     }
 
@@ -281,7 +287,9 @@ impl BulkClient {
             Kind::Replace | Kind::Update => ("update", "updates"),
             Kind::Delete => ("delete", "deletes"),
         };
-        let mut w = Writer::new();
+        let length: usize =
+            run.iter().filter_map(|index| batch.ops.get(*index)).map(|op| op.bytes.len() + ELEMENT_MAX).sum();
+        let mut w = Writer::with_capacity(length + COMMAND_MAX);
         let open = w.open();
         let at = w.literal(command);
         w.put_str(at, &batch.namespace.collection);

@@ -44,6 +44,11 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty writer with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { buf: Vec::with_capacity(bytes) }
+    }
+
     /// What is written so far.
     pub fn bytes(&self) -> &[u8] {
         &self.buf
@@ -235,7 +240,7 @@ impl Writer {
 
 /// Refuses names that BSON cannot hold.
 pub fn check_name(name: &str) -> Result<(), Error> {
-    match name.bytes().position(|byte| byte == 0) {
+    match memchr::memchr(0, name.as_bytes()) {
         None => Ok(()),
         Some(index) => Err(Error::data(format!(
             "BSON cstring '{name}' is not valid because it contains a null character at index {index}"
