@@ -109,7 +109,7 @@ impl JsonConverter {
     }
 
     /// Reads some fields of an object without a schema; `None` where all of it has to be read.
-    fn read_fields(&self, payload: &Bytes, fields: &[&str]) -> Option<Datum> {
+    fn read_fields(&self, payload: &Bytes, fields: &[&'static str]) -> Option<Datum> {
         if self.options.schemas || fields.len() > usize::BITS as usize {
             return None;
         }
@@ -182,7 +182,7 @@ impl Converter for JsonConverter {
         self.read(&payload).map_err(|failure| describe(failure, &payload))
     }
 
-    fn deserialize_fields(&self, _topic: &str, payload: Option<Bytes>, fields: &[&str]) -> Result<Datum> {
+    fn deserialize_fields(&self, _topic: &str, payload: Option<Bytes>, fields: &[&'static str]) -> Result<Datum> {
         let Some(payload) = payload else { return Ok(Datum::null()) };
         let payload = encoding::utf8(payload);
         match self.read_fields(&payload, fields) {

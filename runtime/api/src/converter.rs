@@ -15,7 +15,7 @@ pub trait Converter: Send + Sync {
 
     /// Reads a payload for somebody who looks only at some fields of its top level ([`crate::SinkTask::value_fields`]): in a
     /// value without a schema the others may be missing. A payload that is wrong is as wrong as for [`Self::deserialize`].
-    fn deserialize_fields(&self, topic: &str, payload: Option<Bytes>, _fields: &[&str]) -> Result<Datum> {
+    fn deserialize_fields(&self, topic: &str, payload: Option<Bytes>, _fields: &[&'static str]) -> Result<Datum> {
         self.deserialize(topic, payload)
     }
 }

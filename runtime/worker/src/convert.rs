@@ -75,7 +75,7 @@ impl Converters {
 
     /// What the consumer read, as the sink gets it; `None` when a transform drops it. Of the value only `fields` are looked at,
     /// when these are told.
-    pub fn decode(&self, raw: &ConsumerRecord, fields: Option<&[&str]>) -> Result<Option<SinkRecord>, Failed> {
+    pub fn decode(&self, raw: &ConsumerRecord, fields: Option<&[&'static str]>) -> Result<Option<SinkRecord>, Failed> {
         let Pipeline { key_converter, value_converter, header_converter, .. } = &self.pipeline;
         let key =
             key_converter.deserialize(&raw.topic, raw.key.clone()).map_err(|e| self.failed(Stage::KeyConverter, e))?;

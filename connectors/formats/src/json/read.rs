@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use connect_api::java::hash;
 use connect_api::schema::logical;
-use connect_api::{Error, Kind, SchemaRef, Struct, Value, validate};
+use connect_api::{ByteString, Error, Kind, SchemaRef, Struct, Value, validate};
 
 use super::base64;
 use super::orders::KnownOrders;
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an object without a schema, of which only some members are looked at: the others are only checked. `None` when it
     /// is not an object with each of these once: then what is missing may matter.
-    pub(crate) fn fields(&mut self, wanted: &[&str], scan: &mut Scan<'_>) -> Result<Option<Value>> {
+    pub(crate) fn fields(&mut self, wanted: &[&'static str], scan: &mut Scan<'_>) -> Result<Option<Value>> {
         if scan.token()? != Token::Object {
             return Ok(None);
         }
@@ -69,7 +69,8 @@ impl<'a> Reader<'a> {
                 match wanted.iter().position(|wanted| scan.is(&name, wanted)) {
                     Some(index) => {
                         found |= 1 << index;
-                        entries.push((scan.text_value(&name), self.read(None, scan)?));
+                        let name = Value::String(ByteString::from_static(wanted[index]));
+                        entries.push((name, self.read(None, scan)?));
                     }
                     None => scan.skip()?,
                 }
@@ -116,6 +117,9 @@ impl<'a> Reader<'a> {
             }
             Token::Boolean => Value::Bool(scan.boolean()?),
             Token::Number => {
+                if let Some(value) = scan.small_integer() {
+                    return Ok(Value::Int64(value));
+                }
                 let number = scan.number()?;
                 if number.integral { Value::Int64(number.as_long()) } else { Value::Float64(number.as_double()) }
             }
@@ -330,6 +334,19 @@ fn elements(scan: &mut Scan<'_>) -> Result<Vec<std::ops::Range<usize>>> {
 }
 
 fn number(kind: &Kind, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
+    if token == Token::Number
+        && let Some(value) = scan.small_integer()
+    {
+        // As in Java, an integer is cut to the width of its type.
+        return Ok(match kind {
+            Kind::Int8 => Value::Int8(value as i8),
+            Kind::Int16 => Value::Int16(value as i16),
+            Kind::Int32 => Value::Int32(value as i32),
+            Kind::Int64 => Value::Int64(value),
+            Kind::Float32 => Value::Float32(value as f32),
+            _ => Value::Float64(value as f64),
+        });
+    }
     let number = if token == Token::Number {
         Some(scan.number()?)
     } else {

@@ -13,6 +13,8 @@ use super::swar;
 const DEPTH_MAX: usize = 1000;
 /// Longer numbers are refused, as Jackson does.
 const NUMBER_LENGTH_MAX: usize = 1000;
+/// Integers of so many digits fit 64 bits in any case.
+const SMALL_DIGITS: usize = 18;
 
 /// A text that is no JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +78,9 @@ pub(crate) struct Text {
 #[derive(Clone)]
 pub(crate) struct Scan<'a> {
     source: &'a Bytes,
+    /// The same up to where the cursor may go.
+    text: &'a [u8],
     pub(crate) at: usize,
-    end: usize,
     depth: usize,
 }
 
@@ -85,12 +88,12 @@ impl<'a> Scan<'a> {
     /// A cursor at the start of a text, after a byte order mark.
     pub(crate) fn new(source: &'a Bytes) -> Self {
         let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Self { source, at, end: source.len(), depth: 0 }
+        Self { source, text: source, at, depth: 0 }
     }
 
     /// A cursor over a part of the same text.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        Self { source: self.source, at: range.start, end: range.end, depth: self.depth }
+        Self { source: self.source, text: &self.source[..range.end], at: range.start, depth: self.depth }
     }
 
     fn error<T>(&self, what: &'static str) -> Result<T> {
@@ -98,7 +101,7 @@ impl<'a> Scan<'a> {
     }
 
     fn peek(&self) -> Option<u8> {
-        if self.at < self.end { self.source.get(self.at).copied() } else { None }
+        self.text.get(self.at).copied()
     }
 
     /// Skips white space.
@@ -138,7 +141,7 @@ impl<'a> Scan<'a> {
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<()> {
-        if !self.source[self.at..self.end].starts_with(word) {
+        if !self.text[self.at..].starts_with(word) {
             return self.error("unrecognized token");
         }
         self.at += word.len();
@@ -168,8 +171,37 @@ impl<'a> Scan<'a> {
         self.at - start
     }
 
+    /// Takes an integer of few digits within an object or array, as most numbers are; `None`, with nothing taken, where the next
+    /// number is another one.
+    pub(crate) fn small_integer(&mut self) -> Option<i64> {
+        let text = self.text.get(self.at..)?;
+        let negative = text.first() == Some(&b'-');
+        let digits = &text[usize::from(negative)..];
+        let (mut value, mut length) = (0_i64, 0);
+        while let Some(digit @ b'0'..=b'9') = digits.get(length) {
+            if length == SMALL_DIGITS {
+                return None;
+            }
+            value = value * 10 + i64::from(digit - b'0');
+            length += 1;
+        }
+        let fractional = matches!(digits.get(length), Some(b'.' | b'e' | b'E'));
+        if length == 0 || fractional || self.depth == 0 {
+            return None;
+        }
+        self.at += usize::from(negative) + length;
+        Some(if negative { -value } else { value })
+    }
+
     /// Takes a number.
     pub(crate) fn number(&mut self) -> Result<Number<'a>> {
+        let (start, integral) = self.pass_number()?;
+        let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
+        Ok(Number { text, integral })
+    }
+
+    /// Steps over a number. Gives where it begins, and whether it has neither fraction nor exponent.
+    fn pass_number(&mut self) -> Result<(usize, bool)> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         if self.digits() == 0 {
@@ -196,9 +228,7 @@ impl<'a> Scan<'a> {
         if !ends || self.at - start > NUMBER_LENGTH_MAX {
             return self.error("a number that does not end, or is too long");
         }
-        let source: &'a [u8] = self.source;
-        let text = std::str::from_utf8(&source[start..self.at]).unwrap_or_default();
-        Ok(Number { text, integral })
+        Ok((start, integral))
     }
 
     /// Takes a text.
@@ -207,7 +237,7 @@ impl<'a> Scan<'a> {
         let start = self.at;
         let (mut escaped, mut ascii) = (false, true);
         loop {
-            let found = swar::next_special(&self.source[self.at..self.end]);
+            let found = swar::next_special(&self.text[self.at..]);
             ascii &= found.ascii;
             self.at += found.length;
             match self.peek() {
@@ -221,7 +251,7 @@ impl<'a> Scan<'a> {
             }
         }
         let range = start..self.at;
-        if !ascii && std::str::from_utf8(&self.source[range.clone()]).is_err() {
+        if !ascii && std::str::from_utf8(&self.text[range.clone()]).is_err() {
             return self.error("text that is not UTF-8");
         }
         self.at += 1;
@@ -233,12 +263,12 @@ impl<'a> Scan<'a> {
         if text.escaped {
             return self.content(text) == expected;
         }
-        self.source[text.range.clone()] == *expected.as_bytes()
+        self.text[text.range.clone()] == *expected.as_bytes()
     }
 
     /// Skips an escape, and says which UTF-16 unit or character it stands for.
     fn escape(&mut self) -> Result<u16> {
-        let kind = self.source[..self.end].get(self.at + 1).copied();
+        let kind = self.text.get(self.at + 1).copied();
         self.at += 2;
         Ok(match kind {
             Some(b'n') => 0x0a,
@@ -248,7 +278,7 @@ impl<'a> Scan<'a> {
             Some(b'f') => 0x0c,
             Some(byte @ (b'"' | b'\\' | b'/')) => u16::from(byte),
             Some(b'u') => {
-                let hex = self.source[..self.end].get(self.at..self.at + 4).unwrap_or_default();
+                let hex = self.text.get(self.at..self.at + 4).unwrap_or_default();
                 let all_hex = hex.len() == 4 && hex.iter().all(u8::is_ascii_hexdigit);
                 let text = std::str::from_utf8(hex).unwrap_or_default();
                 let Some(unit) = u16::from_str_radix(text, 16).ok().filter(|_| all_hex) else {
@@ -263,23 +293,26 @@ impl<'a> Scan<'a> {
 
     /// The content of a text. Half of a surrogate pair becomes a question mark, as it does in Java's UTF-8.
     pub(crate) fn content(&self, text: &Text) -> Cow<'a, str> {
-        let source: &'a [u8] = self.source;
-        let raw = std::str::from_utf8(&source[text.range.clone()]).unwrap_or_default();
+        let raw = std::str::from_utf8(&self.text[text.range.clone()]).unwrap_or_default();
         if !text.escaped {
             return Cow::Borrowed(raw);
         }
         let mut out = String::with_capacity(raw.len());
         let mut units: Vec<u16> = Vec::new();
         let mut cursor = self.part(text.range.clone());
-        while cursor.at < cursor.end {
-            let rest = std::str::from_utf8(&source[cursor.at..cursor.end]).unwrap_or_default();
-            let plain = rest.find('\\').unwrap_or(rest.len());
+        let begin = cursor.at;
+        while let Some(rest) = raw.get(cursor.at - begin..).filter(|rest| !rest.is_empty()) {
+            let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
             if plain > 0 {
                 flush(&mut units, &mut out);
                 out.push_str(&rest[..plain]);
                 cursor.at += plain;
             } else if let Ok(unit) = cursor.escape() {
-                units.push(unit);
+                match u8::try_from(unit) {
+                    // No half of a pair: most escapes are of quotes and backslashes.
+                    Ok(ascii) if ascii.is_ascii() && units.is_empty() => out.push(char::from(ascii)),
+                    _ => units.push(unit),
+                }
             }
         }
         flush(&mut units, &mut out);
@@ -343,7 +376,7 @@ impl<'a> Scan<'a> {
         match self.token()? {
             Token::Null => self.null(),
             Token::Boolean => self.boolean().map(|_| ()),
-            Token::Number => self.number().map(|_| ()),
+            Token::Number => self.pass_number().map(|_| ()),
             Token::String => self.text().map(|_| ()),
             Token::Array => self.nested(|scan| {
                 scan.at += 1;
@@ -401,8 +434,7 @@ impl<'a> Scan<'a> {
 
     /// The bytes between two offsets.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
-        let source: &'a [u8] = self.source;
-        &source[range]
+        &self.text[range]
     }
 }
 
