@@ -266,7 +266,15 @@ impl<'a> Reader<'a> {
         }
         let fields = schema.fields();
         let mut values = vec![Value::Null; fields.len()];
-        let mut present = vec![0u64; fields.len().div_ceil(64)];
+        // On the heap only for more columns than nearly all tables have.
+        let (mut few, mut many) = ([0u64; 4], Vec::new());
+        let present = match few.get_mut(..fields.len().div_ceil(64)) {
+            Some(few) => few,
+            None => {
+                many.resize(fields.len().div_ceil(64), 0);
+                many.as_mut_slice()
+            }
+        };
         scan.enter()?;
         if !scan.take(b'}') {
             // Names mostly come in the order of the schema.
