@@ -10,7 +10,7 @@ use connect_api::schema::logical;
 use connect_api::{Error, Kind, SchemaRef, Struct, Value, validate};
 
 use super::base64;
-use super::orders::KnownOrders;
+use super::orders::{Known, KnownOrders};
 use super::scan::{Scan, SyntaxError, Token};
 
 /// Why a value could not be read.
@@ -199,11 +199,24 @@ impl<'a> Reader<'a> {
     /// An object as a map, in the order of Java's hash map.
     fn object(&mut self, values: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Vec<(Value, Value)>> {
         let mut entries = Vec::new();
+        // What the members are likely to be, as long as they are.
+        let mut guess: Option<Arc<Known>> = None;
         scan.enter()?;
         if !scan.take(b'}') {
             loop {
                 let name = scan.name()?;
-                let key = scan.text_value(&name);
+                if entries.is_empty() {
+                    guess = self.orders.and_then(|orders| orders.beginning_with(|known| scan.is(&name, known)));
+                    entries.reserve_exact(guess.as_ref().map_or(0, |known| known.len()));
+                }
+                let guessed = guess.as_ref().and_then(|known| known.name(entries.len()));
+                let key = match guessed.filter(|known| scan.is(&name, known)) {
+                    Some(known) => Value::String(known.clone()),
+                    None => {
+                        guess = None;
+                        scan.text_value(&name)
+                    }
+                };
                 entries.push((key, self.read(values, scan)?));
                 if !scan.another(b'}')? {
                     break;
@@ -211,9 +224,13 @@ impl<'a> Reader<'a> {
             }
         }
         scan.leave();
-        match self.orders {
-            Some(orders) => orders.order(&mut entries),
-            None => hash::order(&mut entries),
+        match (guess.filter(|known| known.len() == entries.len()), self.orders) {
+            (Some(known), _) => known.arrange(&mut entries),
+            (None, Some(orders)) => {
+                entries.shrink_to_fit();
+                orders.order(&mut entries);
+            }
+            (None, None) => hash::order(&mut entries),
         }
         Ok(entries)
     }

@@ -16,6 +16,10 @@ use connect_api::{Bytes, BytesMut, Converter, Datum, Plugin, PluginKind, Props};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use testing::FakeRegistry;
 
+/// As in the worker.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TOPIC: &str = "shop.public.orders";
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
