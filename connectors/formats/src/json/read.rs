@@ -13,6 +13,9 @@ use super::base64;
 use super::orders::{Known, KnownOrders};
 use super::scan::{Scan, SyntaxError, Token};
 
+/// For so many members room is made on a guess.
+const ROOM_MAX: usize = 32;
+
 /// Why a value could not be read.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -207,7 +210,7 @@ impl<'a> Reader<'a> {
                 let name = scan.name()?;
                 if entries.is_empty() {
                     guess = self.orders.and_then(|orders| orders.beginning_with(|known| scan.is(&name, known)));
-                    entries.reserve_exact(guess.as_ref().map_or(0, |known| known.len()));
+                    entries.reserve_exact(guess.as_ref().map_or(0, |known| known.len().min(ROOM_MAX)));
                 }
                 let guessed = guess.as_ref().and_then(|known| known.name(entries.len()));
                 let key = match guessed.filter(|known| scan.is(&name, known)) {
@@ -226,10 +229,7 @@ impl<'a> Reader<'a> {
         scan.leave();
         match (guess.filter(|known| known.len() == entries.len()), self.orders) {
             (Some(known), _) => known.arrange(&mut entries),
-            (None, Some(orders)) => {
-                entries.shrink_to_fit();
-                orders.order(&mut entries);
-            }
+            (None, Some(orders)) => orders.order(&mut entries),
             (None, None) => hash::order(&mut entries),
         }
         Ok(entries)
