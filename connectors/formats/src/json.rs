@@ -10,6 +10,7 @@ mod encoding;
 mod envelope;
 mod escape;
 mod jackson;
+mod names;
 mod number;
 mod orders;
 mod read;

@@ -10,7 +10,7 @@ impl Number<'_> {
     /// `longValue`: the lowest 64 bits of the integral part.
     pub(crate) fn as_long(&self) -> i64 {
         if self.integral {
-            return self.text.parse().unwrap_or_else(|_| wrapping(self.text.bytes(), 0));
+            return wrapping(self.text.bytes(), 0);
         }
         let (mantissa, exponent) = self.split();
         let point = mantissa.find('.').unwrap_or(mantissa.len());
@@ -41,20 +41,24 @@ impl Number<'_> {
 
     /// `doubleValue`. There is no negative zero: decimals have none.
     pub(crate) fn as_double(&self) -> f64 {
-        match self.text.parse::<i64>() {
-            Ok(value) if self.integral => value as f64,
-            _ if self.is_zero() => 0.0,
-            _ => self.text.parse().unwrap_or(f64::NAN),
+        if self.integral
+            && let Ok(value) = self.text.parse::<i64>()
+        {
+            return value as f64;
         }
+        let value = self.text.parse().unwrap_or(f64::NAN);
+        if value == 0.0 && self.is_zero() { 0.0 } else { value }
     }
 
     /// `floatValue`.
     pub(crate) fn as_float(&self) -> f32 {
-        match self.text.parse::<i64>() {
-            Ok(value) if self.integral => value as f32,
-            _ if self.is_zero() => 0.0,
-            _ => self.text.parse().unwrap_or(f32::NAN),
+        if self.integral
+            && let Ok(value) = self.text.parse::<i64>()
+        {
+            return value as f32;
         }
+        let value = self.text.parse().unwrap_or(f32::NAN);
+        if value == 0.0 && self.is_zero() { 0.0 } else { value }
     }
 
     /// `decimalValue`, with the scale that the text has.

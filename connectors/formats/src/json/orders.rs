@@ -1,12 +1,15 @@
 //! The order of an object's members, known from objects that were read before.
 //!
 //! A schemaless object becomes a map in the order of a Java `HashMap`. Records of one topic have the same names in the same
-//! order again and again: where they go is found out once.
+//! order again and again: where they go is found out once, and which name comes next is
+//! guessed.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use connect_api::java::hash;
 use connect_api::{ByteString, Value};
+
+use super::names;
 
 /// So many objects are known; the oldest goes when another one comes.
 const KNOWN_MAX: usize = 16;
@@ -15,10 +18,11 @@ const MEMBERS_MAX: usize = 128;
 
 /// Objects whose order is known.
 #[derive(Debug, Default)]
-pub(crate) struct KnownOrders(Mutex<Vec<Known>>);
+pub(crate) struct KnownOrders(Mutex<Vec<Arc<Known>>>);
 
+/// An object that was read before.
 #[derive(Debug)]
-struct Known {
+pub(crate) struct Known {
     /// As they come.
     names: Vec<ByteString>,
     /// Brings them into order, one exchange after the other.
@@ -26,6 +30,22 @@ struct Known {
 }
 
 impl Known {
+    /// The name at a place.
+    pub(crate) fn name(&self, place: usize) -> Option<&ByteString> {
+        self.names.get(place)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Does what [`hash::order`] does to members of these names.
+    pub(crate) fn arrange(&self, entries: &mut [(Value, Value)]) {
+        for (one, other) in &self.swaps {
+            entries.swap(*one, *other);
+        }
+    }
+
     fn is_of(&self, entries: &[(Value, Value)]) -> bool {
         self.names.len() == entries.len()
             && self.names.iter().zip(entries).all(|(name, (key, _))| key.as_str() == Some(&**name))
@@ -33,6 +53,12 @@ impl Known {
 }
 
 impl KnownOrders {
+    /// The last object that was known to begin with a name.
+    pub(crate) fn beginning_with(&self, is: impl Fn(&str) -> bool) -> Option<Arc<Known>> {
+        let known = self.0.try_lock().ok()?;
+        known.iter().rev().find(|known| known.names.first().is_some_and(|name| is(name))).cloned()
+    }
+
     /// Does what [`hash::order`] does.
     pub(crate) fn order(&self, entries: &mut Vec<(Value, Value)>) {
         if entries.len() < 2 {
@@ -41,10 +67,7 @@ impl KnownOrders {
         // A converter belongs to one task: another thread is never waited for.
         let Ok(mut known) = self.0.try_lock() else { return hash::order(entries) };
         if let Some(known) = known.iter().rev().find(|known| known.is_of(entries)) {
-            for (one, other) in &known.swaps {
-                entries.swap(*one, *other);
-            }
-            return;
+            return known.arrange(entries);
         }
         let names = names(entries);
         hash::order(entries);
@@ -55,17 +78,17 @@ impl KnownOrders {
             if known.len() >= KNOWN_MAX {
                 known.remove(0);
             }
-            known.push(Known { names, swaps });
+            known.push(Arc::new(Known { names, swaps }));
         }
     }
 }
 
-/// The names, copied: they would hold the whole text otherwise. `None` where the object is not worth knowing.
+/// The names, kept: they would hold the whole text otherwise. `None` where the object is not worth knowing.
 fn names(entries: &[(Value, Value)]) -> Option<Vec<ByteString>> {
     if entries.len() > MEMBERS_MAX {
         return None;
     }
-    entries.iter().map(|(key, _)| key.as_str().map(ByteString::from)).collect()
+    entries.iter().map(|(key, _)| key.as_str().map(names::kept)).collect()
 }
 
 /// The exchanges that bring `names` into the order of `ordered`, which holds each of them once.

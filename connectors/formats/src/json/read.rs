@@ -10,8 +10,11 @@ use connect_api::schema::logical;
 use connect_api::{ByteString, Error, Kind, SchemaRef, Struct, Value, validate};
 
 use super::base64;
-use super::orders::KnownOrders;
+use super::orders::{Known, KnownOrders};
 use super::scan::{Scan, SyntaxError, Token};
+
+/// For so many members room is made on a guess.
+const ROOM_MAX: usize = 32;
 
 /// Why a value could not be read.
 #[derive(Debug)]
@@ -203,11 +206,24 @@ impl<'a> Reader<'a> {
     /// An object as a map, in the order of Java's hash map.
     fn object(&mut self, values: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Vec<(Value, Value)>> {
         let mut entries = Vec::new();
+        // What the members are likely to be, as long as they are.
+        let mut guess: Option<Arc<Known>> = None;
         scan.enter()?;
         if !scan.take(b'}') {
             loop {
                 let name = scan.name()?;
-                let key = scan.text_value(&name);
+                if entries.is_empty() {
+                    guess = self.orders.and_then(|orders| orders.beginning_with(|known| scan.is(&name, known)));
+                    entries.reserve_exact(guess.as_ref().map_or(0, |known| known.len().min(ROOM_MAX)));
+                }
+                let guessed = guess.as_ref().and_then(|known| known.name(entries.len()));
+                let key = match guessed.filter(|known| scan.is(&name, known)) {
+                    Some(known) => Value::String(known.clone()),
+                    None => {
+                        guess = None;
+                        scan.text_value(&name)
+                    }
+                };
                 entries.push((key, self.read(values, scan)?));
                 if !scan.another(b'}')? {
                     break;
@@ -215,9 +231,10 @@ impl<'a> Reader<'a> {
             }
         }
         scan.leave();
-        match self.orders {
-            Some(orders) => orders.order(&mut entries),
-            None => hash::order(&mut entries),
+        match (guess.filter(|known| known.len() == entries.len()), self.orders) {
+            (Some(known), _) => known.arrange(&mut entries),
+            (None, Some(orders)) => orders.order(&mut entries),
+            (None, None) => hash::order(&mut entries),
         }
         Ok(entries)
     }
@@ -270,7 +287,15 @@ impl<'a> Reader<'a> {
         }
         let fields = schema.fields();
         let mut values = vec![Value::Null; fields.len()];
-        let mut present = vec![0u64; fields.len().div_ceil(64)];
+        // On the heap only for more columns than nearly all tables have.
+        let (mut few, mut many) = ([0u64; 4], Vec::new());
+        let present = match few.get_mut(..fields.len().div_ceil(64)) {
+            Some(few) => few,
+            None => {
+                many.resize(fields.len().div_ceil(64), 0);
+                many.as_mut_slice()
+            }
+        };
         scan.enter()?;
         if !scan.take(b'}') {
             // Names mostly come in the order of the schema.

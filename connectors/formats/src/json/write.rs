@@ -276,19 +276,19 @@ fn write_scalar(value: &Value, out: &mut BytesMut) {
         Value::Int16(number) => buffer.format(*number),
         Value::Int32(number) => buffer.format(*number),
         Value::Int64(number) => buffer.format(*number),
-        Value::Float32(number) => return write_float(&text::float(*number), number.is_finite(), out),
-        Value::Float64(number) => return write_float(&text::double(*number), number.is_finite(), out),
+        Value::Float32(number) => return write_float(number.is_finite(), out, |out| text::write_float(*number, out)),
+        Value::Float64(number) => return write_float(number.is_finite(), out, |out| text::write_double(*number, out)),
         _ => return,
     };
     out.extend_from_slice(text.as_bytes());
 }
 
 /// What is not finite stands in quotes.
-fn write_float(text: &str, finite: bool, out: &mut BytesMut) {
+fn write_float(finite: bool, out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
     let quote: &[u8] = if finite { b"" } else { b"\"" };
-    for part in [quote, text.as_bytes(), quote] {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(quote);
+    write(out);
+    out.extend_from_slice(quote);
 }
 
 fn write_base64(bytes: &[u8], out: &mut BytesMut) {

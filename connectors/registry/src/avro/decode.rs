@@ -100,6 +100,11 @@ enum Read {
         steps: Vec<Step>,
         defaults: Defaults,
     },
+    /// A record whose fields were all written, and in their order.
+    Row {
+        schema: SchemaRef,
+        fields: Vec<Arc<Read>>,
+    },
     /// The key and the value of an entry, in the order in which they were written.
     Entry {
         steps: Vec<Step>,
@@ -247,7 +252,10 @@ impl Planner<'_> {
                 }
                 let schemas: Vec<SchemaRef> = schema.fields().iter().map(|field| Arc::clone(&field.schema)).collect();
                 let (steps, defaults) = self.fields(of, into, &schemas)?;
-                Read::Record { schema: Arc::clone(schema), steps, defaults }
+                match in_order(&steps, schema.fields().len()) {
+                    Some(fields) => Read::Row { schema: Arc::clone(schema), fields },
+                    None => Read::Record { schema: Arc::clone(schema), steps, defaults },
+                }
             }
             (of, into) => return Err(mismatch(of, into)),
         })
@@ -298,6 +306,16 @@ impl Planner<'_> {
         }
         Ok((steps, defaults))
     }
+}
+
+/// How the fields are read, when each of them was written and none beside them, in their order.
+fn in_order(steps: &[Step], fields: usize) -> Option<Vec<Arc<Read>>> {
+    let read = |(at, step): (usize, &Step)| match step {
+        Step::Field(place, read) if *place == at => Some(Arc::clone(read)),
+        _ => None,
+    };
+    let reads: Vec<_> = steps.iter().enumerate().map(read).collect::<Option<_>>()?;
+    (reads.len() == fields).then_some(reads)
 }
 
 fn mismatch(found: &Shape, expected: &Shape) -> Error {
@@ -391,6 +409,13 @@ impl Read {
             Self::Record { schema, steps, defaults } => {
                 let mut values = vec![Value::Null; schema.fields().len()];
                 fill(&mut values, steps, defaults, input, writer)?;
+                Value::Struct(Struct::new(Arc::clone(schema), values))
+            }
+            Self::Row { schema, fields } => {
+                let mut values = Vec::with_capacity(fields.len());
+                for field in fields {
+                    values.push(field.read(input, writer)?);
+                }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Entry { .. } => return Err(invalid("an entry stands alone")),

@@ -448,12 +448,22 @@ impl Step {
 
 fn long(number: i64, out: &mut BytesMut) {
     let mut rest = ((number << 1) ^ (number >> 63)) as u64;
-    while rest >= 0x80 {
-        // The lowest seven bits, and that more follow.
-        out.put_u8(rest as u8 | 0x80);
-        rest >>= 7;
+    if rest < 0x80 {
+        out.put_u8(rest as u8);
+        return;
     }
-    out.put_u8(rest as u8);
+    let (mut bytes, mut length) = ([0; 10], 0);
+    for byte in &mut bytes {
+        length += 1;
+        // The lowest seven bits, and whether more follow.
+        *byte = rest as u8 | 0x80;
+        rest >>= 7;
+        if rest == 0 {
+            *byte &= 0x7f;
+            break;
+        }
+    }
+    out.extend_from_slice(&bytes[..length]);
 }
 
 fn length(length: usize, out: &mut BytesMut) {
@@ -463,7 +473,7 @@ fn length(length: usize, out: &mut BytesMut) {
 
 fn bytes(of: &[u8], out: &mut BytesMut) {
     length(of.len(), out);
-    out.put_slice(of);
+    out.extend_from_slice(of);
 }
 
 /// All elements in one block, and the empty one behind.

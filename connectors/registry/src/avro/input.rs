@@ -52,6 +52,11 @@ impl Input {
 
     pub(crate) fn long(&mut self) -> Result<i64> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
+        // Most numbers are small: lengths, and places in a union.
+        if let Some(byte @ ..0x80) = rest.first().copied() {
+            self.at += 1;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut value = 0u64;
         for (place, byte) in rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * place);
@@ -96,7 +101,13 @@ impl Input {
 
     /// A text; what is no UTF-8 in it is replaced, as Java does.
     pub(crate) fn string(&mut self) -> Result<ByteString> {
-        Ok(text(self.bytes()?))
+        let size = self.length()?;
+        let start = self.at;
+        let found = self.fixed(size)?;
+        Ok(ByteString::try_from(found).unwrap_or_else(|_| {
+            let bytes = self.bytes.get(start..self.at).unwrap_or_default();
+            String::from_utf8_lossy(bytes).into_owned().into()
+        }))
     }
 
     pub(crate) fn skip(&mut self, size: usize) -> Result<()> {

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write;
+use std::num::FpCategory;
 
 use num_bigint::{BigInt, BigUint};
 
@@ -75,11 +76,11 @@ pub fn float(value: f32) -> String {
     out
 }
 
-/// Appends `Double.toString`.
-pub fn write_double(value: f64, out: &mut String) {
+/// Appends `Double.toString`. Strings and buffers of bytes never refuse it.
+pub fn write_double(value: f64, out: &mut impl Write) {
     let bits = value.to_bits();
-    if write_special(value, out) {
-        return;
+    if let Some(special) = special(value) {
+        return put(special, out);
     }
     let fraction = bits & (HIDDEN_BIT - 1);
     let exponent = ((bits >> EXP_SHIFT) & 0x7ff) as i32;
@@ -89,15 +90,15 @@ pub fn write_double(value: f64, out: &mut String) {
     } else {
         (fraction | HIDDEN_BIT, exponent, EXP_SHIFT + 1)
     };
-    layout(&develop(exponent - 1023, fraction, significant), out);
+    layout(value.is_sign_negative(), &develop(exponent - 1023, fraction, significant), out);
 }
 
 /// Appends `Float.toString`.
-pub fn write_float(value: f32, out: &mut String) {
+pub fn write_float(value: f32, out: &mut impl Write) {
     const SHIFT: i32 = 23;
     let bits = value.to_bits();
-    if write_special(f64::from(value), out) {
-        return;
+    if let Some(special) = special(f64::from(value)) {
+        return put(special, out);
     }
     let fraction = bits & ((1 << SHIFT) - 1);
     let exponent = ((bits >> SHIFT) & 0xff) as i32;
@@ -107,24 +108,24 @@ pub fn write_float(value: f32, out: &mut String) {
     } else {
         (fraction | (1 << SHIFT), exponent, SHIFT + 1)
     };
-    layout(&develop(exponent - 127, u64::from(fraction) << (EXP_SHIFT - SHIFT), significant), out);
+    let digits = develop(exponent - 127, u64::from(fraction) << (EXP_SHIFT - SHIFT), significant);
+    layout(value.is_sign_negative(), &digits, out);
 }
 
-/// Writes the sign, and the whole text when no digits are needed.
-fn write_special(value: f64, out: &mut String) -> bool {
-    if value.is_nan() {
-        out.push_str("NaN");
-        return true;
+fn put(text: &str, out: &mut impl Write) {
+    out.write_str(text).expect("there is room for a number");
+}
+
+/// The whole text, when no digits are needed.
+fn special(value: f64) -> Option<&'static str> {
+    match (value.classify(), value.is_sign_negative()) {
+        (FpCategory::Nan, _) => Some("NaN"),
+        (FpCategory::Infinite, false) => Some("Infinity"),
+        (FpCategory::Infinite, true) => Some("-Infinity"),
+        (FpCategory::Zero, false) => Some("0.0"),
+        (FpCategory::Zero, true) => Some("-0.0"),
+        _ => None,
     }
-    if value.is_sign_negative() {
-        out.push('-');
-    }
-    if value.is_infinite() {
-        out.push_str("Infinity");
-    } else if value == 0.0 {
-        out.push_str("0.0");
-    }
-    value.is_infinite() || value == 0.0
 }
 
 /// Develops the digits of `fraction * 2^(exponent - 52)`, of which `significant` bits are precise.
@@ -315,25 +316,60 @@ fn generate(mut b: BigUint, s: BigUint, mut m: BigUint, mut dec_exp: i32) -> Gen
     Generated { digits, low, high, rest }
 }
 
+/// A short text that is put together without the heap.
+struct Short {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Short {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    /// Digits, or a zero when there are none.
+    fn digits(&mut self, digits: &[u8]) {
+        for digit in if digits.is_empty() { &[0] } else { digits } {
+            self.push(b'0' + digit);
+        }
+    }
+
+    fn zeros(&mut self, count: usize) {
+        for _ in 0..count {
+            self.push(b'0');
+        }
+    }
+}
+
 /// Lays the digits out: plain from 10^-3 to 10^7, else scientific.
-fn layout(digits: &Digits, out: &mut String) {
-    let text = |out: &mut String, digits: &[u8]| out.extend(digits.iter().map(|digit| char::from(b'0' + digit)));
+fn layout(negative: bool, digits: &Digits, out: &mut impl Write) {
+    let mut text = Short { bytes: [0; 32], len: 0 };
+    if negative {
+        text.push(b'-');
+    }
     let (all, exponent) = (digits.as_slice(), digits.exponent);
     if (1..8).contains(&exponent) {
         let before = all.len().min(exponent as usize);
-        text(out, &all[..before]);
-        out.extend(std::iter::repeat_n('0', exponent as usize - before));
-        out.push('.');
-        text(out, if before < all.len() { &all[before..] } else { &[0] });
+        text.digits(&all[..before]);
+        text.zeros(exponent as usize - before);
+        text.push(b'.');
+        text.digits(&all[before..]);
     } else if (-2..=0).contains(&exponent) {
-        out.push_str("0.");
-        out.extend(std::iter::repeat_n('0', -exponent as usize));
-        text(out, all);
+        text.push(b'0');
+        text.push(b'.');
+        text.zeros(-exponent as usize);
+        text.digits(all);
     } else {
-        text(out, &all[..1]);
-        out.push('.');
-        text(out, if all.len() > 1 { &all[1..] } else { &[0] });
-        write!(out, "E{}", exponent - 1).expect("writing to a string does not fail");
+        text.digits(&all[..1]);
+        text.push(b'.');
+        text.digits(&all[1..]);
+    }
+    put(std::str::from_utf8(&text.bytes[..text.len]).unwrap_or_default(), out);
+    if !(-2..8).contains(&exponent) {
+        write!(out, "E{}", exponent - 1).expect("there is room for a number");
     }
 }
 
