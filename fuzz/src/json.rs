@@ -108,8 +108,8 @@ fn has_defaults(schema: &Schema) -> bool {
 
 fn inner(schema: &Schema) -> Vec<&Schema> {
     match &schema.kind {
-        Kind::Array(element) => vec![element],
-        Kind::Map(keys, values) => vec![keys, values],
+        Kind::Array(element) => vec![&**element],
+        Kind::Map(keys, values) => vec![&**keys, &**values],
         Kind::Struct(fields) => fields.iter().map(|field| &*field.schema).collect(),
         _ => Vec::new(),
     }
