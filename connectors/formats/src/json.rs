@@ -246,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_of_very_many_members_is_refused_soon() {
+        let members: Vec<String> = (0..200_000).map(|n| format!("\"m{n}\":0")).collect();
+        let read = |members: &str| {
+            let text = format!(r#"{{"schema":1,"schema":null,{members}"payload":[2],"payload":[3]}}"#);
+            Converter::deserialize(&converter(true), "t", Some(text.into()))
+        };
+        assert_eq!(read(&format!("{},", members.join(","))).expect_err("too many").message(), NO_ENVELOPE);
+        assert_eq!(read("").expect("a value").value, Value::Array(vec![Value::Int64(3)]));
+    }
+
+    #[test]
     fn defaults_within_defaults_are_bounded() {
         // Each level's default holds two structs, which lack the field of the level below.
         let mut of = r#"{"type":"array","items":{"type":"int8"},"default":[1,2]"#.to_owned();
