@@ -392,9 +392,10 @@ impl<'a> Scan<'a> {
                 let start = scan.at;
                 scan.skip()?;
                 let (name, range) = (scan.content(&name), start..scan.at);
-                let known = match places.is_empty() {
-                    true => members.iter().position(|(other, _)| *other == name),
-                    false => places.get(&name).copied(),
+                let known = if places.is_empty() {
+                    members.iter().position(|(other, _)| *other == name)
+                } else {
+                    places.get(&name).copied()
                 };
                 match known.and_then(|place| members.get_mut(place)) {
                     Some(member) => member.1 = range,
