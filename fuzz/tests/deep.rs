@@ -49,9 +49,9 @@ fn avro() -> Vec<Vec<u8>> {
         own(&nested(r#"{"type":"record","name":"R","fields":[{"name":"f","type":"#, "\"int\"", "}]}"), &[]),
         own(&format!("[{}]", chain.join(",")), &[0xbe, 0xb8, 2, 5]),
         own(r#"{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"l","type":{"type":"array","items":"R"}}]}}"#, &[2; LEVELS]),
-        behind(1, [2; LEVELS]),
-        behind(5, [0, 0, 0, 0, 0, 0, 0, 2, 2].repeat(LEVELS)),
-        behind(5, [0, 0, 0, 0, 0, 0, 0, 0, 2, 2].repeat(LEVELS)),
+        behind(1, [2u8; LEVELS]),
+        behind(5, [0u8, 0, 0, 0, 0, 0, 0, 2, 2].repeat(LEVELS)),
+        behind(5, [0u8, 0, 0, 0, 0, 0, 0, 0, 2, 2].repeat(LEVELS)),
     ]
 }
 
@@ -84,7 +84,7 @@ fn protobuf() -> Vec<Vec<u8>> {
         options(&format!("(x) = {{ {} }}", nested("m <", "", ">"))),
         options(&format!("(x){} = {{ }}", ".m".repeat(LEVELS))),
         behind(2, node),
-        behind(3, vec![0x4b; LEVELS]),
+        behind(3, vec![0x4bu8; LEVELS]),
     ]
 }
 
@@ -138,7 +138,7 @@ fn what_nests_too_deep_is_refused() {
         ("parse_string", parse_string),
     ];
     for (name, inputs) in inputs {
-        let (_, target) = TARGETS.iter().find(|(other, _)| *other == name).expect("a target");
+        let target = TARGETS.iter().find(|(other, _)| *other == name).map(|(_, target)| *target).expect("a target");
         for (place, input) in inputs().into_iter().enumerate() {
             println!("{name} {place}");
             let run = std::thread::Builder::new().stack_size(2 << 20).spawn(move || target(&input));
