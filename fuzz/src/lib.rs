@@ -1,172 +1,43 @@
 //! What is fuzzed: each function takes any bytes, and panics only when something is wrong with the code.
 
-use bytes::Bytes;
-use connect_api::{OffsetMap, Value, values as connect_values};
-use connect_postgres::calendar::Calendar;
-use connect_postgres::copy::{self, Column};
-use connect_postgres::decode::{Decoder, Text, Unit};
-use connect_postgres::offset::{Position, Resume};
-use connect_postgres::pgoutput::{self, InBlock, Message, Old, Replicated, Tuple};
-use connect_postgres::settings::{BinaryMode, DecimalMode};
-use connect_postgres::signals::state::State;
-use connect_postgres::transactions::Counted;
-use connect_postgres::types::{point_schema, variable_decimal_schema};
+mod date_patterns;
+mod extjson;
+mod json;
+mod postgres;
+mod registry;
+mod strings;
+
+pub use date_patterns::date_patterns;
+pub use extjson::extjson;
+pub use json::json;
+pub use postgres::{copy, offsets, pgoutput, values};
+pub use registry::{avro, json_schema, protobuf};
+pub use strings::parse_string;
 
 /// The targets by their names.
-pub const TARGETS: [(&str, fn(&[u8])); 5] =
-    [("pgoutput", pgoutput), ("copy", copy), ("values", values), ("offsets", offsets), ("parse_string", parse_string)];
+pub const TARGETS: [(&str, fn(&[u8])); 11] = [
+    ("pgoutput", pgoutput),
+    ("copy", copy),
+    ("values", values),
+    ("offsets", offsets),
+    ("parse_string", parse_string),
+    ("json", json),
+    ("avro", avro),
+    ("protobuf", protobuf),
+    ("json_schema", json_schema),
+    ("date_patterns", date_patterns),
+    ("extjson", extjson),
+];
 
-fn row(tuple: &Tuple) {
-    assert_eq!(tuple.cells().count(), usize::from(tuple.count), "a row has as many cells as it says");
-}
-
-fn message(message: &Message) {
-    match message {
-        Message::Insert { new, .. } => row(new),
-        Message::Update { old, new, .. } => {
-            old.as_ref().map(Old::tuple).into_iter().for_each(row);
-            row(new);
-        }
-        Message::Delete { old, .. } => row(old.tuple()),
-        _ => {}
+/// Two parts of an input: what stands before the first zero byte, and what stands behind it.
+fn parts(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.iter().position(|byte| *byte == 0) {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (data, &[]),
     }
 }
 
-/// A frame of the replication stream, and a message within one.
-pub fn pgoutput(data: &[u8]) {
-    let data = Bytes::copy_from_slice(data);
-    let payload = match pgoutput::replicated(&data) {
-        Ok(Replicated::Data { payload, .. }) => payload,
-        _ => data,
-    };
-    if let Ok(decoded) = pgoutput::decode(&payload) {
-        message(&decoded);
-    }
-    let belongs = matches!(pgoutput::in_block(&payload), Ok(InBlock::Of(_)));
-    if let Ok(decoded) = pgoutput::decode_in_block(&payload) {
-        assert!(belongs, "what is decoded belongs to a transaction");
-        assert!(!matches!(decoded, Message::Other | Message::Begin(_) | Message::StreamStop), "{decoded:?}");
-        message(&decoded);
-    }
-}
-
-/// A row of `COPY .. TO STDOUT`.
-pub fn copy(data: &[u8]) {
-    let data = Bytes::copy_from_slice(data);
-    let mut columns = vec![Column::Null];
-    copy::split(&data, &mut columns);
-    assert!(!columns.is_empty());
-    let mut last = 0;
-    for column in &columns {
-        match column {
-            Column::Plain { start, end } => {
-                assert!(last <= *start && start <= end && *end <= data.len(), "columns follow each other");
-                assert!(!data[*start..*end].contains(&b'\t'));
-                last = *end;
-            }
-            Column::Unescaped(bytes) => assert!(bytes.len() <= data.len(), "what had a backslash is no longer for it"),
-            Column::Null => {}
-        }
-    }
-}
-
-fn decoders() -> Vec<Decoder> {
-    let decimals = [DecimalMode::Precise, DecimalMode::Double, DecimalMode::String];
-    let binaries = [BinaryMode::Bytes, BinaryMode::Base64, BinaryMode::Base64UrlSafe, BinaryMode::Hex];
-    let calendars = [Calendar::Gregorian, Calendar::Hybrid, Calendar::HybridFields];
-    let units = [Unit::Millis, Unit::Micros, Unit::Nanos, Unit::Iso];
-    let mut all = vec![
-        Decoder::Bool,
-        Decoder::Int16,
-        Decoder::Int32,
-        Decoder::Int64,
-        Decoder::Float32,
-        Decoder::Float64,
-        Decoder::VariableDecimal(variable_decimal_schema()),
-        Decoder::DecimalDouble,
-        Decoder::DecimalText,
-        Decoder::Text,
-        Decoder::Name,
-        Decoder::Bit,
-        Decoder::Bits,
-        Decoder::ZonedTime,
-        Decoder::IntervalMicros,
-        Decoder::IntervalIso,
-        Decoder::HstoreJson,
-        Decoder::HstoreMap,
-        Decoder::Point(point_schema()),
-        Decoder::EmptyArray,
-    ];
-    all.extend([-2, 0, 2, 38].map(|scale| Decoder::Decimal { scale }));
-    all.extend(units.map(Decoder::Time));
-    for mode in decimals {
-        all.extend([false, true].map(|double| Decoder::Money { mode, digits: 2, double }));
-    }
-    for mode in binaries {
-        all.extend([Decoder::Binary(mode), Decoder::Raw(mode), Decoder::Geometry(mode)]);
-    }
-    for calendar in calendars {
-        all.extend([false, true].map(|iso| Decoder::Date { iso, calendar }));
-        all.extend(units.map(|unit| Decoder::Timestamp(unit, calendar)));
-        all.extend([0, 3, 6].map(|digits| Decoder::ZonedTimestamp(digits, calendar)));
-    }
-    let arrays: Vec<_> = all.iter().cloned().map(|of| Decoder::Array(Box::new(of))).collect();
-    let required = all.iter().cloned().map(|of| Decoder::ArrayOfRequired(Box::new(of)));
-    all.iter().cloned().chain(required).chain(arrays).collect()
-}
-
-/// The text of a column: the first byte says of which type.
-pub fn values(data: &[u8]) {
-    thread_local!(static DECODERS: Vec<Decoder> = decoders());
-    let Some((&kind, text)) = data.split_first() else { return };
-    let text = Bytes::copy_from_slice(text);
-    DECODERS.with(|decoders| {
-        let decoder = &decoders[usize::from(kind) % decoders.len()];
-        // What is not of the type is an error.
-        drop(decoder.decode(&Text::whole(&text)));
-    });
-}
-
-/// A stored offset, in JSON.
-pub fn offsets(data: &[u8]) {
-    let Ok(offset) = serde_json::from_slice::<OffsetMap>(data) else { return };
-    // Keys in the serialized form of Java are in it.
-    drop(State::from_offset(&offset));
-    let counted = Counted::from_offset(&offset).with_more(&offset);
-    let mut again = OffsetMap::new();
-    counted.put_into(&mut again);
-    let Ok(position) = Position::from_offset(&offset) else { return };
-    let stored = position.to_offset();
-    let same = Position::from_offset(&stored).expect("what was stored is readable");
-    assert_eq!(same, position, "a position survives its stored form");
-    let mut resume = Resume::from(&position);
-    let commit = position.within.map_or(0, |within| within.commit);
-    assert!(!resume.skips_transaction(u64::MAX));
-    resume.take_event(commit);
-}
-
-/// The text of a header, or of anything else that tells its own type.
-pub fn parse_string(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    // What is nested too deeply is an error.
-    let Ok(datum) = connect_values::parse_string(&text) else { return };
-    let (values, bytes) = size(&datum.value);
-    assert!(values <= text.len() + 1 && bytes <= text.len(), "what was read is no larger than its text");
-    let written = connect_values::convert_to_string(datum.schema.as_ref(), &datum.value);
-    assert_eq!(written.is_none(), datum.value.is_null());
-}
-
-/// The number of values in a value, and the bytes of its texts and decimals.
-fn size(value: &Value) -> (usize, usize) {
-    let add = |sum: (usize, usize), part: &Value| {
-        let (values, bytes) = size(part);
-        (sum.0 + values, sum.1 + bytes)
-    };
-    match value {
-        Value::String(text) => (1, text.len()),
-        Value::Bytes(bytes) => (1, bytes.len()),
-        Value::Array(list) => list.iter().fold((1, 0), add),
-        Value::Map(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).fold((1, 0), add),
-        _ => (1, 0),
-    }
+/// Properties of a converter or a transform.
+fn props(pairs: &[(&str, &str)]) -> connect_api::Props {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect()
 }

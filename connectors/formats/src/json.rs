@@ -141,11 +141,12 @@ impl JsonConverter {
         let (Some(schema_range), Some(payload), 2) = (find("schema"), find("payload"), members.len()) else {
             return no_envelope();
         };
+        let mut reader = Reader::new(self.options.replace_null);
         let schema = match self.prefixes.schema(scan.bytes(schema_range.clone())) {
             Some(schema) => Some(schema),
-            None => read_schema::schema(scan.part(schema_range.clone()), self.options.replace_null)?,
+            None => read_schema::schema(scan.part(schema_range.clone()), &mut reader)?,
         };
-        let value = Reader::new(self.options.replace_null).read(schema.as_ref(), &mut scan.part(payload.clone()))?;
+        let value = reader.read(schema.as_ref(), &mut scan.part(payload.clone()))?;
         if schema_range.end < payload.start {
             self.prefixes.remember(scan.bytes(0..payload.start), scan.bytes(schema_range), schema.as_ref());
         }
@@ -243,6 +244,58 @@ mod tests {
             let (some, all) = read(text);
             assert_eq!(some.expect_err("no JSON").trace(), all.expect_err("no JSON").trace(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_envelope_of_very_many_members_is_refused_soon() {
+        let members: Vec<String> = (0..200_000).map(|n| format!("\"m{n}\":0")).collect();
+        let read = |members: &str| {
+            let text = format!(r#"{{"schema":1,"schema":null,{members}"payload":[2],"payload":[3]}}"#);
+            Converter::deserialize(&converter(true), "t", Some(text.into()))
+        };
+        assert_eq!(read(&format!("{},", members.join(","))).expect_err("too many").message(), NO_ENVELOPE);
+        assert_eq!(read("").expect("a value").value, Value::Array(vec![Value::Int64(3)]));
+    }
+
+    #[test]
+    fn defaults_within_defaults_are_bounded() {
+        // Each level's default holds two structs, which lack the field of the level below.
+        let mut of = r#"{"type":"array","items":{"type":"int8"},"default":[1,2]"#.to_owned();
+        for _ in 0..60 {
+            let field = format!(r#"{of},"field":"f"}}"#);
+            of = format!(r#"{{"type":"array","items":{{"type":"struct","fields":[{field}]}},"default":[{{}},{{}}]"#);
+        }
+        let text = format!(r#"{{"schema":{of}}},"payload":[]}}"#);
+        let error = Converter::deserialize(&converter(true), "t", Some(text.into())).expect_err("too large");
+        assert!(error.message().starts_with("the defaults of the schema bring more than"), "{error}");
+    }
+
+    #[test]
+    fn what_nests_as_deep_as_may_be_fits_the_stack_of_a_thread() {
+        let nested = |open: &str, inner: &str, close: &str, levels: usize| {
+            Bytes::from(format!("{}{inner}{}", open.repeat(levels), close.repeat(levels)))
+        };
+        let read = move || {
+            let plain = |payload| Converter::deserialize(&converter(false), "t", Some(payload));
+            for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+                let datum = plain(nested(open, "1", close, 1000)).expect("a value");
+                let mut out = BytesMut::new();
+                assert!(Converter::serialize(&converter(false), "t", &datum, &mut out).expect("written"));
+                assert_eq!(datum.clone(), datum);
+                assert!(plain(nested(open, "1", close, 100_000)).expect_err("too deep").trace().contains("too deep"));
+            }
+            let refused = |levels: usize| {
+                let open = r#""type":"struct","fields":[{"field":"f","#.repeat(levels);
+                let schema = format!(r#"{{{open}"type":"int8"{}}}"#, "}]".repeat(levels));
+                let payload = format!(r#"{{"schema":{schema},"payload":null}}"#);
+                Converter::deserialize(&converter(true), "t", Some(payload.into())).expect_err("null").trace()
+            };
+            // Each struct is two levels of JSON.
+            assert!(refused(499).contains("Invalid null value for required STRUCT field"));
+            assert!(refused(50_000).contains("too deep"));
+        };
+        // What threads of the worker have.
+        std::thread::Builder::new().stack_size(2 << 20).spawn(read).expect("a thread").join().expect("no overflow");
     }
 
     #[test]

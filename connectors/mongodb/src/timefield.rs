@@ -8,6 +8,9 @@ use bson::DateTime;
 /// The pattern that stands as the default of `timeseries.timefield.auto.convert.date.format`.
 pub const DEFAULT_PATTERN: &str = "yyyy-MM-dd[['T'][ ]][HH:mm:ss[[.][SSSSSS][SSS]][ ]VV[ ]'['VV']'][HH:mm:ss[[.][SSSSSS][SSS]][ ]X][HH:mm:ss[[.][SSSSSS][SSS]]]";
 
+/// How deep optional parts may stand in each other: they are read by functions that call themselves.
+const DEPTH_MAX: usize = 100;
+
 /// One part of a pattern.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
@@ -87,6 +90,9 @@ fn parts(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, depth: usize) -> 
         }
         chars.next();
         match c {
+            '[' if depth >= DEPTH_MAX => {
+                return Err(format!("Pattern invalid as its optional parts nest more than {DEPTH_MAX} levels deep"));
+            }
             '[' => {
                 parts.push(Part::Optional(self::parts(chars, depth + 1)?));
                 // An optional part that is not closed ends with the pattern.
@@ -292,5 +298,7 @@ mod tests {
     fn refuses_what_is_no_pattern() {
         assert_eq!(TimeParser::new("QQQQQQQQ{").unwrap_err(), "Too many pattern letters: Q");
         assert!(TimeParser::new("'open").is_err());
+        assert!(TimeParser::new(&"[".repeat(DEPTH_MAX)).is_ok());
+        assert!(TimeParser::new(&"[".repeat(100_000)).unwrap_err().contains("nest more than"));
     }
 }

@@ -11,6 +11,7 @@ mod from_connect;
 mod input;
 pub(crate) mod names;
 mod options;
+pub(crate) mod records;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 mod from_connect;
 mod options;
 mod read;
+pub(crate) mod records;
 mod shape;
 #[cfg(test)]
 mod tests;

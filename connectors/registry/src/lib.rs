@@ -18,6 +18,13 @@ mod unroll;
 
 use connect_api::Plugin;
 
+/// Records whose schemas are at hand, without a registry: for who has the text of a schema and what stands behind its id.
+pub mod records {
+    pub use crate::avro::records::AvroRecords;
+    pub use crate::json::records::JsonRecords;
+    pub use crate::protobuf::records::ProtobufRecords;
+}
+
 /// The version of the schema registry whose converters these are.
 const CONFLUENT_VERSION: &str = "8.1.1";
 

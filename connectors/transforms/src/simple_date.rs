@@ -247,14 +247,15 @@ impl Found {
 
     fn millis(&self) -> Option<i64> {
         let year = match self.year {
-            Some(year) if self.before_christ => 1 - year,
+            Some(year) if self.before_christ => 1i64.checked_sub(year)?,
             other => other.unwrap_or(1970),
         };
         let days = match self.day_of_year {
             Some(day) => days_of(year, 1, 1)?.checked_add(day)?.checked_sub(1)?,
             None => days_of(year, self.month.unwrap_or(1), self.day.unwrap_or(1))?,
         };
-        let half = self.hour_of_half.map(|hour| hour + if self.afternoon == Some(true) { 12 } else { 0 });
+        let half_day = if self.afternoon == Some(true) { 12 } else { 0 };
+        let half = self.hour_of_half.map(|hour| hour.saturating_add(half_day));
         let only_half = self.afternoon.map_or(0, |afternoon| if afternoon { 12 } else { 0 });
         let hour = half.or(self.hour).unwrap_or(only_half);
         let minutes = hour.checked_mul(60)?.checked_add(self.minute)?;
@@ -398,6 +399,24 @@ mod tests {
         assert_eq!(parse("yyyy-MM-dd", "2020-13-45"), Some(1_613_260_800_000));
         assert_eq!(parse("yyyy-MM-dd'T'HH:mm:ss.SSSX", "2020-01-02T03:04:05.123+01"), Some(1_577_930_645_123));
         assert_eq!(parse("yyyy", "x"), None);
+    }
+
+    #[test]
+    fn numbers_beyond_every_calendar_are_refused() {
+        let (least, most) = (i64::MIN.to_string(), i64::MAX.to_string());
+        for (pattern, text) in [
+            ("G y", format!("BC {least}")),
+            ("a h", format!("PM {most}")),
+            ("K a", format!("{most} PM")),
+            ("D", most.clone()),
+            ("M", least.clone()),
+            ("y H m s S", format!("1 {most} {most} {most} {most}")),
+        ] {
+            assert_eq!(Pattern::parse(pattern).unwrap().parse_text(&text), None, "{pattern}");
+        }
+        for millis in [i64::MIN, i64::MAX] {
+            assert!(!Pattern::parse("GyYMwWDdFEuaHkKhmsSzZXL").unwrap().format(millis).is_empty());
+        }
     }
 
     #[test]

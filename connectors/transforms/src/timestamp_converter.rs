@@ -216,7 +216,8 @@ impl TimestampConverter {
     /// The target form of a time; physical when it gets a schema.
     fn write(&self, millis: i64, with_schema: bool) -> Value {
         let millis = match self.target {
-            Form::Date => millis - millis.rem_euclid(DAY_MS),
+            // There is no start to the first day that there are milliseconds for.
+            Form::Date => millis.div_euclid(DAY_MS).saturating_mul(DAY_MS),
             Form::Time => millis.rem_euclid(DAY_MS),
             _ => millis,
         };
@@ -310,5 +311,19 @@ impl Transform for TimestampConverter {
             }
         }
         Ok(Some(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_moment_are_dates() {
+        let props = [("target.type".to_owned(), Some("Date".to_owned()))].into_iter().collect();
+        let converter = TimestampConverter::new(&props, Side::Value).unwrap();
+        for (millis, date) in [(i64::MIN, i64::MIN), (i64::MAX, i64::MAX - i64::MAX.rem_euclid(DAY_MS)), (-1, -DAY_MS)] {
+            assert_eq!(converter.convert(&Value::Int64(millis), None).unwrap(), Value::Date(date));
+        }
     }
 }

@@ -79,6 +79,19 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// How many values it holds, at any depth. What copies a value pays for these.
+    pub fn held(&self) -> usize {
+        let all = |list: &[Self]| list.iter().fold(list.len(), |sum, value| sum.saturating_add(value.held()));
+        match self {
+            Self::Array(list) => all(list),
+            Self::Struct(of) => all(&of.fields),
+            Self::Map(pairs) => pairs.iter().fold(2 * pairs.len(), |sum, (key, value)| {
+                sum.saturating_add(key.held()).saturating_add(value.held())
+            }),
+            _ => 0,
+        }
+    }
+
     /// The text of a string value.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -129,5 +142,17 @@ impl From<bool> for Value {
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_value_holds_is_counted_at_any_depth() {
+        let list = Value::Array(vec![Value::Null, Value::Array(vec![1.into(), 2.into()])]);
+        assert_eq!((Value::Int32(1).held(), list.held()), (0, 4));
+        assert_eq!(Value::Map(vec![("a".into(), list)]).held(), 6);
     }
 }

@@ -37,9 +37,15 @@ fn data<T>(message: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
     Err(Failure::Data(Error::data(message)))
 }
 
+/// How many values lists and maps that are defaults may bring into a record and its schema. Where a default holds structs, their
+/// defaults are in it too, and so on: a short schema can stand for more than there is memory.
+const DEFAULTS_MAX: usize = 1 << 20;
+
 /// Reads values.
 pub(crate) struct Reader<'a> {
     replace_null: bool,
+    /// How many more values defaults may bring.
+    defaults: usize,
     /// The orders of objects that were read before.
     orders: Option<&'a KnownOrders>,
     /// Set when something that is not null was read as null: then the struct around it must be checked.
@@ -49,7 +55,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader; `replace_null` puts the schema's default in the place of null.
     pub(crate) fn new(replace_null: bool) -> Self {
-        Self { replace_null, orders: None, lenient_null: false }
+        Self { replace_null, defaults: DEFAULTS_MAX, orders: None, lenient_null: false }
     }
 
     /// A reader of values that are much like those read before.
@@ -104,9 +110,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn null(&self, schema: &SchemaRef) -> Result<Value> {
+    /// Reads the default of a schema, which is no part of the value that is being read.
+    pub(crate) fn default(&mut self, schema: &SchemaRef, scan: &mut Scan<'_>) -> Result<Value> {
+        let lenient_null = self.lenient_null;
+        let value = self.read(Some(schema), scan);
+        self.lenient_null = lenient_null;
+        value
+    }
+
+    fn null(&mut self, schema: &SchemaRef) -> Result<Value> {
         match &schema.default {
-            Some(default) if self.replace_null => Ok(default.clone()),
+            Some(default) if self.replace_null => match self.defaults.checked_sub(default.held()) {
+                Some(left) => {
+                    self.defaults = left;
+                    Ok(default.clone())
+                }
+                None => data(format!("the defaults of the schema bring more than {DEFAULTS_MAX} values")),
+            },
             _ if schema.optional => Ok(Value::Null),
             _ => data(format!("Invalid null value for required {} field", schema.kind.java_name())),
         }

@@ -48,8 +48,8 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Reads the schema at the cursor; JSON null is "no schema".
-pub(crate) fn schema(mut scan: Scan<'_>, replace_null: bool) -> Result<Option<SchemaRef>> {
+/// Reads the schema at the cursor, and defaults with the reader; JSON null is "no schema".
+pub(crate) fn schema(mut scan: Scan<'_>, reader: &mut Reader<'_>) -> Result<Option<SchemaRef>> {
     if scan.token()? == Token::Null {
         return Ok(None);
     }
@@ -65,9 +65,9 @@ pub(crate) fn schema(mut scan: Scan<'_>, replace_null: bool) -> Result<Option<Sc
         "double" => Kind::Float64,
         "bytes" => Kind::Bytes,
         "string" => Kind::String,
-        "array" => array(&members, replace_null)?,
-        "map" => map(&members, replace_null)?,
-        "struct" => Kind::Struct(fields(&members, replace_null)?),
+        "array" => array(&members, reader)?,
+        "map" => map(&members, reader)?,
+        "struct" => Kind::Struct(fields(&members, reader)?),
         other => return data(format!("Unknown schema type: {other}")),
     };
     let mut schema = Schema {
@@ -80,14 +80,14 @@ pub(crate) fn schema(mut scan: Scan<'_>, replace_null: bool) -> Result<Option<Sc
         default: None,
     };
     if let Some(default) = members.get("default") {
-        set_default(&mut schema, default, replace_null)?;
+        set_default(&mut schema, default, reader)?;
     }
     Ok(Some(Arc::new(schema)))
 }
 
-fn array(members: &Members<'_>, replace_null: bool) -> Result<Kind> {
+fn array(members: &Members<'_>, reader: &mut Reader<'_>) -> Result<Kind> {
     let element = match members.get("items") {
-        Some(items) => schema(items, replace_null)?,
+        Some(items) => schema(items, reader)?,
         None => None,
     };
     match element {
@@ -96,16 +96,16 @@ fn array(members: &Members<'_>, replace_null: bool) -> Result<Kind> {
     }
 }
 
-fn map(members: &Members<'_>, replace_null: bool) -> Result<Kind> {
+fn map(members: &Members<'_>, reader: &mut Reader<'_>) -> Result<Kind> {
     let Some(keys) = members.get("keys") else { return data("Map schema did not specify the key type") };
     let Some(values) = members.get("values") else { return data("Map schema did not specify the value type") };
-    let (keys, values) = (schema(keys, replace_null)?, schema(values, replace_null)?);
+    let (keys, values) = (schema(keys, reader)?, schema(values, reader)?);
     let Some(keys) = keys else { return Err(builder_error("keySchema cannot be null.")) };
     let Some(values) = values else { return Err(builder_error("valueSchema cannot be null.")) };
     Ok(Kind::Map(keys, values))
 }
 
-fn fields(members: &Members<'_>, replace_null: bool) -> Result<Vec<Field>> {
+fn fields(members: &Members<'_>, reader: &mut Reader<'_>) -> Result<Vec<Field>> {
     const NO_ARRAY: &str = "Struct schema's \"fields\" argument is not an array.";
     let Some(mut scan) = members.get("fields") else { return data(NO_ARRAY) };
     if scan.token()? != Token::Array {
@@ -125,7 +125,7 @@ fn fields(members: &Members<'_>, replace_null: bool) -> Result<Vec<Field>> {
             return data("Struct schema's field name not specified properly");
         };
         // A field's object holds its name beside its schema, so it is never null.
-        let Some(schema) = schema(own, replace_null)? else { return data("Schema must contain 'type' field") };
+        let Some(schema) = schema(own, reader)? else { return data("Schema must contain 'type' field") };
         if name.is_empty() {
             return Err(builder_error("fieldName cannot be null."));
         }
@@ -170,10 +170,10 @@ fn parameters(members: &Members<'_>) -> Result<Option<Parameters>> {
 
 /// Reads the default by the schema built so far. One of a struct is always refused: the JVM compares its schema with
 /// the builder's.
-fn set_default(schema: &mut Schema, mut scan: Scan<'_>, replace_null: bool) -> Result<()> {
+fn set_default(schema: &mut Schema, mut scan: Scan<'_>, reader: &mut Reader<'_>) -> Result<()> {
     let invalid = |cause: Error| Failure::Data(Error::new(ErrorKind::Schema, "Invalid default value").caused_by(cause));
     let own = Arc::new(schema.clone());
-    let value = Reader::new(replace_null).read(Some(&own), &mut scan)?;
+    let value = reader.default(&own, &mut scan)?;
     if matches!(schema.kind, Kind::Struct(_)) && !value.is_null() {
         return Err(invalid(Error::data("Struct schemas do not match.")));
     }

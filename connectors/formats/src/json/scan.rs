@@ -2,6 +2,7 @@
 //! value is not looked at (only a number or a word must end there). Nothing is built that nobody asked for.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ use super::swar;
 
 /// Deeper nesting is refused, as Jackson does.
 const DEPTH_MAX: usize = 1000;
+/// So many names are compared with each other; among more each is looked up.
+const COMPARED_MAX: usize = 32;
 /// Longer numbers are refused, as Jackson does.
 const NUMBER_LENGTH_MAX: usize = 1000;
 /// Integers of so many digits fit 64 bits in any case.
@@ -411,6 +414,7 @@ impl<'a> Scan<'a> {
     pub(crate) fn members(&mut self) -> Result<Vec<(Cow<'a, str>, Range<usize>)>> {
         self.nested(|scan| {
             let mut members: Vec<(Cow<'a, str>, Range<usize>)> = Vec::new();
+            let mut places: HashMap<Cow<'a, str>, usize> = HashMap::new();
             scan.at += 1;
             if scan.take(b'}') {
                 return Ok(members);
@@ -421,9 +425,18 @@ impl<'a> Scan<'a> {
                 let start = scan.at;
                 scan.skip()?;
                 let (name, range) = (scan.content(&name), start..scan.at);
-                match members.iter_mut().find(|(other, _)| *other == name) {
+                let known = if places.is_empty() {
+                    members.iter().position(|(other, _)| *other == name)
+                } else {
+                    places.get(&name).copied()
+                };
+                match known.and_then(|place| members.get_mut(place)) {
                     Some(member) => member.1 = range,
                     None => members.push((name, range)),
+                }
+                if members.len() > COMPARED_MAX {
+                    let from = places.len();
+                    places.extend(members.iter().enumerate().skip(from).map(|(place, (name, _))| (name.clone(), place)));
                 }
                 if !scan.another(b'}')? {
                     return Ok(members);

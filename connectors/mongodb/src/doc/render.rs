@@ -45,7 +45,7 @@ fn json_value(value: &Bson, out: &mut String) -> fmt::Result {
             Ok(())
         }
         Bson::Double(v) if v.is_finite() => write!(out, "{v:?}"),
-        Bson::Double(v) => write!(out, r#"{{"$numberDouble": "{v:?}"}}"#),
+        Bson::Double(v) => write!(out, r#"{{"$numberDouble": "{}"}}"#, connect_api::java::text::double(*v)),
         Bson::String(v) => write!(out, "{}", quoted(v)),
         Bson::Boolean(v) => write!(out, "{v}"),
         Bson::Null => write!(out, "null"),

@@ -104,6 +104,16 @@ proptest! {
 }
 
 #[test]
+fn numbers_that_are_none_have_the_names_of_extended_json() {
+    let document = bson::doc! { "a": f64::INFINITY, "b": f64::NEG_INFINITY, "c": f64::NAN };
+    let text = super::render::json(&document);
+    assert_eq!(
+        text,
+        r#"{"a": {"$numberDouble": "Infinity"}, "b": {"$numberDouble": "-Infinity"}, "c": {"$numberDouble": "NaN"}}"#
+    );
+}
+
+#[test]
 fn logical_types_and_defaults_of_structs() {
     let field = |name: &str, schema: Schema| Field::new(name, schema.shared());
     let logical = |kind, name: &str| Schema::of(kind).named(format!("org.apache.kafka.connect.data.{name}"));

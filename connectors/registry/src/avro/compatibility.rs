@@ -4,9 +4,14 @@ use std::collections::HashSet;
 
 use super::schema::{Field, Id, Record, Schema, Shape};
 
+/// How many pairs of types are compared at most. Types of unions are tried one after the other, each with all that it holds.
+const PAIRS_MAX: usize = 100_000;
+/// How deep types may hold each other here: twice as deep as any that can be read, for comparing them recurses.
+const DEPTH_MAX: usize = 400;
+
 /// Says why records of `writer` can't be read with `reader`; nothing when they can.
 pub(crate) fn can_read(reader: &Schema, writer: &Schema) -> Result<(), String> {
-    let mut check = Check { reader, writer, seen: HashSet::new() };
+    let mut check = Check { reader, writer, seen: HashSet::new(), order: Vec::new(), compared: 0, depth: 0 };
     check.types(reader.root, writer.root, "")
 }
 
@@ -14,6 +19,10 @@ struct Check<'a> {
     reader: &'a Schema,
     writer: &'a Schema,
     seen: HashSet<(Id, Id)>,
+    /// The same in the order in which they were met.
+    order: Vec<(Id, Id)>,
+    compared: usize,
+    depth: usize,
 }
 
 impl Check<'_> {
@@ -21,6 +30,18 @@ impl Check<'_> {
         if !self.seen.insert((reader, writer)) {
             return Ok(());
         }
+        self.order.push((reader, writer));
+        self.compared += 1;
+        if self.compared > PAIRS_MAX || self.depth >= DEPTH_MAX {
+            return Err("the schemas are too large to be compared".to_owned());
+        }
+        self.depth += 1;
+        let outcome = self.pair(reader, writer, path);
+        self.depth -= 1;
+        outcome
+    }
+
+    fn pair(&mut self, reader: Id, writer: Id, path: &str) -> Result<(), String> {
         let (read, written) = (self.reader.shape(reader), self.writer.shape(writer));
         let at = if path.is_empty() { String::new() } else { format!(" at {path}") };
         let differ = || Err(format!("{} can't be read as {}{at}", written.type_name(), read.type_name()));
@@ -28,11 +49,11 @@ impl Check<'_> {
             (_, Shape::Union(members)) => members.iter().try_for_each(|member| self.types(reader, *member, path)),
             (Shape::Union(members), _) => {
                 let fits = members.iter().any(|member| {
-                    let seen = self.seen.clone();
+                    let known = self.order.len();
                     let fits = self.types(*member, writer, path).is_ok();
                     // What held only while this type was tried holds no longer.
                     if !fits {
-                        self.seen = seen;
+                        self.order.drain(known..).for_each(|pair| drop(self.seen.remove(&pair)));
                     }
                     fits
                 });
@@ -155,6 +176,34 @@ mod tests {
         ] {
             assert_eq!(check(reader, &writer), Err(why.to_owned()));
         }
+    }
+
+    #[test]
+    fn schemas_without_end_are_not_compared() {
+        crate::unroll::on_small_stack(|| {
+            let chain = |name: &str, count: usize, of: &dyn Fn(usize) -> String| {
+                let all: Vec<String> = (0..count).map(of).collect();
+                record(&format!(
+                    r#"{{"name":"{name}","type":[{}],"default":{{}}}},{{"name":"x","type":"b.R{}"}}"#,
+                    all.join(","),
+                    count - 1
+                ))
+            };
+            let named = |space: &str, n: usize, field: &str| {
+                format!(r#"{{"type":"record","name":"{space}.R{n}","fields":[{{"name":"f","type":{field}}}]}}"#)
+            };
+            let before = |n: usize, of: &str| if n == 0 { of.to_owned() } else { format!(r#""b.R{}""#, n - 1) };
+            // Deeper than a stack is.
+            let deep = |name: &str| chain(name, 2_000, &|n| named("b", n, &before(n, "\"int\"")));
+            assert!(check(&deep("p"), &deep("q")).is_err());
+            // Two types to try on each level, and neither fits in the end.
+            let twice = chain("p", 60, &|n| {
+                let field = if n == 0 { "\"int\"".to_owned() } else { format!(r#"["a.R{0}","b.R{0}"]"#, n - 1) };
+                format!("{},{}", named("a", n, &field), named("b", n, &field))
+            });
+            let writer = chain("q", 60, &|n| named("b", n, &before(n, "\"string\"")));
+            assert!(check(&twice, &writer).is_err());
+        });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use connect_api::schema::logical;
 use connect_api::{ByteString, Bytes, Error, Kind, Result, SchemaRef, Struct, Value};
 
 use super::compatibility;
-use super::defaults::default_value;
+use super::defaults;
 use super::input::{Input, invalid, text};
 use super::schema::{Id, Record, Schema, Shape};
 use super::to_connect::{is_anything, map_entry};
@@ -43,7 +43,13 @@ impl Reader {
             None => return Err(Error::data("Invalid Avro data for schemaless Connect data")),
             Some(_) if *writer.shape(writer.root) == Shape::Bytes => How::Rest,
             Some(schema) => {
-                let mut planner = Planner { writer, reader, same: Arc::ptr_eq(writer, reader), made: HashMap::new() };
+                let mut planner = Planner {
+                    writer,
+                    reader,
+                    same: Arc::ptr_eq(writer, reader),
+                    made: HashMap::new(),
+                    defaults: defaults::Defaults::of(reader),
+                };
                 How::Plan(planner.read(writer.root, reader.root, schema)?)
             }
         };
@@ -97,8 +103,7 @@ enum Read {
     },
     Record {
         schema: SchemaRef,
-        steps: Vec<Step>,
-        defaults: Defaults,
+        fields: Fields,
     },
     /// A record whose fields were all written, and in their order.
     Row {
@@ -106,10 +111,7 @@ enum Read {
         fields: Vec<Arc<Read>>,
     },
     /// The key and the value of an entry, in the order in which they were written.
-    Entry {
-        steps: Vec<Step>,
-        defaults: Defaults,
-    },
+    Entry(Fields),
     TooDeep,
 }
 
@@ -127,8 +129,14 @@ enum Step {
     Skip(Id),
 }
 
-/// What fields become that were not written.
-type Defaults = Vec<(usize, Value)>;
+/// How the fields of a record are read.
+struct Fields {
+    steps: Vec<Step>,
+    /// What fields become that were not written.
+    defaults: Vec<(usize, Value)>,
+    /// How many values these hold.
+    held: usize,
+}
 
 struct Planner<'a> {
     writer: &'a Arc<Schema>,
@@ -136,6 +144,7 @@ struct Planner<'a> {
     /// Records are read into the schema that they were written with.
     same: bool,
     made: HashMap<(Id, Id, usize), Arc<Read>>,
+    defaults: defaults::Defaults<'a>,
 }
 
 impl Planner<'_> {
@@ -251,10 +260,10 @@ impl Planner<'_> {
                     return Ok(Read::TooDeep);
                 }
                 let schemas: Vec<SchemaRef> = schema.fields().iter().map(|field| Arc::clone(&field.schema)).collect();
-                let (steps, defaults) = self.fields(of, into, &schemas)?;
-                match in_order(&steps, schema.fields().len()) {
+                let fields = self.fields(of, into, &schemas)?;
+                match in_order(&fields.steps, schema.fields().len()) {
                     Some(fields) => Read::Row { schema: Arc::clone(schema), fields },
-                    None => Read::Record { schema: Arc::clone(schema), steps, defaults },
+                    None => Read::Record { schema: Arc::clone(schema), fields },
                 }
             }
             (of, into) => return Err(mismatch(of, into)),
@@ -266,11 +275,10 @@ impl Planner<'_> {
         let (Shape::Record(of), Some(into)) = (own.shape(of), map_entry(avro, into)) else {
             return Err(Error::data("the entries of a map are no records"));
         };
-        let (steps, defaults) = self.fields(of, into, &[Arc::clone(keys), Arc::clone(values)])?;
-        Ok(Arc::new(Read::Entry { steps, defaults }))
+        Ok(Arc::new(Read::Entry(self.fields(of, into, &[Arc::clone(keys), Arc::clone(values)])?)))
     }
 
-    fn fields(&mut self, of: &Record, into: &Record, schemas: &[SchemaRef]) -> Result<(Vec<Step>, Defaults)> {
+    fn fields(&mut self, of: &Record, into: &Record, schemas: &[SchemaRef]) -> Result<Fields> {
         let mut steps = Vec::with_capacity(of.fields.len());
         let mut written = vec![false; into.fields.len()];
         for field in &of.fields {
@@ -293,18 +301,18 @@ impl Planner<'_> {
         }
         let mut defaults = Vec::new();
         for (place, field) in into.fields.iter().enumerate().filter(|(place, _)| !written[*place]) {
-            let value = field
-                .default
-                .as_ref()
-                .zip(schemas.get(place))
-                .and_then(|(json, schema)| default_value(self.reader, field.schema, json, schema));
+            let value = match field.default.as_ref().zip(schemas.get(place)) {
+                Some((json, schema)) => self.defaults.value(field.schema, json, schema)?,
+                None => None,
+            };
             let value = value.ok_or_else(|| {
                 let text = format!("missing required field {} in what was written", field.name);
                 Error::data(text).class("org.apache.avro.AvroTypeException")
             })?;
             defaults.push((place, value));
         }
-        Ok((steps, defaults))
+        let held = defaults.iter().fold(0usize, |sum, (_, value): &(usize, Value)| sum.saturating_add(value.held()));
+        Ok(Fields { steps, defaults, held })
     }
 }
 
@@ -406,9 +414,9 @@ impl Read {
                 }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
-            Self::Record { schema, steps, defaults } => {
+            Self::Record { schema, fields } => {
                 let mut values = vec![Value::Null; schema.fields().len()];
-                fill(&mut values, steps, defaults, input, writer)?;
+                fields.fill(&mut values, input, writer)?;
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Row { schema, fields } => {
@@ -418,45 +426,44 @@ impl Read {
                 }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
-            Self::Entry { .. } => return Err(invalid("an entry stands alone")),
+            Self::Entry(_) => return Err(invalid("an entry stands alone")),
             Self::TooDeep => return Err(Error::data(unroll::TOO_DEEP)),
         })
     }
 
     fn read_entry(&self, input: &mut Input, writer: &Schema) -> Result<(Value, Value)> {
         let mut values = [Value::Null, Value::Null];
-        if let Self::Entry { steps, defaults } = self {
-            fill(&mut values, steps, defaults, input, writer)?;
+        if let Self::Entry(fields) = self {
+            fields.fill(&mut values, input, writer)?;
         }
         Ok(values.into())
     }
 }
 
-fn fill(
-    values: &mut [Value],
-    steps: &[Step],
-    defaults: &[(usize, Value)],
-    input: &mut Input,
-    writer: &Schema,
-) -> Result<()> {
-    for step in steps {
-        match step {
-            Step::Field(place, read) => {
-                let value = read.read(input, writer)?;
-                // Places come from the plan, which knows the number of fields.
-                if let Some(place) = values.get_mut(*place) {
-                    *place = value;
+impl Fields {
+    fn fill(&self, values: &mut [Value], input: &mut Input, writer: &Schema) -> Result<()> {
+        let before = input.left();
+        for step in &self.steps {
+            match step {
+                Step::Field(place, read) => {
+                    let value = read.read(input, writer)?;
+                    // Places come from the plan, which knows the number of fields.
+                    if let Some(place) = values.get_mut(*place) {
+                        *place = value;
+                    }
                 }
+                Step::Skip(id) => skip(*id, input, writer, 0)?,
             }
-            Step::Skip(id) => skip(*id, input, writer, 0)?,
         }
-    }
-    for (place, value) in defaults {
-        if let Some(place) = values.get_mut(*place) {
-            *place = value.clone();
+        // What no bytes stand for there may be any number of.
+        input.charge(if input.left() == before { self.held + values.len() } else { self.held })?;
+        for (place, value) in &self.defaults {
+            if let Some(place) = values.get_mut(*place) {
+                *place = value.clone();
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Reads the elements of all blocks; `element` is told how many more there are to make room for.
@@ -513,7 +520,9 @@ fn skip(id: Id, input: &mut Input, schema: &Schema, depth: usize) -> Result<()> 
             skip(*place.ok_or_else(|| invalid("a union has no such type"))?, input, schema, depth + 1)
         }
         Shape::Record(record) => {
-            record.fields.iter().try_for_each(|field| skip(field.schema, input, schema, depth + 1))
+            let before = input.left();
+            record.fields.iter().try_for_each(|field| skip(field.schema, input, schema, depth + 1))?;
+            input.charge(if input.left() == before { 1 + record.fields.len() } else { 0 })
         }
     }
 }

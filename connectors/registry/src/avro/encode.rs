@@ -10,7 +10,7 @@ use bytes::BufMut;
 use connect_api::schema::logical;
 use connect_api::{BytesMut, Error, Kind, Result, SchemaRef, Struct, Value};
 
-use super::defaults::default_value;
+use super::defaults::Defaults;
 use super::names;
 use super::options::{self, Options};
 use super::schema::{Field as AvroField, Id, Record, Schema, Shape};
@@ -281,7 +281,7 @@ impl Planner<'_> {
         // Only the field's own type is of interest, but it may refer to others of the schema.
         let own = Schema { types: self.avro.types.clone(), root: target.schema };
         let schema = super::to_connect::convert(&own, None, self.options, &unions)?.ok_or_else(missing)?;
-        let value = default_value(&own, own.root, json, &schema).ok_or_else(missing)?;
+        let value = Defaults::of(&own).value(own.root, json, &schema)?.ok_or_else(missing)?;
         let mut bytes = BytesMut::new();
         self.node(&schema, target.schema)?.write(&value, &mut bytes)?;
         Ok(bytes.to_vec())

@@ -2,14 +2,14 @@
 
 use connect_api::{ByteString, Bytes, Error, Result};
 
-/// How many elements of no bytes a record may have in all.
+/// How many elements and fields of no bytes a record may have in all.
 const EMPTY_ELEMENTS_MAX: usize = 1 << 20;
 
 /// The bytes of a value.
 pub(crate) struct Input {
     bytes: Bytes,
     at: usize,
-    /// How many more elements of arrays and maps there may be.
+    /// How many more elements of arrays and maps there may be, and fields for which there are no bytes.
     elements: usize,
 }
 
@@ -29,7 +29,8 @@ impl Input {
         Self { bytes, at: 0, elements }
     }
 
-    fn left(&self) -> usize {
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
@@ -123,9 +124,14 @@ impl Input {
             count = count.checked_neg().ok_or_else(|| invalid("a block has no length"))?;
         }
         let count = usize::try_from(count).map_err(|_| invalid("a block is too long"))?;
-        // Elements may have no bytes, but then there is no reason to have many.
-        self.elements = self.elements.checked_sub(count).ok_or_else(|| invalid("it has more elements than bytes"))?;
+        self.charge(count)?;
         Ok(count)
+    }
+
+    /// Counts values. They may have no bytes, but then there is no reason to have many.
+    pub(crate) fn charge(&mut self, count: usize) -> Result<()> {
+        self.elements = self.elements.checked_sub(count).ok_or_else(|| invalid("it has more elements than bytes"))?;
+        Ok(())
     }
 
     /// How much may be reserved for so many elements: a record can't make us take more than it has itself.

@@ -8,7 +8,7 @@ use connect_api::schema::logical;
 use connect_api::{Error, Field as ConnectField, Kind, Result, Schema as Connect, SchemaRef};
 use serde_json::Value as Json;
 
-use super::defaults::default_value;
+use super::defaults::Defaults;
 use super::names;
 use super::options::{self, Options};
 use super::schema::{Enum, Id, Node, Record, Schema, Shape};
@@ -38,6 +38,7 @@ pub(crate) fn convert(
             within: Vec::new(),
             made: HashMap::new(),
             names: HashMap::new(),
+            defaults: Defaults::of(avro),
         };
         let how = How { version, ..How::default() };
         maker.schema(avro.root, how).map(|(schema, _)| Some(schema))
@@ -75,6 +76,7 @@ struct Maker<'a, 'p> {
     made: HashMap<(Id, usize, bool, Option<String>), Made>,
     /// Names that Connect gave: a name is one object on all levels, by which a writer knows a schema within itself.
     names: HashMap<Id, Arc<str>>,
+    defaults: Defaults<'a>,
 }
 
 impl<'a> Maker<'a, '_> {
@@ -177,7 +179,7 @@ impl<'a> Maker<'a, '_> {
         builder.schema.optional |= how.optional;
         if let Some(default) = default {
             let bare = builder.schema.clone().shared();
-            match default_value(avro, id, default, &bare) {
+            match self.defaults.value(id, default, &bare)? {
                 Some(value) if value.is_null() => {}
                 Some(value) => builder.schema.default = Some(value),
                 None => {

@@ -1,6 +1,7 @@
 //! From JSON text straight into Connect's values (`JsonSchemaData.toConnectData`). The schema decides what is read, and Java's
 //! leniency is kept: a text where a number is expected is 0, a number where a text is expected is null.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ use serde_json::value::RawValue;
 
 use super::options;
 use crate::unroll;
+
+/// How many values lists, maps and structs that are defaults may bring into a record: where a default holds structs, their defaults
+/// are in it too.
+const DEFAULTS_MAX: usize = 1 << 20;
 
 /// How records of one schema are read.
 pub(crate) struct Reader {
@@ -52,7 +57,7 @@ impl Reader {
     /// Reads the value of a record.
     pub(crate) fn read(&self, payload: &Bytes) -> Result<Value> {
         let mut deserializer = serde_json::Deserializer::from_slice(payload);
-        let seed = Seed { node: &self.node, payload };
+        let seed = Seed { node: &self.node, payload, defaults: &Cell::new(DEFAULTS_MAX) };
         let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
         value.map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
@@ -109,26 +114,36 @@ impl Planner {
     }
 }
 
-impl Node {
-    /// What stands for null, or for a field that is not there.
-    fn null(&self) -> std::result::Result<Value, String> {
-        match &self.schema.default {
-            Some(default) => Ok(default.clone()),
-            None if self.schema.optional => Ok(Value::Null),
-            None => Err(format!("Invalid null value for required {} field", self.schema.kind.java_name())),
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Seed<'p> {
     node: &'p Node,
     payload: &'p Bytes,
+    /// How many more values defaults may bring.
+    defaults: &'p Cell<usize>,
 }
 
 impl<'p> Seed<'p> {
     fn of(self, node: &'p Node) -> Self {
         Self { node, ..self }
+    }
+
+    /// What stands for null.
+    fn null(self) -> std::result::Result<Value, String> {
+        let schema = &self.node.schema;
+        match self.default(schema)? {
+            Some(default) => Ok(default),
+            None if schema.optional => Ok(Value::Null),
+            None => Err(format!("Invalid null value for required {} field", schema.kind.java_name())),
+        }
+    }
+
+    /// The default of a schema, if it has one.
+    fn default(self, schema: &SchemaRef) -> std::result::Result<Option<Value>, String> {
+        let Some(default) = &schema.default else { return Ok(None) };
+        let left = self.defaults.get().checked_sub(default.held());
+        let left = left.ok_or_else(|| format!("the defaults of the schema bring more than {DEFAULTS_MAX} values"))?;
+        self.defaults.set(left);
+        Ok(Some(default.clone()))
     }
 
     fn text(self, text: &str) -> Value {
@@ -148,7 +163,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value, D::Error> {
         match (&self.node.shape, &self.node.schema.kind) {
             (Shape::Decimal, _) => {
-                decimal(self.node, <&RawValue>::deserialize(deserializer)?.get()).map_err(D::Error::custom)
+                decimal(self, <&RawValue>::deserialize(deserializer)?.get()).map_err(D::Error::custom)
             }
             (Shape::Union(members), _) => {
                 self.union(members, <&RawValue>::deserialize(deserializer)?.get()).map_err(D::Error::custom)
@@ -169,7 +184,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> std::result::Result<Value, E> {
-        self.node.null().map_err(E::custom)
+        self.null().map_err(E::custom)
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> std::result::Result<Value, E> {
@@ -298,15 +313,18 @@ impl<'p> Seed<'p> {
             }
         }
         // What is missing has its default; nothing is checked, as the reference does not.
-        let values = values.into_iter().zip(nodes);
-        let values = values.map(|(value, node)| value.or_else(|| node.schema.default.clone()).unwrap_or_default());
-        Ok(Value::Struct(Struct::new(Arc::clone(schema), values.collect())))
+        let filled = |(value, node): (Option<Value>, &Arc<Node>)| match value {
+            Some(value) => Ok(value),
+            None => self.default(&node.schema).map(Option::unwrap_or_default),
+        };
+        let values = values.into_iter().zip(nodes).map(filled).collect::<std::result::Result<_, _>>();
+        Ok(Value::Struct(Struct::new(Arc::clone(schema), values.map_err(A::Error::custom)?)))
     }
 
     /// A number as exact as it is written.
     fn float(self, text: &str) -> std::result::Result<Value, String> {
         let number = match text {
-            "null" => return self.node.null(),
+            "null" => return self.null(),
             "\"NaN\"" => f64::NAN,
             "\"Infinity\"" => f64::INFINITY,
             "\"-Infinity\"" => f64::NEG_INFINITY,
@@ -350,7 +368,7 @@ impl<'p> Seed<'p> {
     fn union(self, members: &[Arc<Node>], text: &str) -> std::result::Result<Value, String> {
         let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if json.is_null() {
-            return self.node.null();
+            return self.null();
         }
         let simple = members.iter().position(|member| is_instance(&member.schema, &json));
         let matching = || {
@@ -478,10 +496,10 @@ impl<'de> Visitor<'de> for Entry<'_> {
 }
 
 /// A decimal as a number, which keeps its own scale, or as the bytes of its unscaled value.
-fn decimal(node: &Node, text: &str) -> std::result::Result<Value, String> {
-    let scale = node.schema.get_parameter("scale").and_then(|scale| scale.parse::<i32>().ok());
+fn decimal(seed: Seed<'_>, text: &str) -> std::result::Result<Value, String> {
+    let scale = seed.node.schema.get_parameter("scale").and_then(|scale| scale.parse::<i32>().ok());
     match serde_json::from_str::<Json>(text).map_err(|error| error.to_string())? {
-        Json::Null => node.null(),
+        Json::Null => seed.null(),
         Json::Number(_) => {
             let Some(decimal) = parse_decimal(text.trim()) else { return Err("Invalid Decimal".to_owned()) };
             if Some(decimal.scale) == scale {

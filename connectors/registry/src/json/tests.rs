@@ -396,3 +396,28 @@ fn the_place_of_a_property_may_be_any_number() {
     let names: Vec<&str> = schema.fields().iter().map(|field| &*field.name).collect();
     assert_eq!(names, ["other", "second", "last", "below"]);
 }
+
+#[test]
+fn defaults_within_defaults_are_bounded() {
+    on_small_stack(|| {
+        // Each level's list has two structs, which lack the list of the level below.
+        let one = |at: usize| {
+            let items = if at == 0 { r#"{"type":"string"}"#.to_owned() } else { format!(r##"{{"$ref":"#/definitions/d{}"}}"##, at - 1) };
+            let default = if at == 0 { r#"["a","b"]"# } else { "[{},{}]" };
+            format!(
+                r##""d{at}":{{"type":"object","properties":{{"f":{{"type":"array","items":{items},"default":{default}}}}}}}"##
+            )
+        };
+        let text = |levels: usize| {
+            let all: Vec<String> = (0..levels).map(one).collect();
+            format!(r##"{{"definitions":{{{}}},"$ref":"#/definitions/d{}"}}"##, all.join(","), levels - 1)
+        };
+        let schema = connect(&text(10), &options(&[])).unwrap();
+        assert_eq!(schema.fields()[0].schema.default.as_ref().map(Value::held), Some(3_068));
+        for levels in [20, 40] {
+            let error = connect(&text(levels), &options(&[])).unwrap_err();
+            let message = error.message();
+            assert!(message.contains("too large") || message.contains("the defaults of the schema"), "{error}");
+        }
+    });
+}

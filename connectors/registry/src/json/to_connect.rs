@@ -94,7 +94,7 @@ impl<'a> Maker<'a, '_> {
         self.finish(builder, &part, version, optional)
     }
 
-    fn finish(&self, mut builder: Builder, part: &Part<'_>, version: Option<i32>, optional: bool) -> Result<Made> {
+    fn finish(&mut self, mut builder: Builder, part: &Part<'_>, version: Option<i32>, optional: bool) -> Result<Made> {
         let text = |key: &str| part.own(key).and_then(Json::as_str);
         if let Some(title) = text("title").filter(|_| builder.schema.name.is_none()) {
             builder.schema.name = Some(title.into());
@@ -112,7 +112,9 @@ impl<'a> Maker<'a, '_> {
         }
         if let Some(default) = part.own("default").filter(|default| !default.is_null()) {
             let bare = builder.schema.clone().shared();
-            builder.schema.default = Some(Reader::new(&bare).read_json(default)?);
+            let default = Reader::new(&bare).read_json(default)?;
+            self.pass.add(default.held() as u64)?;
+            builder.schema.default = Some(default);
         }
         builder.schema.optional |= optional;
         Ok((builder.schema.shared(), builder.count))

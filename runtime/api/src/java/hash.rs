@@ -3,7 +3,13 @@
 //! That order is visible: maps read from schemaless JSON keep it into documents and keys. Buckets that Java turns into
 //! trees (eight or more keys in one of at least 64 buckets) are kept in order of insertion.
 
+use std::collections::HashMap;
+
 use crate::value::Value;
+
+/// So many keys of one hash code are compared with each other; more that are texts are looked up. Texts of one hash code are
+/// easy to make.
+const COMPARED_MAX: usize = 8;
 
 /// `String.hashCode`: over UTF-16 units.
 pub fn string(text: &str) -> i32 {
@@ -103,8 +109,15 @@ fn merge_duplicates(entries: &mut Vec<(Value, Value)>, keyed: &[(u32, usize)]) -
     sorted.sort_unstable();
     let mut repeated: Vec<(usize, usize)> = Vec::new();
     for group in sorted.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
-        for (place, (_, later)) in group.iter().enumerate().skip(1) {
-            let first = group[..place].iter().map(|(_, i)| *i).find(|i| entries[*i].0 == entries[*later].0);
+        let mut texts: HashMap<&str, usize> = HashMap::new();
+        for (place, (_, later)) in group.iter().enumerate() {
+            let first = match &entries[*later].0 {
+                Value::String(text) if group.len() > COMPARED_MAX => {
+                    let first = *texts.entry(text).or_insert(*later);
+                    (first != *later).then_some(first)
+                }
+                key => group[..place].iter().map(|(_, i)| *i).find(|i| entries[*i].0 == *key),
+            };
             repeated.extend(first.map(|first| (first, *later)));
         }
     }
@@ -180,6 +193,23 @@ mod tests {
         order(&mut entries);
         let expected: Vec<(Value, Value)> = vec![("a".into(), 4.into()), ("b".into(), 2.into())];
         assert_eq!(entries, expected);
+    }
+
+    #[test]
+    fn many_keys_of_one_hash_code_are_as_any_others() {
+        // All combinations of these two have the same.
+        let key = |number: usize| {
+            Value::from((0..15).map(|bit| if number >> bit & 1 == 0 { "Aa" } else { "BB" }).collect::<String>())
+        };
+        let number = 1 << 15;
+        let mut entries: Vec<(Value, Value)> = (0..number).map(|n| (key(n), Value::Null)).collect();
+        entries.extend((0..number).map(|n| (key(n), Value::Int64(n as i64))));
+        entries.push((Value::Null, Value::Null));
+        order(&mut entries);
+        assert_eq!(entries.len(), number + 1);
+        assert_eq!(entries.iter().filter(|(_, value)| value.is_null()).count(), 1);
+        let texts: Vec<&(Value, Value)> = entries.iter().filter(|(key, _)| !key.is_null()).collect();
+        assert!(texts.iter().enumerate().all(|(n, entry)| **entry == (key(n), Value::Int64(n as i64))));
     }
 
     #[test]

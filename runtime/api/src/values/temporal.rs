@@ -99,8 +99,8 @@ impl Fields<'_> {
 
 /// Days since the epoch in Java's calendar, Julian before 15 October 1582. Months and days may overflow.
 pub fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
-    const YEAR_MAX: i64 = 300_000_000;
-    if year.abs() > YEAR_MAX || month.abs() > YEAR_MAX || day.abs() > YEAR_MAX {
+    const YEAR_MAX: u64 = 300_000_000;
+    if [year, month, day].iter().any(|number| number.unsigned_abs() > YEAR_MAX) {
         return None;
     }
     let [gregorian, julian] = days_in_both(year, month, day);
@@ -195,6 +195,9 @@ mod tests {
 
     #[test]
     fn days_and_dates_agree() {
+        for far in [i64::MIN, i64::MAX] {
+            assert_eq!((days_of(far, 1, 1), days_of(1, far, 1), days_of(1, 1, far)), (None, None, None));
+        }
         for days in (-1_000_000..1_000_000).step_by(97) {
             let (year, month, day) = civil(days);
             assert_eq!(days_of(year, i64::from(month), i64::from(day)), Some(days));

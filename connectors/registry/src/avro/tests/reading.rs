@@ -169,3 +169,47 @@ fn elements_without_bytes_are_bounded_for_the_record_as_a_whole() {
     bytes.push(0);
     assert!(read(&schema, &schema, &bytes).unwrap_err().ends_with("it has more elements than bytes"));
 }
+
+#[test]
+fn fields_without_bytes_are_bounded_for_the_record_as_a_whole() {
+    // A million times a record of a thousand fields that are nothing.
+    let fields: Vec<String> = (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":{{"type":"fixed","name":"F{n}","size":0}}}}"#)).collect();
+    let schema = format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{}]}}}}"#, fields.join(","));
+    let million = [0x80, 0x89, 0x7a, 0];
+    assert!(read(&schema, &schema, &million).unwrap_err().ends_with("it has more elements than bytes"));
+    assert!(read(&schema, &schema, &[2, 0]).is_ok());
+}
+
+#[test]
+fn records_that_nobody_wants_and_that_multiply_are_bounded() {
+    // Each has the one before twice.
+    let record = |n: usize| {
+        let field = |name: &str| format!(r#"{{"name":"{name}","type":"R{}"}}"#, n - 1);
+        format!(r#"{{"type":"record","name":"R{n}","fields":[{},{}]}}"#, field("a"), field("b"))
+    };
+    let first = r#"{"type":"record","name":"R0","fields":[]}"#.to_owned();
+    let all: Vec<String> = std::iter::once(first).chain((1..100).map(record)).collect();
+    let writer = format!(
+        r#"{{"type":"record","name":"W","fields":[{{"name":"some","type":[{}]}},{{"name":"last","type":"R99"}}]}}"#,
+        all.join(",")
+    );
+    let reader = r#"{"type":"record","name":"W","fields":[]}"#;
+    assert!(read(&writer, reader, &[0]).unwrap_err().ends_with("it has more elements than bytes"));
+}
+
+#[test]
+fn defaults_of_many_records_are_bounded_for_the_record_as_a_whole() {
+    let record = |field: &str| {
+        format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{{"name":"n","type":"int"}}{field}]}}}}"#)
+    };
+    let list = format!("[{}0]", "0,".repeat(9_999));
+    let reader = record(&format!(r#",{{"name":"l","type":{{"type":"array","items":"int"}},"default":{list}}}"#));
+    let with = |count: usize| {
+        let mut bytes = vec![(2 * count) as u8 | 0x80, (count >> 6) as u8];
+        bytes.extend(std::iter::repeat_n(2, count));
+        bytes.push(0);
+        read(&record(""), &reader, &bytes)
+    };
+    assert!(with(100).is_ok());
+    assert!(with(1_000).unwrap_err().ends_with("it has more elements than bytes"));
+}

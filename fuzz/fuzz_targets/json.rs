@@ -1,0 +1,5 @@
+//! Fuzzes the JSON converter; see the crate's functions.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tidegate_fuzz::json(data));
