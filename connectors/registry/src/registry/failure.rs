@@ -32,7 +32,7 @@ pub(crate) struct Failure {
     pub(crate) why: Why,
     pub(crate) error: Error,
     /// What the registry said, when it was that it does not have what was asked for.
-    pub(crate) absence: Option<Absence>,
+    pub(crate) absence: Option<Box<Absence>>,
 }
 
 /// The code and the words of a registry that does not have a subject, a version or a schema.
@@ -81,7 +81,7 @@ impl Failure {
         let error = Error::new(kind, format!("{message}; error code: {code}")).class(REST_CLIENT).hint(hint);
         // A proxy, or another server, has no such code.
         let is_absent = status == NOT_FOUND && ABSENT.contains(&code);
-        let absence = is_absent.then(|| Absence { code, message: message.to_owned() });
+        let absence = is_absent.then(|| Box::new(Absence { code, message: message.to_owned() }));
         Self { why: Why::Status(status), error, absence }
     }
 

@@ -54,8 +54,8 @@ impl Missing {
             Asked::Schema(..) => self.schemas,
             Asked::Version(..) | Asked::Latest(_) | Asked::LatestWith(_) => self.versions,
         };
-        if let Some(absence) = failure.absence.clone().filter(|_| !ttl.is_zero()) {
-            self.entries.insert(asked, (now + ttl, absence));
+        if let Some(absence) = failure.absence.as_deref().filter(|_| !ttl.is_zero()) {
+            self.entries.insert(asked, (now + ttl, absence.clone()));
         }
     }
 

@@ -248,8 +248,8 @@ fn a_topic_of_records_without_a_schema_asks_for_it_once() {
     let fake = FakeRegistry::start();
     let converter = converter(&fake, &[("missing.id.cache.ttl.sec", "600")]);
     for _ in 0..100 {
-        let error = converter.deserialize("t", Some(Bytes::from_static(b"\0\0\0\0\x09"))).unwrap_err();
-        assert!(error.trace().contains("RestClientException: Schema 9 not found; error code: 40403"), "{}", error.trace());
+        let trace = converter.deserialize("t", Some(Bytes::from_static(b"\0\0\0\0\x09"))).unwrap_err().trace();
+        assert!(trace.contains("RestClientException: Schema 9 not found; error code: 40403"), "{trace}");
     }
     assert_eq!(fake.lines(), ["GET /schemas/ids/9?fetchMaxId=false&subject=t-value"]);
 }

@@ -129,9 +129,8 @@ fn a_member_of_a_union_that_is_cut_off_is_not_taken_for_another() {
                 "left": { "oneOf": [ { "$ref": "#/definitions/leaf" }, { "$ref": "#/definitions/pair" } ] } } } },
         "$ref": "#/definitions/pair" }"##;
     let schema = connect(text, &options(&[])).unwrap();
-    let nested = |levels: usize| {
-        format!("{}{{\"op\":\"x\"}}{}", r#"{"op":"y","left":"#.repeat(levels), "}".repeat(levels))
-    };
+    let nested =
+        |levels: usize| format!("{}{{\"op\":\"x\"}}{}", r#"{"op":"y","left":"#.repeat(levels), "}".repeat(levels));
     let levels = (1..120).take_while(|levels| read(&schema, &nested(*levels)).is_ok()).count();
     assert!((3..=64).contains(&levels), "{levels}");
     let text = nested(levels);
