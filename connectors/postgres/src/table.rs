@@ -4,6 +4,8 @@
 //! row becomes an image, because the key has none. Columns that belong to the key but are left out of the value come after
 //! those, for the time between decoding a row and taking its key.
 
+mod draft;
+mod naming;
 mod reselected;
 
 use std::sync::Arc;
@@ -12,19 +14,19 @@ use bytes::Bytes;
 use connect_api::{Datum, Error, ErrorKind, Field, Kind, Schema, SchemaRef, Struct, Value};
 
 use crate::catalog::{TableMeta, TableName};
-use crate::columns::{Declared, Mapping};
+use crate::columns::Mapping;
 use crate::copy;
 use crate::decode::{Decoder, Text};
-use crate::defaults;
 use crate::event::envelope_schema;
 use crate::metrics::EventCounts;
 use crate::pgoutput::{Cell, Relation, Tuple};
 use crate::reselect::plan::{Plan, plans};
-use crate::settings::{NameAdjustment, Settings};
+use crate::settings::Settings;
 use crate::types::{Planner, Types, Way};
 
-/// The object id of `bytea`.
-const BYTEA: u32 = 17;
+use draft::{Draft, Incoming};
+use naming::adjusted;
+pub use naming::topic_name;
 
 /// A column of the rows that come in.
 #[derive(Clone, Debug)]
@@ -71,29 +73,6 @@ pub struct Table {
     width: usize,
     /// Columns in a row.
     slots: usize,
-}
-
-/// A column as it comes in: from the catalogue (snapshot) or from the stream.
-struct Incoming<'a> {
-    name: &'a str,
-    type_oid: u32,
-    typmod: i32,
-    required: bool,
-    default: Option<&'a str>,
-    captured: bool,
-}
-
-/// The columns of a table while its plan is made.
-#[derive(Default)]
-struct Draft {
-    columns: Vec<Column>,
-    /// Fields of the value.
-    fields: Vec<Field>,
-    /// Fields of the key, by the places of their columns.
-    key_fields: Vec<Option<Field>>,
-    /// How many columns are for the key alone.
-    key_only: usize,
-    mappings: Vec<(usize, Mapping)>,
 }
 
 impl Table {
@@ -341,94 +320,6 @@ impl Table {
     }
 }
 
-impl Column {
-    fn unwanted(name: &str) -> Self {
-        let name = name.into();
-        let decoder = Decoder::EmptyArray;
-        Self { name, slot: None, selected: false, decoder, null: Value::Null, placeholder: Value::Null, strict: false }
-    }
-}
-
-impl Draft {
-    fn add(
-        &mut self,
-        table: &TableName,
-        column: &Incoming<'_>,
-        in_key: bool,
-        planner: &Planner<'_>,
-        settings: &Settings,
-    ) {
-        let wanted = column.captured || in_key;
-        let Some(plan) = wanted.then(|| planner.plan(column.type_oid, column.typmod)).flatten() else {
-            self.columns.push(Column::unwanted(column.name));
-            self.key_fields.push(None);
-            return;
-        };
-        let is_enum = planner.types.get(&column.type_oid).is_some_and(|info| info.kind == b'e');
-        let default = column
-            .default
-            .and_then(|text| defaults::parse(text, (column.type_oid, column.typmod), is_enum, &plan.decoder));
-        let mut schema = plan.schema;
-        schema.optional = !column.required;
-        let null = match (column.required, &default) {
-            (false, _) => Value::Null,
-            (true, Some(default)) => default.clone(),
-            (true, None) => plan.zero,
-        };
-        schema.default = default;
-        let field_name = adjusted(column.name, settings.field_names, false);
-        let plain = schema.shared();
-        let key_field = in_key.then(|| Field::new(field_name.clone(), SchemaRef::clone(&plain)));
-        // Places after the value's columns are given once their number is known.
-        let (schema, slot) = if column.captured {
-            let slot = self.fields.len();
-            let schema = self.mapped(table, column, plain, planner, slot, settings);
-            self.fields.push(Field::new(field_name, SchemaRef::clone(&schema)));
-            (schema, slot)
-        } else {
-            self.key_only += 1;
-            (plain, usize::MAX - (self.key_only - 1))
-        };
-        self.key_fields.push(key_field);
-        self.columns.push(Column {
-            name: column.name.into(),
-            slot: Some(slot),
-            selected: true,
-            decoder: plan.decoder.bound_to(&schema),
-            null: bound(null, &schema),
-            strict: !schema.optional && schema.default.is_none(),
-            placeholder: placeholder(column, bound(plan.placeholder, &schema)),
-        });
-    }
-
-    /// Looks for a rule of the column, once: notes what becomes of its values, and gives the schema of its field.
-    fn mapped(
-        &mut self,
-        table: &TableName,
-        column: &Incoming<'_>,
-        schema: SchemaRef,
-        planner: &Planner<'_>,
-        slot: usize,
-        settings: &Settings,
-    ) -> SchemaRef {
-        if settings.columns.is_empty() {
-            return schema;
-        }
-        let declared = match planner.way {
-            Way::Snapshot => Declared::by_driver(column.type_oid, column.typmod, column.default, planner.types),
-            Way::Stream => Declared::by_relation(column.type_oid, column.typmod, planner.types),
-        };
-        let Some(rule) = settings.columns.find(table, column.name, &declared.type_name) else { return schema };
-        self.mappings.extend(rule.mapping(&declared, &schema).map(|mapping| (slot, mapping)));
-        rule.annotated((*schema).clone(), column.name, &declared).shared()
-    }
-}
-
-/// The reference has no text for bytes that were not sent: null, where null is allowed.
-fn placeholder(column: &Incoming<'_>, own: Value) -> Value {
-    if column.type_oid == BYTEA && !column.required && !matches!(own, Value::Bytes(_)) { Value::Null } else { own }
-}
-
 /// A struct with the schema of its field.
 fn bound(value: Value, schema: &SchemaRef) -> Value {
     match value {
@@ -442,43 +333,6 @@ pub(crate) fn key_columns(name: &TableName, own: &[String], settings: &Settings)
     let full = name.to_string();
     let configured = settings.key_columns.iter().find(|(table, _)| table.is_match(&full));
     configured.map_or_else(|| own.to_vec(), |(_, columns)| columns.clone())
-}
-
-/// The topic of a table: what Kafka does not allow becomes an underscore.
-pub fn topic_name(name: &TableName, settings: &Settings) -> String {
-    let delimiter = &settings.topic_delimiter;
-    let topic = if settings.topic_per_schema {
-        format!("{}{delimiter}{}{delimiter}{}", settings.prefix, name.schema, name.table)
-    } else {
-        format!("{}{delimiter}{}", settings.prefix, name.table)
-    };
-    topic.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect()
-}
-
-/// A name under `schema.name.adjustment.mode` or its counterpart for fields: fit for Avro, by underscores or by the
-/// codes of characters. Full names keep their dots.
-fn adjusted(name: &str, mode: NameAdjustment, full: bool) -> String {
-    if mode == NameAdjustment::None {
-        return name.to_owned();
-    }
-    let mut out = String::with_capacity(name.len());
-    for (at, c) in name.char_indices() {
-        let fits = c.is_ascii_alphabetic() || c == '_' || (at > 0 && c.is_ascii_digit()) || (full && c == '.');
-        match mode {
-            NameAdjustment::AvroUnicode if !fits || c == '_' => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("_u{unit:04x}"));
-                }
-            }
-            _ if fits => out.push(c),
-            _ if c.is_ascii_digit() => {
-                out.push('_');
-                out.push(c);
-            }
-            _ => out.push('_'),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -613,20 +467,6 @@ mod tests {
                     assert_eq!(error.kind(), ErrorKind::Data);
                 }
             }
-        }
-    }
-
-    #[test]
-    fn names_are_made_fit_as_recorded() {
-        for (name, mode, full, wanted) in [
-            ("p.Sch-ema.1.Ta_ble.Key", NameAdjustment::Avro, true, "p.Sch_ema.1.Ta_ble.Key"),
-            ("1st", NameAdjustment::Avro, false, "_1st"),
-            ("a.b", NameAdjustment::Avro, false, "a_b"),
-            ("1st", NameAdjustment::AvroUnicode, false, "_u0031st"),
-            ("Ta_ble", NameAdjustment::AvroUnicode, true, "Ta_u005fble"),
-            ("a.b", NameAdjustment::None, false, "a.b"),
-        ] {
-            assert_eq!(adjusted(name, mode, full), wanted, "{name}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod credentials;
 mod failure;
 mod http;
 mod kept;
+mod missing;
 mod schemas;
 mod subject;
 #[cfg(test)]

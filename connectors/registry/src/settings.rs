@@ -50,6 +50,14 @@ connect_config::config! {
         "latest.cache.size" => latest_cache_size: i32 = "1000" { importance(Low) },
         /// After how many seconds the latest version is asked for again; -1 for never.
         "latest.cache.ttl.sec" => latest_ttl: i32 = "-1" { importance(Low) },
+        /// For how many seconds an id that the registry does not have is not asked for again; -1 for asking each time.
+        "missing.id.cache.ttl.sec" => missing_id_ttl: i32 = "1" { importance(Low) },
+        /// The same of a version of a subject, and of its latest one.
+        "missing.version.cache.ttl.sec" => missing_version_ttl: i32 = "1" { importance(Low) },
+        /// The same of a schema that is looked up under a subject.
+        "missing.schema.cache.ttl.sec" => missing_schema_ttl: i32 = "1" { importance(Low) },
+        /// How many ids, versions and schemas are remembered that the registry does not have.
+        "missing.cache.size" => missing_cache_size: i32 = "10000" { importance(Low) },
         /// Uses the latest version that has these metadata, as key=value separated by commas.
         "use.latest.with.metadata" => use_metadata: Option<String> = NULL { importance(Low) },
         /// Where the user and password for basic authentication are: in the addresses (URL), in basic.auth.user.info

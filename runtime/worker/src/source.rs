@@ -6,10 +6,12 @@
 //! Order of confirmation (invariant 5): the records ahead of a checkpoint are acknowledged, then its offset is durable in
 //! the offsets topic, then `SourceTask::committed` is called with it.
 
+mod dropped;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::{Between, Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
+use connect_api::{Checkpoint, Error, ErrorKind, Record, Result, SourceBatch, SourceTask};
 use connect_cluster::RecoveryOf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -28,6 +30,9 @@ use crate::report::{Reporter, Subject};
 use crate::topic_creation::TopicCreation;
 use crate::unit::UnitNews;
 
+pub use dropped::Dropped;
+use dropped::Passing;
+
 /// The first wait after a `poll` that failed but may be tried again; it doubles up to [`POLL_RETRY_MAX`].
 const POLL_RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between attempts to poll.
@@ -39,33 +44,8 @@ const POLL_RETRIES: u32 = 3;
 /// How often it is looked while there is no room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the position stays with the last record that was sent while all that follow are dropped.
-const HOLD_MAX: Duration = Duration::from_secs(10);
-
 /// The class that the JVM names for records that Kafka did not take.
 const SOURCE_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
-
-/// Records that were dropped at the end of what was read.
-#[derive(Clone, Debug, Default)]
-pub struct Dropped {
-    /// The last record that was read was.
-    last: bool,
-    /// The last event that was read has a record that was sent, and its checkpoint may come with the next batch.
-    open: bool,
-    /// The last record that was sent, when it is of a batch before and no checkpoint came for it yet.
-    sent: Option<(Between, usize)>,
-    /// Since when the position stays behind them.
-    held_since: Option<Instant>,
-}
-
-/// What is known of a batch on its way.
-struct Passing {
-    between: Option<Between>,
-    /// Up to and with the last record that was sent.
-    kept: usize,
-    /// Records that a checkpoint came for.
-    passed: usize,
-}
 
 /// Everything a source task runs with.
 pub struct SourceLoop {
@@ -294,7 +274,7 @@ impl SourceLoop {
         self.used.refresh();
         let mut checkpoints = checkpoints.into_iter().peekable();
         let mut written = 0;
-        let mut passing = Passing { between, kept: 0, passed: 0 };
+        let mut passing = Passing::new(between);
         let read = records.len();
         let mut looked = Instant::now();
         for (index, record) in records.into_iter().enumerate() {
@@ -306,12 +286,12 @@ impl SourceLoop {
                 Ok(true) => {}
                 Ok(false) => {
                     TaskMetrics::add(&self.metrics.filtered, 1);
-                    self.dropped.last = true;
+                    self.dropped.was_dropped();
                     continue;
                 }
                 Err(failed) => {
                     if !self.encode_again(spare, failed).await? {
-                        self.dropped.last = true;
+                        self.dropped.was_dropped();
                         continue;
                     }
                 }
@@ -328,59 +308,23 @@ impl SourceLoop {
                 self.first_use().await?;
             }
             written += u64::from(self.offer_at_once() || self.send().await?);
-            passing.kept = index + 1;
-            self.dropped.last = false;
+            self.dropped.was_sent(&mut passing, index + 1);
         }
         for checkpoint in checkpoints {
             self.pass(checkpoint, &mut passing);
         }
-        let Passing { between, kept, passed } = passing;
-        if read > 0 {
-            let place = |record| between.as_ref().and_then(|between| between.at(record)).map(|at| at.after);
-            self.dropped.open = kept > 0 && (kept == read || place(kept) >= place(read));
-        }
-        if kept > passed {
-            self.dropped.sent = between.map(|between| (between, kept));
-        } else if passed > 0 {
-            self.dropped.sent = None;
-        }
+        self.dropped.batch_ended(passing, read);
         TaskMetrics::add(&self.metrics.written, written);
         self.tracker.advance();
         self.metrics.acknowledged(self.tracker.acknowledged());
         Ok(())
     }
 
-    /// A checkpoint whose last records were dropped is that of the last one that was sent, as on the JVM, whichever batch that
-    /// was in; but not for long: the source's system keeps its log for as long as the position stays.
+    /// Keeps a checkpoint until the records ahead of it are acknowledged.
     fn pass(&mut self, checkpoint: Checkpoint, passing: &mut Passing) {
-        let of_last_event = checkpoint.after == 0 && self.dropped.open;
-        let Some(between) = passing.between.as_ref().filter(|_| self.dropped.last && !of_last_event) else {
-            self.dropped.held_since = None;
-            return self.pass_on(checkpoint, passing);
-        };
-        if self.dropped.held_since.get_or_insert_with(Instant::now).elapsed() >= HOLD_MAX {
-            self.dropped.held_since = None;
-            return self.pass_on(checkpoint, passing);
+        if let Some(checkpoint) = self.dropped.pass(checkpoint, passing) {
+            self.tracker.checkpoint(checkpoint);
         }
-        let of_last_sent = if passing.kept > 0 {
-            between.at(passing.kept)
-        } else {
-            let here = self.dropped.open.then(|| between.at(0)).flatten();
-            here.or_else(|| self.dropped.sent.take().and_then(|(between, record)| between.at(record)))
-        };
-        if let Some(mut checkpoint) = of_last_sent {
-            checkpoint.after = passing.kept;
-            self.pass_on(checkpoint, passing);
-        }
-    }
-
-    fn pass_on(&mut self, checkpoint: Checkpoint, passing: &mut Passing) {
-        passing.passed = checkpoint.after;
-        if checkpoint.after == 0 || checkpoint.after > passing.kept {
-            // What comes after it is no place of the last record that was sent.
-            (self.dropped.open, self.dropped.sent) = (false, None);
-        }
-        self.tracker.checkpoint(checkpoint);
     }
 
     /// What is needed of a record when its conversion fails: nothing, unless the configuration asks for it.

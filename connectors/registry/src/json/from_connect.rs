@@ -13,28 +13,48 @@ use super::write::Writer;
 
 /// The text of a schema.
 pub(crate) fn convert(schema: &SchemaRef, options: &Options) -> Result<String> {
-    let mut maker = Maker { options, ids: HashSet::new() };
+    let mut maker = Maker { options, ids: HashSet::new(), open: Vec::new() };
     Ok(maker.schema(schema, schema.optional, None, false)?.to_string())
 }
 
 struct Maker<'a> {
     options: &'a Options,
-    /// Structs that others within them refer to.
+    /// Schemas that others within them refer to.
     ids: HashSet<Arc<str>>,
+    /// Those of them that have not ended.
+    open: Vec<Arc<str>>,
 }
 
 impl Maker<'_> {
     /// A schema at a place among others; `bare` leaves out what makes it optional.
     fn schema(&mut self, schema: &SchemaRef, optional: bool, index: Option<usize>, bare: bool) -> Result<Json> {
         let id = id_of(schema);
+        let open = self.open.len();
         if let Some(id) = &id {
             self.ids.insert(Arc::clone(id));
+            self.open.push(Arc::clone(id));
         }
+        let json = self.whole(schema, id, optional, index, bare);
+        self.open.truncate(open);
+        json
+    }
+
+    fn whole(
+        &mut self,
+        schema: &SchemaRef,
+        id: Option<Arc<str>>,
+        optional: bool,
+        index: Option<usize>,
+        bare: bool,
+    ) -> Result<Json> {
         let (mut object, connect_type) = match &schema.kind {
             Kind::Struct(fields) if options::is_union(schema) => {
                 let mut members = null_first(optional);
                 for (place, field) in fields.iter().enumerate() {
-                    members.push(self.schema(&field.schema, false, Some(place), true)?);
+                    members.push(match self.open_around(&field.schema) {
+                        Some(reference) => reference,
+                        None => self.schema(&field.schema, false, Some(place), true)?,
+                    });
                 }
                 return Ok(combined(members, id, index));
             }
@@ -90,10 +110,14 @@ impl Maker<'_> {
                 (Object { head: one("type", "object"), tail: one("additionalProperties", values) }, Some("map"))
             }
             Kind::Map(keys, values) => {
-                let properties = vec![
-                    ("key".to_owned(), self.schema(keys, keys.optional, Some(0), false)?),
-                    ("value".to_owned(), self.schema(values, values.optional, Some(1), false)?),
-                ];
+                let mut properties = Vec::with_capacity(2);
+                for (place, (name, schema)) in [("key", keys), ("value", values)].into_iter().enumerate() {
+                    let json = match self.open_around(schema) {
+                        Some(reference) => reference,
+                        None => self.schema(schema, schema.optional, Some(place), false)?,
+                    };
+                    properties.push((name.to_owned(), json));
+                }
                 let mut entry = one("type", "object");
                 entry.insert("properties".to_owned(), map(options::hash_order(properties)));
                 (Object { head: one("type", "array"), tail: one("items", entry) }, Some("map"))
@@ -123,6 +147,13 @@ impl Maker<'_> {
             Some(id) if self.ids.contains(&id) => Ok(Json::Object(one("$ref", &*id))),
             _ => self.schema(schema, schema.optional, index, false),
         }
+    }
+
+    /// A reference to the schema around it that one is. What only stands beside it is written again, as the reference does,
+    /// which would write a schema within itself for ever.
+    fn open_around(&self, schema: &SchemaRef) -> Option<Json> {
+        let id = id_of(schema).filter(|id| self.open.contains(id))?;
+        Some(Json::Object(one("$ref", &*id)))
     }
 
     fn common(&self, schema: &SchemaRef, object: &mut Object) -> Result<()> {

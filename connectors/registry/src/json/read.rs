@@ -377,7 +377,13 @@ impl<'p> Seed<'p> {
         };
         let bytes = || members.iter().position(|member| member.schema.kind == Kind::Bytes && json.is_string());
         let place = simple.or_else(|| matching().map(|(place, _)| place)).or_else(bytes);
-        let Some((place, member)) = place.and_then(|place| Some((place, members.get(place)?))) else {
+        let found = place.and_then(|place| Some((place, members.get(place)?)));
+        // What is cut off may be what the value is of, unless another member knows all of it.
+        let cut_off = members.iter().any(|member| matches!(member.shape, Shape::TooDeep));
+        if cut_off && !found.is_some_and(|(_, member)| knows_all(&member.schema, &json)) {
+            return Err(unroll::TOO_DEEP.to_owned());
+        }
+        let Some((place, member)) = found else {
             return Err("Did not find matching oneof field for data".to_owned());
         };
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -563,6 +569,14 @@ fn is_instance(schema: &SchemaRef, json: &Json) -> bool {
         Kind::Array(_) => json.is_array(),
         Kind::Map(..) => json.is_object() || json.is_array(),
         Kind::Struct(_) | Kind::Unknown => false,
+    }
+}
+
+/// Whether there is a field for all that a value has.
+fn knows_all(schema: &SchemaRef, json: &Json) -> bool {
+    match (&schema.kind, json) {
+        (Kind::Struct(_), Json::Object(object)) => object.keys().all(|key| schema.index_of(key).is_some()),
+        _ => true,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The JSON Schema converter: schemas as the JVM's converter registers them, schemas of others, values.
 
+mod recursion;
+
 use std::sync::Arc;
 
 use connect_api::schema::logical;
@@ -15,7 +17,6 @@ use super::{JsonSchemaConverter, from_connect, to_connect};
 use crate::arbitrary::cases;
 use crate::registry::testing::FakeRegistry;
 use crate::settings::JsonConfig;
-use crate::unroll::on_small_stack;
 
 fn options(pairs: &[(&str, &str)]) -> Options {
     let props = pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
@@ -217,27 +218,6 @@ fn references_lead_to_other_schemas() {
 }
 
 #[test]
-fn a_recursive_schema_is_unrolled_and_written_as_itself() {
-    let text = r##"{ "title": "Node", "type": "object", "properties": {
-        "value": { "type": "integer", "connect.index": 0 },
-        "next": { "connect.index": 1, "oneOf": [{ "type": "null" }, { "$ref": "#" }] },
-        "all": { "connect.index": 2, "type": "array", "items": { "$ref": "#" } } } }"##;
-    let schema = connect(text, &options(&[])).unwrap();
-    let json = r#"{"value":1,"next":{"value":2,"next":null,"all":[]},"all":[{"value":3,"next":null,"all":[]}]}"#;
-    let value = read(&schema, json).unwrap();
-    assert_eq!(written(&schema, &value, &options(&[])).unwrap(), json);
-    let again = from_connect::convert(&schema, &options(&[])).unwrap();
-    assert!(again.contains(r##""id":"#id1""##) && again.contains(r##"{"$ref":"#id1"}"##), "{again}");
-    assert!(again.len() < 1000, "{again}");
-    assert_eq!(
-        written(&connect(&again, &options(&[])).unwrap(), &value, &options(&[])).unwrap_err().message(),
-        "Mismatching schema."
-    );
-    let deep = format!("{}null{}", r#"{"next":"#.repeat(70), "}".repeat(70));
-    assert!(read(&schema, &deep).unwrap_err().message().contains("deeper than its schema is unrolled"));
-}
-
-#[test]
 fn what_java_is_lenient_about_is_read_as_java_does() {
     let schema = |kind: Kind| of(kind).shared();
     assert_eq!(read(&schema(Kind::Int32), "\"7\"").unwrap(), Value::Int32(0));
@@ -322,70 +302,6 @@ fn records_go_there_and_back() {
     converter.serialize("orders", &datum, &mut out).unwrap();
     assert_eq!(converter.deserialize("orders", Some(out.freeze())).unwrap(), datum);
     assert_eq!(fake.lines()[0], "POST /subjects/shop.Order/versions?normalize=false");
-}
-
-#[test]
-fn a_schema_that_holds_itself_without_an_object_is_refused() {
-    on_small_stack(|| {
-        for text in [
-            r##"{"definitions":{"v":{"oneOf":[{"type":"string"},{"type":"array","items":{"$ref":"#/definitions/v"}}]}},
-                "type":"object","properties":{"p":{"$ref":"#/definitions/v"}}}"##,
-            r##"{"type":"array","items":{"$ref":"#"}}"##,
-            r##"{"allOf":[{"$ref":"#"}]}"##,
-        ] {
-            for flatten in ["true", "false"] {
-                let error = connect(text, &options(&[("flatten.singleton.unions", flatten)])).unwrap_err();
-                assert!(error.message().contains("holds itself"), "{text}: {error}");
-            }
-        }
-    });
-}
-
-#[test]
-fn a_schema_that_is_too_large_written_out_is_refused() {
-    let number = 12;
-    let refer = |to: usize| format!(r##""p{to}":{{"$ref":"#/definitions/d{to}"}}"##);
-    let schema = |holds: &dyn Fn(usize) -> Vec<String>| {
-        let one = |at| format!(r##""d{at}":{{"type":"object","properties":{{{}}}}}"##, holds(at).join(","));
-        let all: Vec<String> = (0..number).map(one).collect();
-        format!(r##"{{"definitions":{{{}}},"$ref":"#/definitions/d0"}}"##, all.join(","))
-    };
-    let all_of_all = schema(&|at| (0..number).filter(|to| *to != at).map(refer).collect());
-    let six_each = schema(&|at| {
-        let next = (at + 1).min(number - 1);
-        if next == at {
-            Vec::new()
-        } else {
-            (0..6).map(|place| refer(next).replacen('p', &format!("{place}p"), 1)).collect()
-        }
-    });
-    let members = r##"{"allOf":[{"$ref":"#"},{"$ref":"#"}]}"##.to_owned();
-    for text in [all_of_all, six_each, members] {
-        let error = connect(&text, &options(&[])).unwrap_err();
-        assert!(error.message().starts_with("the schema is too large"), "{error}");
-    }
-}
-
-#[test]
-fn a_deep_schema_is_unrolled_as_far_as_a_stack_holds() {
-    on_small_stack(|| {
-        let one = |at: usize| {
-            let next = (at + 1) % 20;
-            format!(
-                r##""d{at}":{{"type":"object","properties":{{"p":
-                    {{"oneOf":[{{"type":"string"}},{{"$ref":"#/definitions/d{next}"}}]}}}}}}"##
-            )
-        };
-        let all: Vec<String> = (0..20).map(one).collect();
-        let text = format!(
-            r##"{{"definitions":{{{}}},"type":"object","properties":{{"p":{{"$ref":"#/definitions/d0"}}}}}}"##,
-            all.join(",")
-        );
-        let deep = |levels: usize| format!("{}\"x\"{}", r#"{"p":"#.repeat(levels), "}".repeat(levels));
-        let schema = connect(&text, &options(&[])).unwrap();
-        assert!(read(&schema, &deep(40)).is_ok());
-        assert!(read(&schema, &deep(100)).is_err());
-    });
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! From JSON Schema to Connect's schemas (`JsonSchemaData.toConnectSchema`).
+//!
+//! A schema that refers to itself is unrolled where the reference leads back to an object, as the reference's converter knows
+//! it again there. Where it leads back to an array, a map or a union without coming through such an object, which overflows
+//! that converter's stack, it is unrolled there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +23,18 @@ pub(crate) fn convert(documents: &Documents, version: Option<i32>, options: &Opt
             options,
             pass,
             level: 0,
+            containers: 0,
             within: Vec::new(),
             made: HashMap::new(),
             ids: HashMap::new(),
             unions: 0,
         };
-        maker.schema(documents.root(), version, false).map(|(schema, _)| schema)
+        maker.referred(documents.root(), version, false).map(|(schema, _)| schema)
     })
 }
+
+/// How deep combinations are followed into each other.
+const COMBINED_MAX: usize = 32;
 
 /// A schema, and how many schemas it is with all that it holds.
 type Made = (SchemaRef, u64);
@@ -36,13 +44,27 @@ struct Maker<'a, 'p> {
     options: &'a Options,
     pass: &'p mut Pass,
     level: usize,
-    /// The objects that are being converted on this level, by address.
-    within: Vec<*const Json>,
+    /// How many arrays, maps and objects there are around the schema that is being converted.
+    containers: usize,
+    /// What is being converted on this level.
+    within: Vec<Begun>,
     /// What lower levels became.
     made: HashMap<(*const Json, usize, bool), Made>,
-    /// The identifiers of objects within themselves.
+    /// The identifiers of schemas within themselves.
     ids: HashMap<*const Json, Arc<str>>,
     unions: usize,
+}
+
+/// A schema that was begun and has not ended.
+#[derive(Clone, Copy)]
+struct Begun {
+    address: *const Json,
+    /// How many containers were around it.
+    containers: usize,
+    /// It is the target of a reference.
+    referred: bool,
+    /// It is a struct: the one that the entry before it refers to, where that is of the same schema.
+    structure: bool,
 }
 
 struct Builder {
@@ -138,32 +160,31 @@ impl<'a> Maker<'a, '_> {
     }
 
     fn array(&mut self, part: &Part<'a>) -> Result<Builder> {
-        let Some(items) = part.get("items").filter(|items| !items.is_array()) else {
+        let Some(items) = items(part) else {
             return Err(Error::data("Array schema did not specify the items type"));
         };
-        let items = part.inner(items);
-        if part.own(options::TYPE).and_then(Json::as_str) == Some("map") && matches!(items.shape, Shape::Object) {
+        if is_map(part) && matches!(items.shape, Shape::Object) {
             let property = |name: &str| items.get("properties").and_then(|properties| properties.get(name));
             let (Some(key), Some(value)) = (property("key"), property("value")) else {
                 return Err(Error::data("the entries of a map have no key and value"));
             };
-            let (keys, some) = self.schema(items.inner(key), None, false)?;
-            let (values, more) = self.schema(items.inner(value), None, false)?;
+            let (keys, some) = self.contained(items.inner(key), false)?;
+            let (values, more) = self.contained(items.inner(value), false)?;
             return Ok(Builder {
                 schema: Schema::of(Kind::Map(keys, values)),
                 count: some.saturating_add(more).saturating_add(1),
             });
         }
-        let (items, count) = self.schema(items, None, false)?;
+        let (items, count) = self.contained(items, false)?;
         Ok(Builder { schema: Schema::of(Kind::Array(items)), count: count.saturating_add(1) })
     }
 
     fn object(&mut self, part: &Part<'a>) -> Result<Builder> {
-        if part.own(options::TYPE).and_then(Json::as_str) == Some("map") {
+        if is_map(part) {
             let Some(values) = part.get("additionalProperties").filter(|values| !values.is_boolean()) else {
                 return Err(Error::data("the schema of a map does not say of what its values are"));
             };
-            let (values, count) = self.schema(part.inner(values), None, false)?;
+            let (values, count) = self.contained(part.inner(values), false)?;
             let keys = Schema::of(Kind::String).shared();
             return Ok(Builder { schema: Schema::of(Kind::Map(keys, values)), count: count.saturating_add(2) });
         }
@@ -174,12 +195,13 @@ impl<'a> Maker<'a, '_> {
 
     /// A struct of these properties; `address` is that of the schema that it is of.
     fn structure(&mut self, address: *const Json, properties: Vec<Property<'a>>) -> Result<Builder> {
-        self.within.push(address);
+        let referred = self.within.last().is_some_and(|last| last.referred && last.address == address);
+        self.within.push(Begun { address, containers: self.containers, referred, structure: true });
         let mut builder = Builder::of(Kind::Struct(Vec::new()));
         let mut fields = Vec::with_capacity(properties.len());
         for property in properties {
             let optional = self.options.optional_when_not_required && !property.required;
-            let (schema, count) = self.schema(property.part, None, optional)?;
+            let (schema, count) = self.contained(property.part, optional)?;
             builder.count = builder.count.saturating_add(count);
             fields.push(Field::new(property.name, schema));
         }
@@ -188,19 +210,50 @@ impl<'a> Maker<'a, '_> {
         Ok(builder)
     }
 
+    /// A schema that is in an array, a map or an object.
+    fn contained(&mut self, part: Part<'a>, optional: bool) -> Result<Made> {
+        self.containers += 1;
+        let made = self.schema(part, None, optional);
+        self.containers -= 1;
+        made
+    }
+
+    /// A schema that others may refer to, and that is known again within itself.
+    fn referred(&mut self, target: Part<'a>, version: Option<i32>, optional: bool) -> Result<Made> {
+        let address = std::ptr::from_ref(target.json);
+        self.within.push(Begun { address, containers: self.containers, referred: true, structure: false });
+        let made = self.schema(target, version, optional);
+        self.within.pop();
+        let (schema, count) = made?;
+        // A combination that comes down to one member is that member, which knows nothing of the identifier.
+        match self.ids.get(&address) {
+            Some(id) if schema.get_parameter(options::ID).is_none() => {
+                let mut builder = Builder { schema: (*schema).clone(), count };
+                builder.parameter(options::ID, id);
+                Ok((builder.schema.shared(), count))
+            }
+            _ => Ok((schema, count)),
+        }
+    }
+
+    /// What a reference leads to, when that is being converted on this level and is to be unrolled here.
+    fn begun(&self, address: *const Json) -> Option<Begun> {
+        let known = |begun: &Begun| begun.address == address;
+        if let Some(begun) = self.within.iter().find(|begun| begun.structure && known(begun)) {
+            return Some(*begun);
+        }
+        let place = self.within.iter().rposition(known)?;
+        let mut behind = self.within.iter().skip(place);
+        // An object that was referred to on the way is referred to again further on, and unrolled then.
+        let later = behind.any(|begun| begun.structure && begun.referred);
+        self.within.get(place).copied().filter(|_| !later)
+    }
+
     fn reference(&mut self, part: &Part<'a>, reference: &str, version: Option<i32>, optional: bool) -> Result<Made> {
         let target = self.documents.resolve(part.document, reference)?;
         let address = std::ptr::from_ref(target.json);
-        if !self.within.contains(&address) {
-            if let Shape::Reference(_) = target.shape {
-                self.within.push(address);
-                let made = self.schema(target, version, optional);
-                self.within.pop();
-                return made;
-            }
-            return self.schema(target, version, optional);
-        }
-        if let Shape::Reference(_) = target.shape {
+        let Some(begun) = self.begun(address) else { return self.referred(target, version, optional) };
+        if begun.containers == self.containers {
             return Err(Error::data(format!("the reference {reference} leads to itself")));
         }
         self.pass.recursive = true;
@@ -212,15 +265,11 @@ impl<'a> Maker<'a, '_> {
             return Ok(made.clone());
         }
         let made = if self.level + 1 >= self.pass.levels {
-            let mut leaf = Builder::of(Kind::Struct(Vec::new()));
-            leaf.schema.name = target.own("title").and_then(Json::as_str).map(Arc::from);
-            leaf.parameter(options::ID, &id);
-            leaf.schema.optional = optional;
-            (leaf.schema.shared(), 1)
+            self.leaf(target, &id, optional)?
         } else {
             let within = std::mem::take(&mut self.within);
             self.level += 1;
-            let made = self.schema(target, version, optional);
+            let made = self.referred(target, version, optional);
             self.level -= 1;
             self.within = within;
             made?
@@ -229,21 +278,63 @@ impl<'a> Maker<'a, '_> {
         Ok(made)
     }
 
+    /// What stands for a schema below the last level. It is of the same kind, by which a union tells its members apart, and
+    /// what is in it is a struct without fields, which no data fit.
+    fn leaf(&self, target: Part<'a>, id: &str, optional: bool) -> Result<Made> {
+        let (mut of, mut optional) = (target, optional);
+        for _ in 0..COMBINED_MAX {
+            if let Shape::Reference(reference) = of.shape {
+                of = self.documents.resolve(of.document, reference)?;
+            } else if let Some((member, nullable)) = self.alone(&of, &of.members()) {
+                (of, optional) = (member, nullable);
+            } else {
+                break;
+            }
+        }
+        let empty = || {
+            let mut builder = Builder::of(Kind::Struct(Vec::new()));
+            builder.parameter(options::ID, id);
+            builder
+        };
+        let nothing = || empty().schema.shared();
+        let kind = match of.shape {
+            Shape::Array if is_map(&of) && items(&of).is_some_and(|items| matches!(items.shape, Shape::Object)) => {
+                Some(Kind::Map(nothing(), nothing()))
+            }
+            Shape::Array => Some(Kind::Array(nothing())),
+            Shape::Object if is_map(&of) => Some(Kind::Map(Schema::of(Kind::String).shared(), nothing())),
+            Shape::OneOf(_) | Shape::AnyOf(_) | Shape::Types(_) => {
+                optional |= of.members().iter().any(is_null);
+                None
+            }
+            _ => None,
+        };
+        let mut leaf = empty();
+        if let Some(kind) = kind {
+            (leaf.schema.kind, leaf.count) = (kind, 3);
+        }
+        leaf.schema.name = of.own("title").and_then(Json::as_str).map(Arc::from);
+        leaf.schema.optional = optional;
+        Ok((leaf.schema.shared(), leaf.count))
+    }
+
+    /// The member that a combination comes down to, and whether it is that or null.
+    fn alone(&self, part: &Part<'a>, members: &[Part<'a>]) -> Option<(Part<'a>, bool)> {
+        match members {
+            [member] if self.options.flatten => Some((*member, false)),
+            _ if matches!(part.shape, Shape::AllOf(_) | Shape::Several) => None,
+            [one, other] if is_null(one) != is_null(other) => Some((if is_null(one) { *other } else { *one }, true)),
+            _ => None,
+        }
+    }
+
     fn combined(&mut self, part: Part<'a>, version: Option<i32>, optional: bool) -> Result<Made> {
         let members = part.members();
-        if let [member] = members.as_slice()
-            && self.options.flatten
-        {
-            return self.schema(*member, None, false);
+        if let Some((member, nullable)) = self.alone(&part, &members) {
+            return self.schema(member, version.filter(|_| nullable), nullable);
         }
         if matches!(part.shape, Shape::AllOf(_) | Shape::Several) {
             return self.all_of(&part, &members, version, optional);
-        }
-        let is_null = |member: &Part<'_>| matches!(member.shape, Shape::Null);
-        if let [one, other] = members.as_slice()
-            && is_null(one) != is_null(other)
-        {
-            return self.schema(if is_null(one) { *other } else { *one }, version, true);
         }
         let mut builder = Builder::of(Kind::Struct(Vec::new()));
         let name = if self.options.generalized {
@@ -319,7 +410,7 @@ impl<'a> Maker<'a, '_> {
     fn collect(&mut self, part: &Part<'a>, properties: &mut Properties<'a>, depth: usize) -> Result<()> {
         self.pass.add(1)?;
         // Schemas that are all of themselves have been here before.
-        if depth > 32 {
+        if depth > COMBINED_MAX {
             return Ok(());
         }
         match part.shape {
@@ -392,6 +483,20 @@ impl<'a> Properties<'a> {
         ordered.extend(others);
         ordered
     }
+}
+
+fn is_null(part: &Part<'_>) -> bool {
+    matches!(part.shape, Shape::Null)
+}
+
+/// What an array is of.
+fn items<'a>(part: &Part<'a>) -> Option<Part<'a>> {
+    part.get("items").filter(|items| !items.is_array()).map(|items| part.inner(items))
+}
+
+/// An array of entries or an object that is a map in Connect.
+fn is_map(part: &Part<'_>) -> bool {
+    part.own(options::TYPE).and_then(Json::as_str) == Some("map")
 }
 
 fn number(part: &Part<'_>, integer: bool) -> Result<Kind> {

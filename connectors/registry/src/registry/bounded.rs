@@ -28,6 +28,10 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         }
         self.entries.insert(key, value);
     }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
 }
 
 #[cfg(test)]
@@ -44,5 +48,7 @@ mod tests {
         assert_eq!((map.get(&0), map.get(&1)), (Some(&0), Some(&5)));
         map.insert(2, 2);
         assert_eq!((map.get(&0), map.get(&1), map.get(&2)), (None, None, Some(&2)));
+        map.remove(&2);
+        assert_eq!(map.get(&2), None);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Instant;
 
 use connect_api::{Error, Props, Result};
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use super::blocking;
 use super::bounded::Bounded;
 use super::failure::Failure;
 use super::http::{self, Http, Request};
+use super::missing::{Asked, Missing};
 use super::wire::SchemaId;
 use crate::settings;
 
@@ -127,6 +129,7 @@ struct Known {
     registered: Bounded<(String, Definition), u32>,
     versions: Bounded<(String, Definition), i32>,
     references: Bounded<(String, i32), Arc<Stored>>,
+    missing: Missing,
 }
 
 /// A schema registry.
@@ -137,6 +140,7 @@ pub(crate) struct Registry {
     known: Mutex<Known>,
     /// Held by the thread that asks.
     asking: Mutex<()>,
+    now: Box<dyn Fn() -> Instant + Send + Sync>,
 }
 
 type Answer<T> = std::result::Result<T, Failure>;
@@ -144,6 +148,11 @@ type Answer<T> = std::result::Result<T, Failure>;
 impl Registry {
     /// Reads the configuration; nothing is sent yet.
     pub(crate) fn new(props: &Props) -> Result<Self> {
+        Self::with_clock(props, Instant::now)
+    }
+
+    /// The same, with a clock of one's own.
+    pub(crate) fn with_clock(props: &Props, now: impl Fn() -> Instant + Send + Sync + 'static) -> Result<Self> {
         let (props, config) = http::parse(props)?;
         let max = settings::size(config.max_schemas);
         Ok(Self {
@@ -155,8 +164,10 @@ impl Registry {
                 registered: Bounded::new(max),
                 versions: Bounded::new(max),
                 references: Bounded::new(max),
+                missing: Missing::new(&config),
             }),
             asking: Mutex::new(()),
+            now: Box::new(now),
         })
     }
 
@@ -165,6 +176,7 @@ impl Registry {
         let key = (subject.to_owned(), definition.clone());
         self.once(
             key,
+            |_| None,
             |known| &mut known.registered,
             |(subject, definition)| {
                 let mut body = definition.json();
@@ -173,7 +185,9 @@ impl Registry {
                 }
                 let request =
                     Request::post(["subjects", subject, "versions"], &body.into()).query("normalize", self.normalize);
-                id_of(&self.ask(request)?)
+                let id = id_of(&self.ask(request)?)?;
+                self.known.lock().missing.registered(subject, definition);
+                Ok(id)
             },
         )
     }
@@ -183,6 +197,7 @@ impl Registry {
         let key = (subject.to_owned(), definition.clone());
         self.once(
             key,
+            |(subject, definition)| Some(Asked::Schema(subject.clone(), definition.clone(), false)),
             |known| &mut known.registered,
             |(subject, definition)| id_of(&self.look_up(subject, definition, self.normalize, false)?),
         )
@@ -193,6 +208,7 @@ impl Registry {
         let key = (subject.to_owned(), definition.clone());
         self.once(
             key,
+            |(subject, definition)| Some(Asked::Schema(subject.clone(), definition.clone(), true)),
             |known| &mut known.versions,
             |(subject, definition)| {
                 let answer = self.look_up(subject, definition, false, true)?;
@@ -210,6 +226,7 @@ impl Registry {
     pub(crate) fn by_id(&self, subject: &str, id: SchemaId) -> Answer<Arc<Stored>> {
         self.once(
             (subject.to_owned(), id),
+            |(subject, id)| Some(Asked::Id(subject.clone(), *id)),
             |known| &mut known.ids,
             |(subject, id)| {
                 let request = match id {
@@ -223,18 +240,34 @@ impl Registry {
         )
     }
 
-    /// The latest version of a subject, asked for each time.
+    /// The latest version of a subject, asked for each time that there is one.
     pub(crate) fn latest(&self, subject: &str) -> Answer<Stored> {
-        stored(&self.ask(Request::get(["subjects", subject, "versions", "latest"]))?)
+        let request = Request::get(["subjects", subject, "versions", "latest"]);
+        self.unless_missing(Asked::Latest(subject.to_owned()), request)
     }
 
-    /// The latest version of a subject that has these metadata, asked for each time.
+    /// The latest version of a subject that has these metadata, those of the configuration; asked for in the same way.
     pub(crate) fn latest_with(&self, subject: &str, metadata: &[(String, String)]) -> Answer<Stored> {
         let mut request = Request::get(["subjects", subject, "metadata"]);
         for (key, value) in metadata {
             request = request.query("key", key).query("value", value);
         }
-        stored(&self.ask(request.query("deleted", true))?)
+        self.unless_missing(Asked::LatestWith(subject.to_owned()), request.query("deleted", true))
+    }
+
+    fn unless_missing(&self, asked: Asked, request: Request) -> Answer<Stored> {
+        if let Some(failure) = self.known.lock().missing.get(&asked, (self.now)()) {
+            return Err(failure);
+        }
+        self.noted(Some(asked), self.ask(request).and_then(|answer| stored(&answer)))
+    }
+
+    /// An answer, remembered when it is that there is no such thing.
+    fn noted<T>(&self, asked: Option<Asked>, answer: Answer<T>) -> Answer<T> {
+        if let (Some(asked), Err(failure)) = (asked, &answer) {
+            self.known.lock().missing.note(asked, failure, (self.now)());
+        }
+        answer
     }
 
     /// The schemas that a schema refers to, directly or not, by name: those that are referred to first.
@@ -259,6 +292,7 @@ impl Registry {
             }
             let found = self.once(
                 (reference.subject.clone(), reference.version),
+                |(subject, version)| Some(Asked::Version(subject.clone(), *version)),
                 |known| &mut known.references,
                 |(subject, version)| {
                     let request = Request::get(["subjects", subject, "versions", &version.to_string()]);
@@ -273,22 +307,33 @@ impl Registry {
         Ok(())
     }
 
-    /// What is known, or what one thread asks for while the others wait.
+    /// What is known to be there or not, or what one thread asks for while the others wait. `asked` says what an answer that
+    /// there is no such thing is about.
     fn once<K: Hash + Eq + Clone, V: Clone>(
         &self,
         key: K,
+        asked: impl Fn(&K) -> Option<Asked>,
         of: impl Fn(&mut Known) -> &mut Bounded<K, V>,
         ask: impl FnOnce(&K) -> Answer<V>,
     ) -> Answer<V> {
-        let look = || of(&mut self.known.lock()).get(&key).cloned();
-        if let Some(found) = look() {
-            return Ok(found);
+        if let Some(found) = of(&mut self.known.lock()).get(&key) {
+            return Ok(found.clone());
+        }
+        let asked = asked(&key);
+        let look = || {
+            let mut known = self.known.lock();
+            let found = of(&mut known).get(&key).cloned();
+            found.map(Ok).or_else(|| known.missing.get(asked.as_ref()?, (self.now)()).map(Err))
+        };
+        if let Some(answer) = look() {
+            return answer;
         }
         let _only_one = blocking::patiently(|| self.asking.lock());
-        if let Some(found) = look() {
-            return Ok(found);
+        if let Some(answer) = look() {
+            return answer;
         }
-        let found = ask(&key)?;
+        let found = ask(&key);
+        let found = self.noted(asked, found)?;
         of(&mut self.known.lock()).insert(key.clone(), found.clone());
         Ok(found)
     }

@@ -1,9 +1,10 @@
 //! The client against a registry within the test: errors, repetitions, credentials, what is asked for once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connect_api::Error;
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::client::{Definition, Format, Reference, Registry};
@@ -13,6 +14,25 @@ use super::wire::SchemaId;
 
 fn registry(fake: &FakeRegistry, more: &[(&str, &str)]) -> Registry {
     Registry::new(&fake.props(more)).unwrap()
+}
+
+/// A clock that stands still until a test moves it on.
+#[derive(Clone)]
+struct Clock(Arc<Mutex<Instant>>);
+
+impl Clock {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn advance(&self, by: Duration) {
+        *self.0.lock() += by;
+    }
+
+    fn registry(&self, fake: &FakeRegistry, more: &[(&str, &str)]) -> Registry {
+        let clock = Arc::clone(&self.0);
+        Registry::with_clock(&fake.props(more), move || *clock.lock()).unwrap()
+    }
 }
 
 fn avro(text: &str) -> Definition {
@@ -200,4 +220,103 @@ fn no_time_to_connect_is_no_bound() {
     let fake = FakeRegistry::start();
     let registry = registry(&fake, &[("http.connect.timeout.ms", "0"), ("http.read.timeout.ms", "0")]);
     assert_eq!(registry.register("t-value", &avro("\"int\"")).unwrap(), 1);
+}
+
+#[test]
+fn an_id_that_is_missing_is_asked_for_once_a_second() {
+    let fake = FakeRegistry::start();
+    let clock = Clock::new();
+    let registry = clock.registry(&fake, &[]);
+    let told = |id| error(registry.by_id("t-value", SchemaId::Id(id))).1.message().to_owned();
+    for _ in 0..3 {
+        assert_eq!(told(1), "Schema 1 not found; error code: 40403");
+    }
+    assert_eq!(fake.lines(), ["GET /schemas/ids/1?fetchMaxId=false&subject=t-value"]);
+    assert_eq!(told(2), "Schema 2 not found; error code: 40403");
+    assert_eq!(fake.lines().len(), 1);
+    fake.add("t-value", json!({ "schema": "\"int\"" }));
+    clock.advance(Duration::from_millis(999));
+    told(1);
+    assert_eq!(fake.lines().len(), 0);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(&*registry.by_id("t-value", SchemaId::Id(1)).unwrap().definition.text, "\"int\"");
+    assert_eq!(fake.lines().len(), 1);
+}
+
+#[test]
+fn the_time_that_is_set_counts_for_what_it_is_set_for() {
+    let fake = FakeRegistry::start();
+    let clock = Clock::new();
+    let keys = [
+        ("schema.registry.missing.id.cache.ttl.sec", "-1"),
+        ("missing.version.cache.ttl.sec", "60"),
+        ("missing.schema.cache.ttl.sec", "5"),
+    ];
+    let registry = clock.registry(&fake, &keys);
+    let all = || {
+        error(registry.by_id("t", SchemaId::Id(1)));
+        error(registry.latest("t"));
+        error(registry.latest_with("t", &[("a".to_owned(), "b".to_owned())]));
+        error(registry.id_of("t", &avro("\"int\"")));
+        error(registry.version_of("t", &avro("\"int\"")));
+        fake.lines().iter().filter(|line| !line.contains("/metadata?")).count()
+    };
+    assert_eq!([all(), all()], [4, 1]);
+    clock.advance(Duration::from_secs(5));
+    assert_eq!([all(), all()], [3, 1]);
+    clock.advance(Duration::from_secs(55));
+    assert_eq!([all(), all()], [4, 1]);
+}
+
+#[test]
+fn only_what_the_registry_says_it_does_not_have_is_remembered() {
+    let fake = FakeRegistry::start();
+    let registry = Clock::new().registry(&fake, &[("max.retries", "0")]);
+    for (status, body) in [
+        (404, "<html>nothing here</html>"),
+        (404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#),
+        (401, r#"{"error_code":40101,"message":"Unauthorized"}"#),
+        (500, r#"{"error_code":40403,"message":"away"}"#),
+        (0, ""),
+    ] {
+        fake.script(&[(status, body); 2]);
+        for _ in 0..2 {
+            error(registry.by_id("t-value", SchemaId::Id(1)));
+        }
+        assert_eq!(fake.lines().len(), 2, "{status} {body}");
+    }
+}
+
+#[test]
+fn no_more_is_remembered_than_is_set() {
+    let fake = FakeRegistry::start();
+    let registry = Clock::new().registry(&fake, &[("missing.cache.size", "2")]);
+    for id in [1, 2, 3, 3, 1] {
+        error(registry.by_id("t-value", SchemaId::Id(id)));
+    }
+    let asked = ["1", "2", "3", "1"].map(|id| format!("GET /schemas/ids/{id}?fetchMaxId=false&subject=t-value"));
+    assert_eq!(fake.lines(), asked);
+}
+
+#[test]
+fn what_is_registered_is_not_missing_any_more() {
+    let fake = FakeRegistry::start();
+    let registry = Clock::new().registry(&fake, &[]);
+    error(registry.version_of("t-value", &avro("\"int\"")));
+    error(registry.latest("t-value"));
+    registry.register("t-value", &avro("\"int\"")).unwrap();
+    assert_eq!(registry.version_of("t-value", &avro("\"int\"")).unwrap(), 1);
+    assert_eq!(registry.latest("t-value").unwrap().version, Some(1));
+}
+
+#[test]
+fn a_reference_that_is_missing_is_asked_for_once() {
+    let fake = FakeRegistry::start();
+    let registry = Clock::new().registry(&fake, &[]);
+    let references = vec![Reference { name: "a".into(), subject: "a".into(), version: 1 }];
+    let definition = Definition { references, ..avro("\"int\"") };
+    for _ in 0..2 {
+        assert_eq!(error(registry.resolve(&definition)).0, Why::Status(404));
+    }
+    assert_eq!(fake.lines(), ["GET /subjects/a/versions/1?deleted=true"]);
 }

@@ -9,6 +9,10 @@ const DATA: &str = "org.apache.kafka.connect.errors.DataException";
 const RETRIABLE: &str = "org.apache.kafka.connect.errors.RetriableException";
 const TIMEOUT: &str = "org.apache.kafka.common.errors.TimeoutException";
 
+const NOT_FOUND: u16 = 404;
+/// The registry's codes for a subject, a version and a schema that it does not have.
+const ABSENT: [i64; 3] = [40401, 40402, 40403];
+
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
@@ -27,12 +31,32 @@ pub(crate) enum Why {
 pub(crate) struct Failure {
     pub(crate) why: Why,
     pub(crate) error: Error,
+    /// What the registry said, when it was that it does not have what was asked for.
+    pub(crate) absence: Option<Box<Absence>>,
+}
+
+/// The code and the words of a registry that does not have a subject, a version or a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Absence {
+    code: i64,
+    message: String,
+}
+
+impl From<Absence> for Failure {
+    fn from(absence: Absence) -> Self {
+        Self::answer(NOT_FOUND, absence.code, &absence.message)
+    }
 }
 
 impl Failure {
+    /// A failure without an answer, or with one that makes no sense.
+    pub(crate) fn new(why: Why, error: Error) -> Self {
+        Self { why, error, absence: None }
+    }
+
     /// A failure that has nothing to do with the network.
     pub(crate) fn other(error: Error) -> Self {
-        Self { why: Why::Other, error }
+        Self::new(Why::Other, error)
     }
 
     /// An answer that is an error: the registry's own code and words.
@@ -40,7 +64,7 @@ impl Failure {
         let (kind, hint) = match status {
             401 => (ErrorKind::Auth, "check basic.auth.user.info or bearer.auth.token, and that their source is set"),
             403 => (ErrorKind::Forbidden, "give this user the right to the subject in the registry"),
-            404 => (
+            NOT_FOUND => (
                 ErrorKind::NotFound,
                 "the registry does not know this schema or subject: does schema.registry.url lead to the one that the writer \
                  used, and does the subject name strategy fit?",
@@ -55,7 +79,10 @@ impl Failure {
             _ => (ErrorKind::Schema, "the registry does not take this schema"),
         };
         let error = Error::new(kind, format!("{message}; error code: {code}")).class(REST_CLIENT).hint(hint);
-        Self { why: Why::Status(status), error }
+        // A proxy, or another server, has no such code.
+        let is_absent = status == NOT_FOUND && ABSENT.contains(&code);
+        let absence = is_absent.then(|| Box::new(Absence { code, message: message.to_owned() }));
+        Self { why: Why::Status(status), error, absence }
     }
 
     /// True when another node, or the same one later, may answer.
@@ -174,7 +201,7 @@ mod tests {
             assert_eq!(error.kind().retriable(), status > 403);
         }
         let away = Error::new(ErrorKind::Unavailable, "no connection to http://a:1: refused");
-        let error = told(Failure { why: Why::Network, error: away });
+        let error = told(Failure::new(Why::Network, away));
         assert!(error.kind().retriable());
         assert_eq!(
             error.message(),

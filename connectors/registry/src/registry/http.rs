@@ -202,7 +202,7 @@ impl Node {
         let error = Error::new(kind, format!("no answer from {}: {reason}", self.name()))
             .class(class)
             .hint("check schema.registry.url, and that the registry runs and can be reached from here");
-        Failure { why, error }
+        Failure::new(why, error)
     }
 
     fn unreadable(&self, why: &str) -> Failure {

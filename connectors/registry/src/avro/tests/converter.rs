@@ -122,7 +122,8 @@ fn subjects_follow_their_strategy() {
 #[test]
 fn without_registration_the_schema_must_be_known() {
     let fake = FakeRegistry::start();
-    let converter = converter(&fake, &[("auto.register.schemas", "false")]);
+    let keys = [("auto.register.schemas", "false"), ("missing.schema.cache.ttl.sec", "-1")];
+    let converter = converter(&fake, &keys);
     let error = converter.serialize("orders", &row(&order(), 1), &mut BytesMut::new()).unwrap_err();
     let trace = error.trace();
     assert!(trace.contains("Error retrieving Avro schema for subject orders-value"), "{trace}");
@@ -240,6 +241,17 @@ fn damaged_records_and_other_formats_say_what_they_are() {
     fake.add("t-value", json!({ "schema": "\"long\"", "ruleSet": rules }));
     let trace = error(b"\0\0\0\0\x03\x02").trace();
     assert!(trace.contains("Could not find rule executor of type ENCRYPT for rule hide"), "{trace}");
+}
+
+#[test]
+fn a_topic_of_records_without_a_schema_asks_for_it_once() {
+    let fake = FakeRegistry::start();
+    let converter = converter(&fake, &[("missing.id.cache.ttl.sec", "600")]);
+    for _ in 0..100 {
+        let trace = converter.deserialize("t", Some(Bytes::from_static(b"\0\0\0\0\x09"))).unwrap_err().trace();
+        assert!(trace.contains("RestClientException: Schema 9 not found; error code: 40403"), "{trace}");
+    }
+    assert_eq!(fake.lines(), ["GET /schemas/ids/9?fetchMaxId=false&subject=t-value"]);
 }
 
 #[test]
