@@ -19,7 +19,7 @@ const UNSCALED: [u8; 2] = [0x04, 0xd2];
 const LARGE: i64 = 9_007_199_254_740_993;
 
 /// A format: its name in the registry and its converter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     pub(crate) converter: &'static str,

@@ -138,6 +138,14 @@ def confluent_files():
 class Client:
     def __init__(self, url):
         self.registry = SchemaRegistryClient({"url": url})
+        self.compiled = {}
+
+    def files(self, text, order):
+        imported = order.get("files", {})
+        key = (text, json.dumps(imported))
+        if key not in self.compiled:
+            self.compiled[key] = Files(text, imported)
+        return self.compiled[key]
 
     def schema(self, order):
         references = [SchemaReference(of["name"], of["subject"], of["version"]) for of in order.get("references", [])]
@@ -166,7 +174,7 @@ class Client:
         return answer
 
     def read_protobuf(self, order, data, context, frame):
-        files = Files(self.registry.get_schema(frame.id).schema_str, order.get("files", {}))
+        files = self.files(self.registry.get_schema(frame.id).schema_str, order)
         name = files.nth(frame.message_indexes)
         # Without the registry, which is not asked for a text but for a descriptor; Apicurio answers with the text then.
         message = ProtobufDeserializer(files.message(name), TOPIC_NAMES)(data, context)
@@ -185,7 +193,7 @@ class Client:
         elif kind == "JSON":
             writer, value = JSONSerializer(self.schema(order), self.registry, conf=TOPIC_NAMES), order["value"]
         else:
-            files = Files(order["schema"], order.get("files", {}))
+            files = self.files(order["schema"], order)
             message = files.message(order["message"])
             writer = ProtobufSerializer(message, self.registry, TOPIC_NAMES)
             value = json_format.ParseDict(order["value"], message(), descriptor_pool=files.pool)
