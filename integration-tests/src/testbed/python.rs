@@ -13,7 +13,7 @@ pub(crate) fn environment(name: &str, requirements: &[&str]) -> Result<PathBuf, 
     let home = cache::once(name, |directory| {
         notice::say(&format!("fetching {} from PyPI", requirements.join(" and ")));
         run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
-        let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+        let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "10", "--timeout", "60"];
         run(Command::new(directory.join("bin/python")).args(pip).args(requirements))
     })?;
     Ok(home.join("bin/python"))

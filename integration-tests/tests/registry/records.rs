@@ -159,8 +159,8 @@ fn mood() -> Schema {
 /// One of two, as all formats know it with `generalized.sum.type.support`.
 fn choice() -> Schema {
     let schema = Schema::structure(vec![
-        field("text", Schema::of(Kind::String).optional().parameter(TAG, "101")),
-        field("number", Schema::of(Kind::Int64).optional().parameter(TAG, "102")),
+        field("as_text", Schema::of(Kind::String).optional().parameter(TAG, "101")),
+        field("as_number", Schema::of(Kind::Int64).optional().parameter(TAG, "102")),
     ]);
     schema.named("choice").parameter(SUM_UNION, "choice")
 }
