@@ -125,7 +125,8 @@ fn values_that_are_no_records_and_keys() {
 #[test]
 fn schemas_may_refer_to_others() {
     let (topic, subject) = (unique("avro_references"), unique("avro_item"));
-    let item = r#"{"type": "record", "name": "Item", "namespace": "shop", "fields": [{"name": "name", "type": "string"}]}"#;
+    let item =
+        r#"{"type": "record", "name": "Item", "namespace": "shop", "fields": [{"name": "name", "type": "string"}]}"#;
     let order = r#"{"type": "record", "name": "Order", "namespace": "shop", "fields": [{"name": "item", "type": "shop.Item"}]}"#;
     let mut write = AVRO.to_write(&topic, order, json!({"item": {"name": "pen"}}));
     write["references"] = json!([{"name": "shop.Item", "subject": subject, "version": 1}]);
@@ -141,16 +142,15 @@ fn records_are_read_into_the_latest_version() {
     let version = |fields: &str| format!(r#"{{"type": "record", "name": "Row", "fields": [{fields}]}}"#);
     let old = version(r#"{"name": "id", "type": "int"}"#);
     let new = version(r#"{"name": "id", "type": "long"}, {"name": "level", "type": "int", "default": 7}"#);
-    let register = |text: &str| {
-        json!({"do": "register", "format": AVRO.name, "subject": format!("{topic}-value"), "schema": text})
-    };
+    let register = |text: &str| json!({"do": "register", "format": AVRO.name, "subject": format!("{topic}-value"), "schema": text});
     let answers = ask(&[AVRO.to_write(&topic, &old, json!({"id": 5})), register(&new)]);
     assert_eq!(answers[1]["version"], 2);
     let settings = [("use.latest.version", "true"), ("auto.register.schemas", "false")];
     let datum = read(&*AVRO.make(url(), false, &settings), &topic, &answers[0]);
     assert_eq!(plain(&datum.value), json!({"id": 5, "level": 7}));
     assert_eq!(types(&datum), json!({"id": "int64", "level": "int32"}));
-    let same: Value = ask(&[AVRO.to_read(&topic, &crate::records::unhex(answers[0]["bytes"].as_str().unwrap()))])[0].clone();
+    let same: Value =
+        ask(&[AVRO.to_read(&topic, &crate::records::unhex(answers[0]["bytes"].as_str().unwrap()))])[0].clone();
     assert_eq!(same["value"], json!({"id": 5}), "as it was written");
     drop(hex(&[]));
 }

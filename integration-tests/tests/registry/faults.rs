@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::records::{AVRO, JSON_SCHEMA, PROTOBUF, plain, read, text};
 use crate::support::{
-    ARRIVAL, ask, collection, database, sink, source, topics, unique, url, versions, wait_documents, wait_failed,
-    wait_records, wait_running, with, worker,
+    ARRIVAL, ask, collection, database, sink, source, topics, unique, url, wait_documents, wait_failed, wait_records,
+    wait_running, wait_versions, with, worker,
 };
 
 /// Nothing listens there.
@@ -77,10 +77,10 @@ async fn a_registry_that_restarts_is_waited_for() {
     expected.push(doc! {"_id": {"id": 3}, "note": "n"});
     wait_documents(&documents, &expected).await;
     wait_documents(&collection(&late, &patient).await, &expected).await;
-    wait_records(&topics, &recovered, 3).await;
     for topic in [&patient, &recovered] {
-        assert_eq!(versions(&own, &format!("{topic}-value")).await, [1, 2]);
+        wait_versions(&own, &format!("{topic}-value"), &[1, 2]).await;
     }
+    wait_records(&topics, &recovered, 3).await;
     for name in [&waiting, &late, &failing] {
         wait_running(&worker, name).await;
     }

@@ -134,8 +134,7 @@ async fn records_of_the_other_client_become_documents() {
                       "price": "BNI=", "at": 1_709_208_000_500_i64});
     let protobuf = json!({"_id": 1, "large": 9_007_199_254_740_993_i64, "raw": "AP8=", "tags": ["a"],
                           "price": {"value": "BNI=", "precision": 4, "scale": 2}, "at": "2024-02-29T12:00:00.500Z"});
-    let cases =
-        [(AVRO, AVRO_ROW, avro), (JSON_SCHEMA, JSON_ROW, json), (PROTOBUF, PROTOBUF_ROW, protobuf)];
+    let cases = [(AVRO, AVRO_ROW, avro), (JSON_SCHEMA, JSON_ROW, json), (PROTOBUF, PROTOBUF_ROW, protobuf)];
     let topic = |format: Format| format!("{base}_{}", format.name.to_lowercase());
     let orders: Vec<Value> = cases
         .into_iter()

@@ -153,5 +153,8 @@ fn values_that_are_no_messages_and_keys() {
     let mut order = PROTOBUF.to_read(&topic, &records::text(&*converter, &topic, "für dich"));
     order["key"] = json!(true);
     let answers = ask(&[order]);
-    assert_eq!((&answers[0]["message"], &answers[0]["value"]), (&json!("google.protobuf.StringValue"), &json!("für dich")));
+    assert_eq!(
+        (&answers[0]["message"], &answers[0]["value"]),
+        (&json!("google.protobuf.StringValue"), &json!("für dich"))
+    );
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use connect_api::schema::logical;
-use connect_api::{Bytes, BytesMut, Converter, Datum, Field, Kind, PluginKind, Props, Schema, SchemaRef, Struct, Value};
+use connect_api::{
+    Bytes, BytesMut, Converter, Datum, Field, Kind, PluginKind, Props, Schema, SchemaRef, Struct, Value,
+};
 use serde_json::{Map, Value as Json, json};
 
 const SUM_ENUM: &str = "org.apache.kafka.connect.data.Enum";
@@ -26,7 +28,8 @@ pub(crate) struct Format {
 }
 
 pub(crate) const AVRO: Format = Format { name: "AVRO", converter: "io.confluent.connect.avro.AvroConverter" };
-pub(crate) const JSON_SCHEMA: Format = Format { name: "JSON", converter: "io.confluent.connect.json.JsonSchemaConverter" };
+pub(crate) const JSON_SCHEMA: Format =
+    Format { name: "JSON", converter: "io.confluent.connect.json.JsonSchemaConverter" };
 pub(crate) const PROTOBUF: Format =
     Format { name: "PROTOBUF", converter: "io.confluent.connect.protobuf.ProtobufConverter" };
 
@@ -143,11 +146,8 @@ fn decimal() -> Schema {
 }
 
 fn item() -> Schema {
-    Schema::structure(vec![
-        field("name", Schema::of(Kind::String)),
-        field("count", Schema::of(Kind::Int32).optional()),
-    ])
-    .named("shop.Item")
+    Schema::structure(vec![field("name", Schema::of(Kind::String)), field("count", Schema::of(Kind::Int32).optional())])
+        .named("shop.Item")
 }
 
 fn mood() -> Schema {

@@ -84,6 +84,16 @@ pub(crate) async fn versions(url: &str, subject: &str) -> Vec<i64> {
     found.as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
 }
 
+/// Waits until a subject has these versions.
+pub(crate) async fn wait_versions(url: &str, subject: &str, expected: &[i64]) {
+    eventually_async(&format!("the versions of {subject}"), ARRIVAL, async || {
+        let found = versions(url, subject).await;
+        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await
+    .unwrap();
+}
+
 /// The schema of a version.
 pub(crate) async fn schema(url: &str, subject: &str, version: i64) -> Value {
     let found = look(url, &format!("/subjects/{subject}/versions/{version}")).await;
