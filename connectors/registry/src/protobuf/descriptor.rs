@@ -31,24 +31,24 @@ impl FileResolver for Sources {
         let own = self.files.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str());
         let source = own.or_else(|| known::source(name)).ok_or_else(|| protox::Error::file_not_found(name))?;
         // Some clients register descriptors in place of texts.
-        match decoded(source) {
-            Some(mut file) => {
-                file.name = Some(name.to_owned());
-                Ok(File::from_file_descriptor_proto(file))
-            }
+        match decoded(source, name) {
+            Some(file) => Ok(file),
             None => File::from_source(name, &with_meta(source)),
         }
     }
 }
 
-/// The descriptor behind a text in base64; nothing for the text of a file.
-fn decoded(source: &str) -> Option<FileDescriptorProto> {
+/// The descriptor behind a text in base64, as the file of this name; nothing for the text of a file.
+fn decoded(source: &str, name: &str) -> Option<File> {
     let source = source.trim();
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     if source.is_empty() || !source.bytes().all(is_base64) {
         return None;
     }
-    FileDescriptorProto::decode(&*STANDARD.decode(source).ok()?).ok()
+    let mut bytes = STANDARD.decode(source).ok()?;
+    // Of a field that is there twice the last one counts. What is decoded and encoded again would lose Confluent's options.
+    bytes.extend(FileDescriptorProto { name: Some(name.to_owned()), ..FileDescriptorProto::default() }.encode_to_vec());
+    File::decode_file_descriptor_proto(&*bytes).ok()
 }
 
 /// Parses a schema. `references` are the files that it imports, by their names.
@@ -187,6 +187,11 @@ message Second {
             r#"syntax = "proto3"; package a; import "google/type/date.proto"; message B { google.type.Date day = 1; }"#;
         let encoded = STANDARD.encode(parse(text, []).unwrap().encode_to_vec());
         assert_eq!(message(&parse(&encoded, []).unwrap(), &[0]).unwrap().full_name(), "a.B");
+        let text = r#"syntax = "proto3"; package a; import "confluent/meta.proto";
+            message B { int32 small = 1 [(confluent.field_meta) = { params: [{ key: "connect.type", value: "int8" }] }]; }"#;
+        let encoded = STANDARD.encode(parse(text, []).unwrap().encode_to_vec());
+        let small = message(&parse(&encoded, []).unwrap(), &[0]).unwrap().get_field(1).unwrap();
+        assert_eq!(params(&small), [("connect.type".to_owned(), "int8".to_owned())], "options stay");
         assert!(parse("message", []).is_err());
     }
 
