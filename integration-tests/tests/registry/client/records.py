@@ -24,20 +24,27 @@ import tempfile
 import uuid
 
 import google.protobuf
-from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, dual_schema_id_deserializer
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
-from confluent_kafka.schema_registry.confluent import meta_pb2
-from confluent_kafka.schema_registry.confluent.types import decimal_pb2
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.schema_registry.serde import SchemaId
-from confluent_kafka.schema_registry import dual_schema_id_deserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from grpc_tools import protoc
 
 MAIN = "main.proto"
 META = "confluent/meta.proto"
+# What Confluent's registry knows by itself.
+KNOWN = {
+    META: """syntax = "proto3"; package confluent; import "google/protobuf/descriptor.proto";
+        message Meta { string doc = 1; map<string, string> params = 2; repeated string tags = 3; }
+        extend google.protobuf.FileOptions { Meta file_meta = 1088; }
+        extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
+        extend google.protobuf.FieldOptions { Meta field_meta = 1088; }""",
+    "confluent/type/decimal.proto": """syntax = "proto3"; package confluent.type;
+        message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }""",
+}
 TOPIC_NAMES = {"subject.name.strategy.type": "TOPIC"}
 
 
@@ -92,15 +99,12 @@ class Files:
     def __init__(self, text, imported):
         with tempfile.TemporaryDirectory() as place:
             root = pathlib.Path(place)
-            for name, source in {**imported, MAIN: text}.items():
+            for name, source in {**KNOWN, **imported, MAIN: text}.items():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 (root / name).write_text(with_meta(source))
-            known, out = root / "known.pb", root / "out.pb"
-            known.write_bytes(confluent_files().SerializeToString())
-            packages = pathlib.Path(google.protobuf.__file__).parents[2]
+            out, packages = root / "out.pb", pathlib.Path(google.protobuf.__file__).parents[2]
             order = [f"-I{place}", f"-I{pathlib.Path(protoc.__file__).parent / '_proto'}", f"-I{packages}"]
-            order += [f"--descriptor_set_in={known}", "--include_imports", f"--descriptor_set_out={out}", MAIN]
-            if protoc.main(["protoc", *order]) != 0:
+            if protoc.main(["protoc", *order, "--include_imports", f"--descriptor_set_out={out}", MAIN]) != 0:
                 raise ValueError("protoc refuses the schema:\n" + text)
             self.set = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
         self.pool = descriptor_pool.DescriptorPool()
@@ -123,16 +127,9 @@ class Files:
 
 def with_meta(source):
     """Confluent's converter writes this option without importing the file that declares it; their registry knows the file."""
-    if "(confluent." not in source or META in source:
+    if "(confluent." not in source or META in source or "package confluent;" in source:
         return source
     return re.sub(r'(syntax\s*=\s*"\w+";)', rf'\1 import "{META}";', source, count=1)
-
-
-def confluent_files():
-    files = descriptor_pb2.FileDescriptorSet()
-    for module in (descriptor_pb2, meta_pb2, decimal_pb2):
-        module.DESCRIPTOR.CopyToProto(files.file.add())
-    return files
 
 
 class Client:
