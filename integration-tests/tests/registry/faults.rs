@@ -26,11 +26,11 @@ fn the_next_address_is_asked_when_the_first_is_dead() {
     let datum = read(&*AVRO.make(&addresses, false, &settings), &topic, answer);
     assert_eq!(plain(&datum.value), json!({"id": 5}));
     for format in [AVRO, JSON_SCHEMA, PROTOBUF] {
-        let converter = format.make(&addresses, true, &settings);
-        let topic = format!("{topic}_{}", format.name);
-        let written = text(&*converter, &topic, "k");
-        let datum = converter.deserialize(&topic, Some(written.into())).unwrap();
-        assert_eq!(plain(&datum.value), "k");
+        let (converter, topic) = (format.make(&addresses, true, &settings), format!("{topic}_{}", format.name));
+        let (schema, value) = item();
+        let bytes = written(&*converter, &topic, schema, value);
+        let datum = converter.deserialize(&topic, Some(bytes.into())).unwrap();
+        assert_eq!(plain(&datum.value), json!({"name": "pen", "count": 3}), "{format:?}");
     }
 }
 

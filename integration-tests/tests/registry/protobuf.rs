@@ -1,5 +1,6 @@
 //! Protobuf, type by type, between our converter and Confluent's client for Python, whose messages protoc has compiled.
 
+use connect_api::schema::logical;
 use serde_json::{Value, json};
 
 use crate::records::{self, PROTOBUF, bytes_of, everything, plain, read, there_and_back, types, written};
@@ -23,7 +24,32 @@ fn the_other_client_reads_every_type() {
     let bytes = written(&*converter, &topic, schema, value.clone());
     let answers = ask(&[PROTOBUF.to_read(&topic, &bytes)]);
     assert_eq!(answers[0]["message"], "shop.Everything");
-    assert_eq!(answers[0]["value"], json!({}));
+    let read = json!({
+        "tiny": -8,
+        "small": -1600,
+        "number": -320_000,
+        "large": "9007199254740993",
+        "single": 1.5,
+        "double": -2.25,
+        "yes": true,
+        "text": "für dich",
+        "raw": "AP8=",
+        "price": {"value": "BNI=", "precision": 10, "scale": 2},
+        "day": {"year": 2024, "month": 2, "day": 29},
+        "hour": {"hours": 12, "minutes": 0, "seconds": 0, "nanos": 500_000_000},
+        "at": "2024-02-29T12:00:00.500Z",
+        "missing": "",
+        "present": "-1",
+        "preset": 5,
+        "tags": ["a", "b"],
+        "items": [{"name": "pen", "count": 3}, {"name": "pen", "count": 0}],
+        "counts": [{"key": "x", "value": "9007199254740993"}],
+        "numbers": [{"key": 1, "value": "one"}],
+        "item": {"name": "pen", "count": 1},
+        "mood": "SAD",
+        "as_number": "5",
+    });
+    assert_eq!(answers[0]["value"], read);
     assert_eq!(there_and_back(&*converter, &topic), json!({}));
     let converter = PROTOBUF.make(url(), false, &[SUM_TYPES[0], ("optional.for.nullables", "true")]);
     assert_eq!(there_and_back(&*converter, &topic), json!({}));
@@ -132,8 +158,74 @@ fn every_type_of_the_other_client_is_read() {
     let answers = ask(&[order]);
     assert_eq!(bytes_of(&answers[0])[5..9], [4, 2, 0, 8], "the first message of the second one");
     let datum = read(&*PROTOBUF.make(url(), false, &[]), &topic, &answers[0]);
-    assert_eq!(types(&datum), json!({}));
-    assert_eq!(plain(&datum.value), json!({}));
+    let expected = json!({
+        "choice_0": "io.confluent.connect.protobuf.Union.choice?",
+        "yes": "boolean?",
+        "number": "int32?",
+        "zigzag": "int32?",
+        "natural": "int64?",
+        "fixed": "int64?",
+        "signed_fixed": "int32?",
+        "large": "int64?",
+        "large_zigzag": "int64?",
+        "large_natural": "int64?",
+        "large_fixed": "int64?",
+        "large_signed_fixed": "int64?",
+        "single": "float32?",
+        "double": "float64?",
+        "text": "string?",
+        "raw": "bytes?",
+        "missing": "string?",
+        "present": "int64?",
+        "mood": "Mood?",
+        "tags": "[string?]?",
+        "numbers": "[int32?]?",
+        "counts": "counts?",
+        "inners": "inners?",
+        "inner": "Inner?",
+        "nothing": "Inner?",
+        "part": "Part?",
+        "at": format!("{}?", logical::TIMESTAMP),
+        "day": format!("{}?", logical::DATE),
+        "hour": format!("{}?", logical::TIME),
+        "price": format!("{}?", logical::DECIMAL),
+        "wrapped": "StringValue?",
+    });
+    assert_eq!(types(&datum), expected);
+    let expected = json!({
+        "choice_0": {"as_text": null, "as_number": 5},
+        "yes": true,
+        "number": -320_000,
+        "zigzag": -5,
+        "natural": 4_000_000_000_u32,
+        "fixed": 4_000_000_000_u32,
+        "signed_fixed": -5,
+        "large": -9_007_199_254_740_993_i64,
+        "large_zigzag": -5,
+        "large_natural": 9_007_199_254_740_993_i64,
+        "large_fixed": 5,
+        "large_signed_fixed": -5,
+        "single": 1.5,
+        "double": -2.25,
+        "text": "für dich",
+        "raw": {"$bytes": "00ff"},
+        "missing": null,
+        "present": -1,
+        "mood": "SAD",
+        "tags": ["a", "b"],
+        "numbers": [1, -1],
+        "counts": {"x": 3},
+        "inners": [[7, {"name": "seven"}]],
+        "inner": {"name": "pen"},
+        "nothing": null,
+        "part": {"number": 12},
+        "at": 1_709_208_000_500_i64,
+        "day": 19_782,
+        "hour": 43_200_500,
+        "price": {"$bytes": "04d2"},
+        "wrapped": {"value": "inside"},
+    });
+    assert_eq!(plain(&datum.value), expected);
 }
 
 #[test]
@@ -143,7 +235,7 @@ fn the_older_syntax_is_read() {
                     repeated int32 numbers = 4; }"#;
     let answers = ask(&[to_write(&topic, schema, "Row", json!({"id": 5, "numbers": [1, 2]}))]);
     let datum = read(&*PROTOBUF.make(url(), false, &[]), &topic, &answers[0]);
-    assert_eq!(plain(&datum.value), json!({}));
+    assert_eq!(plain(&datum.value), json!({"id": 5, "note": null, "level": null, "numbers": [1, 2]}));
 }
 
 #[test]
@@ -155,6 +247,6 @@ fn values_that_are_no_messages_and_keys() {
     let answers = ask(&[order]);
     assert_eq!(
         (&answers[0]["message"], &answers[0]["value"]),
-        (&json!("google.protobuf.StringValue"), &json!("für dich"))
+        (&json!("google.protobuf.StringValue"), &json!({"value": "für dich"}))
     );
 }

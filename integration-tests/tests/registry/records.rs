@@ -111,7 +111,8 @@ pub(crate) fn plain(value: &Value) -> Json {
         Value::Int32(value) => json!(value),
         Value::Int64(value) => json!(value),
         Value::Float32(value) => json!(value),
-        Value::Float64(value) => json!(value),
+        Value::Float64(value) if value.is_finite() => json!(value),
+        Value::Float64(value) => json!(value.to_string()),
         Value::String(text) => json!(&**text),
         Value::Bytes(bytes) => json!({"$bytes": hex(bytes)}),
         Value::Array(elements) => elements.iter().map(plain).collect(),
@@ -145,14 +146,14 @@ fn decimal() -> Schema {
     schema.parameter("scale", "2").parameter("connect.decimal.precision", "10")
 }
 
-fn item() -> Schema {
+fn item_schema() -> Schema {
     Schema::structure(vec![field("name", Schema::of(Kind::String)), field("count", Schema::of(Kind::Int32).optional())])
         .named("shop.Item")
 }
 
 fn mood() -> Schema {
     let symbol = |symbol: &str| format!("{SUM_ENUM}.{symbol}");
-    let schema = Schema::of(Kind::String).named("shop.Mood").parameter(SUM_ENUM, "shop.Mood");
+    let schema = Schema::of(Kind::String).named("shop.Mood").parameter(SUM_ENUM, "Mood");
     schema.parameter(symbol("FINE"), "0").parameter(symbol("SAD"), "1")
 }
 
@@ -165,9 +166,15 @@ fn choice() -> Schema {
     schema.named("choice").parameter(SUM_UNION, "choice")
 }
 
+/// A small record.
+pub(crate) fn item() -> (SchemaRef, Value) {
+    let schema = item_schema().shared();
+    (Arc::clone(&schema), Value::Struct(Struct::new(schema, vec!["pen".into(), Value::Int32(3)])))
+}
+
 /// A record with a field of every type that Connect has.
 pub(crate) fn everything() -> (SchemaRef, Value) {
-    let (item, choice) = (item().shared(), choice().shared());
+    let (item, choice) = (item_schema().shared(), choice().shared());
     let pen = |count: Value| Value::Struct(Struct::new(Arc::clone(&item), vec!["pen".into(), count]));
     let chosen = Value::Struct(Struct::new(Arc::clone(&choice), vec![Value::Null, Value::Int64(5)]));
     let of = |kind: Kind| Schema::of(kind);
