@@ -1,13 +1,12 @@
 //! A MongoDB server: `mongod` when it is installed, else a compatible server from PyPI.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use super::failure::{Advise, Failure, OrFail};
-use super::packages::{self, Program};
 use super::process::{Ask, Process};
-use super::{cache, notice, ports, reaper};
+use super::{packages, ports, python, reaper};
 
 const PACKAGE: &str = "SecantusDB==0.7.0b3";
 /// Written in Python: some thousand documents a second, far less than MongoDB.
@@ -71,32 +70,12 @@ pub async fn connect(uri: &str) -> Result<mongodb::Client, Failure> {
         .advise("write it as mongodb://host:port/?directConnection=true")
 }
 
+/// The Python that has the compatible server.
 fn fetch() -> Result<PathBuf, Failure> {
-    packages::ensure(&[Program::PythonVenv])
-        .advise("or install mongod, or use a running server: cargo quickstart --mongodb mongodb://host:port")?;
-    cache::once(&PACKAGE.replace("==", "-"), |directory| {
-        notice::say(&format!("fetching the MongoDB-compatible server {PACKAGE} from PyPI"));
-        run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
-        run(Command::new(directory.join("bin/python")).args([
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            PACKAGE,
-        ]))
-        .advise("is PyPI (or your mirror in pip.conf) reachable? Or install mongod")
-    })
-}
-
-fn run(command: &mut Command) -> Result<(), Failure> {
-    let output =
-        command.stdin(Stdio::null()).output().or_fail(format!("failed to run {}", command.get_program().display()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!("{command:?} ended with {}: {}", output.status, said.trim())))
+    python::environment(&PACKAGE.replace("==", "-"), &[PACKAGE]).advise(
+        "is PyPI (or your mirror in pip.conf) reachable? Or install mongod, or use a running server: cargo quickstart \
+         --mongodb mongodb://host:port",
+    )
 }
 
 /// The server that there is, with its name; it takes orders to fail.
@@ -114,10 +93,10 @@ fn mongod_command(mongod: &Path, port: u16, data: &Path) -> Command {
     command
 }
 
-fn compatible_command(environment: &Path, port: u16, data: &Path) -> Result<Command, Failure> {
+fn compatible_command(python: &Path, port: u16, data: &Path) -> Result<Command, Failure> {
     let launcher = data.join("secantusd.py");
     std::fs::write(&launcher, LAUNCHER).or_fail(format!("failed to write {}", launcher.display()))?;
-    let mut command = Command::new(environment.join("bin/python"));
+    let mut command = Command::new(python);
     command
         .arg(launcher)
         .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--log-level", "WARNING", "--enable-test-commands"])

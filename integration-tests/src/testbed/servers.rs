@@ -1,6 +1,6 @@
 //! The three servers that the tests of one process share.
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use super::failure::Failure;
 use super::{Kafka, Mongo, Postgres, PostgresOptions, notice, reaper};
@@ -50,7 +50,13 @@ impl Servers {
     }
 }
 
-fn keep_logs_on_panic() {
+/// Once, however many servers of a process ask for it.
+pub(crate) fn keep_logs_on_panic() {
+    static ASKED: Once = Once::new();
+    ASKED.call_once(hook);
+}
+
+fn hook() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |information| {
         previous(information);

@@ -32,13 +32,10 @@ impl FileResolver for Sources {
         let source = own.or_else(|| known::source(name)).ok_or_else(|| protox::Error::file_not_found(name))?;
         // Some clients register descriptors in place of texts.
         match decoded(source) {
-            Some(file) if nesting::has_raw_options(&file) => {
+            Some((file, _)) if nesting::has_raw_options(&file) => {
                 Err(protox::Error::new("the descriptor has options that no compiler has resolved"))
             }
-            Some(mut file) => {
-                file.name = Some(name.to_owned());
-                Ok(File::from_file_descriptor_proto(file))
-            }
+            Some((_, bytes)) => named_file(bytes, name),
             None => {
                 nesting::check(source).map_err(protox::Error::new)?;
                 File::from_source(name, &with_meta(source))
@@ -47,14 +44,23 @@ impl FileResolver for Sources {
     }
 }
 
-/// The descriptor behind a text in base64; nothing for the text of a file.
-fn decoded(source: &str) -> Option<FileDescriptorProto> {
+/// The descriptor behind a text in base64, and its bytes; nothing for the text of a file.
+fn decoded(source: &str) -> Option<(FileDescriptorProto, Vec<u8>)> {
     let source = source.trim();
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     if source.is_empty() || !source.bytes().all(is_base64) {
         return None;
     }
-    FileDescriptorProto::decode(&*STANDARD.decode(source).ok()?).ok()
+    let bytes = STANDARD.decode(source).ok()?;
+    Some((FileDescriptorProto::decode(&*bytes).ok()?, bytes))
+}
+
+/// A descriptor as the file of a name. What is decoded and encoded again would lose Confluent's options; of a field that is there
+/// twice, as the name then, the last one counts.
+fn named_file(mut descriptor: Vec<u8>, name: &str) -> std::result::Result<File, protox::Error> {
+    let named = FileDescriptorProto { name: Some(name.to_owned()), ..FileDescriptorProto::default() };
+    descriptor.extend(named.encode_to_vec());
+    File::decode_file_descriptor_proto(&*descriptor).map_err(protox::Error::new)
 }
 
 /// Parses a schema. `references` are the files that it imports, by their names.
@@ -193,6 +199,11 @@ message Second {
             r#"syntax = "proto3"; package a; import "google/type/date.proto"; message B { google.type.Date day = 1; }"#;
         let encoded = STANDARD.encode(parse(text, []).unwrap().encode_to_vec());
         assert_eq!(message(&parse(&encoded, []).unwrap(), &[0]).unwrap().full_name(), "a.B");
+        let text = r#"syntax = "proto3"; package a; import "confluent/meta.proto";
+            message B { int32 small = 1 [(confluent.field_meta) = { params: [{ key: "connect.type", value: "int8" }] }]; }"#;
+        let encoded = STANDARD.encode(parse(text, []).unwrap().encode_to_vec());
+        let small = message(&parse(&encoded, []).unwrap(), &[0]).unwrap().get_field(1).unwrap();
+        assert_eq!(params(&small), [("connect.type".to_owned(), "int8".to_owned())], "options stay");
         assert!(parse("message", []).is_err());
     }
 
