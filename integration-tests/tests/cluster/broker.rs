@@ -89,7 +89,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_for_a_while_costs_nothing() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let mut scene = Scene::start("restarted").await;
     scene.moves().await;
     tokio::task::block_in_place(|| scene.kafka.stop()).unwrap();
@@ -104,7 +104,7 @@ async fn a_broker_that_is_away_for_a_while_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_cut_off_from_kafka_stops_before_others_start() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let scene = Scene::start("stalled").await;
     for fault in [Fault::Stall, Fault::StallAnswers] {
         let rest = scene.at_rest().await;
@@ -147,7 +147,7 @@ async fn a_worker_cut_off_from_kafka_stops_before_others_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_died_unnoticed_and_a_slow_way_heal() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let scene = Scene::start("forgotten").await;
     scene.moves().await;
     scene.proxy.forget();

@@ -130,7 +130,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_frozen_past_its_session_writes_nothing_when_it_wakes() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let mut scene = Scene::start().await;
     let victim = scene.freeze().await;
     let asleep = usize::try_from(victim.written(&victim.name)).unwrap();

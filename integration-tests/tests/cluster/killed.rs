@@ -34,7 +34,7 @@ async fn kill_and_measure(cluster: &mut Cluster, sources: &Sources, victim: usiz
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_a_killed_worker_run_elsewhere_soon_after_its_session() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     // So rare that the members would hear of it too late, were these the only ones.
     let rare = |setup: WorkerSetup| setup.with("heartbeat.interval.ms", "3000");
     let mut cluster = Cluster::start("killed", &[Kind::Tidegate; 3], rare).await;
@@ -58,7 +58,7 @@ async fn the_tasks_of_a_killed_worker_run_elsewhere_soon_after_its_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_delay_the_tasks_wait_for_the_worker_to_return() {
     const DELAY: Duration = Duration::from_secs(6);
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let delayed = |setup: WorkerSetup| setup.with("scheduled.rebalance.max.delay.ms", &DELAY.as_millis().to_string());
     let mut cluster = Cluster::start("delayed", &[Kind::Tidegate; 2], delayed).await;
     let sources = Sources::create(&cluster, 2).await;

@@ -15,7 +15,7 @@ const LIMIT_MS: i64 = 3_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_moves_at_once_when_a_worker_leaves() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let default_delay = |setup: WorkerSetup| setup.without("scheduled.rebalance.max.delay.ms");
     let mut cluster = Cluster::start("leave", &[Kind::Tidegate; 3], default_delay).await;
     let sources = Sources::create(&cluster, 3).await;

@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long a test waits for what is bound to come, on machines that are busy with others.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(240);
 /// How long the driver may take to be there.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(240);
 
 /// A browser is large: one is enough at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());

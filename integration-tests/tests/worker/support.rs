@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 /// How long data may take from one end to the other.
-pub(crate) const ARRIVAL: Duration = Duration::from_secs(60);
+pub(crate) const ARRIVAL: Duration = Duration::from_secs(240);
 
 /// A name that no other test of this process uses: a database, slot, topic prefix or group.
 pub(crate) fn unique(base: &str) -> String {
