@@ -19,11 +19,14 @@ const SLOW: Duration = Duration::from_millis(150);
 const PROGRESS: i64 = 50;
 /// How long requests wait for an answer here; the defaults of 30 to 40 s would make the tests long.
 const REQUEST_LIMIT_MS: &str = "4000";
+/// How long a flush does: nothing is counted here.
+const FLUSH_LIMIT_MS: &str = "5000";
 
 fn impatient(setup: WorkerSetup) -> WorkerSetup {
     let setup =
         setup.with("request.timeout.ms", REQUEST_LIMIT_MS).with("producer.request.timeout.ms", REQUEST_LIMIT_MS);
-    setup.with("consumer.request.timeout.ms", REQUEST_LIMIT_MS)
+    let setup = setup.with("consumer.request.timeout.ms", REQUEST_LIMIT_MS);
+    setup.with("offset.flush.timeout.ms", FLUSH_LIMIT_MS).with("task.shutdown.graceful.timeout.ms", FLUSH_LIMIT_MS)
 }
 
 /// Two workers, of which the second reaches Kafka through a proxy, with sources and a sink under a load.
