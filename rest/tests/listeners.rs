@@ -23,6 +23,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 const EXTENSION: &str = "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension";
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
 const DENIED: &str = "User cannot access the resource.";
 
 /// Knows nothing; asks the leader for everything when there is one.
@@ -141,12 +143,15 @@ impl Worker {
         TcpStream::connect(self.server.addresses()[0]).await.unwrap()
     }
 
-    /// Sends bytes as they are; what comes back until the server closes, or nothing more comes for a while.
+    /// Sends bytes as they are; what comes back until the server closes, or nothing more comes for a second.
     async fn raw(&self, request: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        tokio::time::timeout(Duration::from_secs(1), stream.read_to_end(&mut answer)).await.ok();
+        let mut wait = LIMIT;
+        while let Ok(Ok(1..)) = tokio::time::timeout(wait, stream.read_buf(&mut answer)).await {
+            wait = Duration::from_secs(1);
+        }
         String::from_utf8_lossy(&answer).into_owned()
     }
 
@@ -209,7 +214,7 @@ async fn a_handshake_that_stalls_holds_up_nobody() {
         stream.write_all(&[0x16, 0x03, 0x01, 0x02]).await.unwrap();
         stalled.push(stream);
     }
-    let answer = certificates.client(false).get(worker.url("/")).timeout(Duration::from_secs(5)).send().await;
+    let answer = certificates.client(false).get(worker.url("/")).timeout(LIMIT).send().await;
     assert_eq!(answer.unwrap().status(), 200);
     // Nor does it hold up the end.
     worker.stop().await;
@@ -381,7 +386,7 @@ async fn slow_clients_hold_up_neither_others_nor_the_end() {
         slow.push(stream);
     }
     let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-    let get = || client.get(worker.url("/")).timeout(Duration::from_secs(2)).send();
+    let get = || client.get(worker.url("/")).timeout(LIMIT).send();
     assert_eq!(get().await.unwrap().status(), 200);
     // With no room left, one more waits until another one goes.
     let fourth = worker.connect().await;

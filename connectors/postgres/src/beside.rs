@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
 
-    const LIMIT: Duration = Duration::from_millis(300);
+    const LIMIT: Duration = Duration::from_secs(2);
     const READY: &[u8] = b"Z\0\0\0\x05I";
 
     /// Admits a client and answers its `SET`; when it is asked for a figure it says nothing, as over a line that is dead.

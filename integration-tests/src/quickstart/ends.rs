@@ -13,7 +13,9 @@ use crate::testbed::{
     Advise, Failure, Kafka, Mongo, OrFail, Postgres, PostgresAddress, PostgresOptions, Topics, mongo,
 };
 
-const REACH_LIMIT: Duration = Duration::from_secs(10);
+const REACH_LIMIT: Duration = Duration::from_secs(60);
+/// For a broker that was given: who mistyped its address is told soon.
+const GIVEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where everything is. Names carry the run, so that runs on one set of servers do not meet.
 pub(super) struct Ends {
@@ -25,7 +27,7 @@ pub(super) struct Ends {
     pub(super) database: String,
     pub(super) topics: Topics,
     /// Servers of this run: they end when this is dropped.
-    _kafka: Option<Kafka>,
+    own_kafka: Option<Kafka>,
     own_postgres: Option<Postgres>,
     own_mongo: Option<Mongo>,
 }
@@ -34,8 +36,8 @@ impl Ends {
     /// Starts what was not given, and looks whether what was given answers.
     pub(super) async fn open(options: &Options, screen: &Screen) -> Result<Self, Failure> {
         screen.step("find or start Kafka, Postgres and MongoDB");
-        let (kafka, own_postgres, own_mongo) = start_missing(options).await?;
-        let bootstrap = given_or(&options.bootstrap, kafka.as_ref().map(|kafka| kafka.bootstrap.clone()));
+        let (own_kafka, own_postgres, own_mongo) = start_missing(options).await?;
+        let bootstrap = given_or(&options.bootstrap, own_kafka.as_ref().map(|kafka| kafka.bootstrap.clone()));
         let mongodb = given_or(&options.mongodb, own_mongo.as_ref().map(|mongo| mongo.uri.clone()));
         let postgres = match (&options.postgres, &own_postgres) {
             (Some(url), _) => PostgresAddress::parse(url)?,
@@ -44,7 +46,7 @@ impl Ends {
         let run = uuid::Uuid::new_v4().simple().to_string()[..6].to_owned();
         let database = format!("shop_{run}");
         let topics = Topics::new(&bootstrap)?;
-        let ends = Self { run, bootstrap, postgres, mongodb, database, topics, _kafka: kafka, own_postgres, own_mongo };
+        let ends = Self { run, bootstrap, postgres, mongodb, database, topics, own_kafka, own_postgres, own_mongo };
         ends.reach().await?;
         screen.say(&format!(
             "Kafka {}, Postgres {}:{}, MongoDB {} ({})",
@@ -58,7 +60,8 @@ impl Ends {
     }
 
     async fn reach(&self) -> Result<(), Failure> {
-        if !self.topics.reachable(REACH_LIMIT) {
+        let limit = if self.own_kafka.is_some() { REACH_LIMIT } else { GIVEN_LIMIT };
+        if !self.topics.reachable(limit) {
             return Err(Failure::new(format!("no Kafka answers at {}", self.bootstrap)))
                 .advise("start it, or leave --bootstrap away: then one is fetched and started");
         }
@@ -120,7 +123,7 @@ impl Ends {
         {
             screen.say(&format!("left the database {} in MongoDB: {error}", self.database));
         }
-        if self._kafka.is_none() {
+        if self.own_kafka.is_none() {
             let mut topics: Vec<String> = TABLES.iter().map(|table| self.topic(table)).collect();
             topics.extend(["configs", "offsets", "status"].map(|kind| format!("worker-{}-{kind}", self.run)));
             if let Err(failure) = self.topics.delete(&topics).await {

@@ -6,6 +6,7 @@ use super::ends::Ends;
 use super::pipeline::{SINK, SOURCE};
 use super::screen::Screen;
 use super::shop::TABLES;
+use crate::testbed::api::FAILED_LIMIT;
 use crate::testbed::{Advise, Api, Failure};
 
 /// When neither a record arrives nor the sink commits one for so long, the pipeline counts as stuck. It is many times what
@@ -32,6 +33,7 @@ pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Scree
     let mut moved = (0, None, Instant::now());
     let mut counted: [Counting; TABLES.len()] = Default::default();
     let mut in_kafka = None;
+    let mut failed = None;
     while !gauges.iter().all(super::screen::Gauge::full) {
         let mut sum = 0;
         for ((pair, table), counted) in gauges.chunks_exact(2).zip(TABLES).zip(&mut counted) {
@@ -60,7 +62,7 @@ pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Scree
                 moved = (sum, left, Instant::now());
             }
         }
-        check(api, moved.2).await?;
+        check(api, moved.2, &mut failed).await?;
         tokio::time::sleep(PAUSE).await;
     }
     let rate = |time: Duration| total as f64 / time.as_secs_f64();
@@ -76,17 +78,22 @@ pub(super) async fn watch(ends: &Ends, api: &Api, rows: [u64; 3], screen: &Scree
     Ok(())
 }
 
-/// Fails when a connector failed or nothing moves.
-async fn check(api: &Api, moved: Instant) -> Result<(), Failure> {
+/// Fails when a connector stays failed or nothing moves. `failed` is since when one is.
+async fn check(api: &Api, moved: Instant, failed: &mut Option<Instant>) -> Result<(), Failure> {
+    let mut trace = None;
     for name in [SOURCE, SINK] {
         let status = api.status(name).await?;
-        let failed = std::iter::once(&status["connector"])
+        let part = std::iter::once(&status["connector"])
             .chain(status["tasks"].as_array().into_iter().flatten())
             .find(|part| part["state"] == "FAILED");
-        if let Some(part) = failed {
-            let trace = part["trace"].as_str().unwrap_or("no trace");
-            return Err(Failure::new(format!("{name} failed: {trace}")));
+        trace = trace.or(part.map(|part| format!("{name} failed: {}", part["trace"].as_str().unwrap_or("no trace"))));
+    }
+    match trace {
+        None => *failed = None,
+        Some(trace) if failed.get_or_insert_with(Instant::now).elapsed() >= FAILED_LIMIT => {
+            return Err(Failure::new(trace));
         }
+        Some(_) => {}
     }
     if moved.elapsed() > STUCK_AFTER {
         return Err(Failure::new(format!("nothing moved for {STUCK_AFTER:?}")))

@@ -12,7 +12,7 @@ use crate::testbed::{Api, Failure, OrFail, eventually_async};
 /// How long the counts are watched while nothing may move.
 const WATCHED: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(240);
 const FIRST_NEW: u64 = 2_000_000_000;
 const NEW: u64 = 500;
 

@@ -1,6 +1,6 @@
 //! A client of the worker's REST API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -10,7 +10,9 @@ use super::wait::eventually_async;
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(95);
 /// How long a connector may take to reach a state.
-pub const STATE_LIMIT: Duration = Duration::from_secs(60);
+pub const STATE_LIMIT: Duration = Duration::from_secs(240);
+/// What is FAILED for so long is not healed by the worker's recovery any more.
+pub const FAILED_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the worker answered.
 #[derive(Clone, Debug)]
@@ -126,27 +128,42 @@ impl Api {
         answer.expect(&[204]).map(drop).or_fail(format!("failed to delete {name}"))
     }
 
+    /// `PATCH /connectors/{name}/offsets`, repeated while the group rebalances, which a JVM worker may also answer with 500.
+    pub async fn alter_offsets(&self, name: &str, offsets: &Value) -> Result<(), Failure> {
+        let path = format!("/connectors/{name}/offsets");
+        let answer = eventually_async("the end of a rebalance", STATE_LIMIT, async || {
+            match self.send(Method::PATCH, &path, Some(offsets.to_string())).await {
+                Ok(answer) if matches!(answer.status, 409 | 500) => Err(answer.text),
+                other => Ok(other),
+            }
+        });
+        answer.await??.expect(&[200]).map(drop).or_fail(format!("failed to alter the offsets of {name}"))
+    }
+
     /// `GET /connectors/{name}/status`.
     pub async fn status(&self, name: &str) -> Result<Value, Failure> {
         Ok(self.get(&format!("/connectors/{name}/status")).await?.expect(&[200])?.body)
     }
 
-    /// Waits until the connector and its tasks, `tasks` of them, are in these states. Fails early when one FAILED.
+    /// Waits until the connector and its tasks, `tasks` of them, are in these states. Fails early when one stays FAILED.
     pub async fn wait_for(&self, name: &str, connector: &str, tasks: &[&str]) -> Result<Value, Failure> {
         let what = format!("{name} to be {connector} with tasks {tasks:?}");
         let unwanted = connector != "FAILED" && !tasks.contains(&"FAILED");
+        let mut failed: Option<Instant> = None;
         eventually_async(&what, STATE_LIMIT, async || {
             let status = self.status(name).await.map_err(|failure| failure.to_string())?;
             let state = |of: &Value| of["state"].as_str().unwrap_or_default().to_owned();
             let mut states = vec![state(&status["connector"])];
             states.extend(status["tasks"].as_array().into_iter().flatten().map(state));
             if states[0] == connector && states[1..] == *tasks {
-                Ok(Ok(status))
-            } else if unwanted && states.iter().any(|state| state == "FAILED") {
-                Ok(Err(Failure::new(format!("{name} failed: {status:#}"))))
-            } else {
-                Err(status.to_string())
+                return Ok(Ok(status));
             }
+            if !unwanted || states.iter().all(|state| state != "FAILED") {
+                failed = None;
+            } else if failed.get_or_insert_with(Instant::now).elapsed() >= FAILED_LIMIT {
+                return Ok(Err(Failure::new(format!("{name} failed: {status:#}"))));
+            }
+            Err(status.to_string())
         })
         .await?
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::failure::{Failure, OrFail};
+use super::wait::fetched;
 
 /// Copies what the project `pom` needs at run time, and all that this needs, to `directory`.
 pub(crate) fn dependencies(pom: &str, directory: &Path) -> Result<(), Failure> {
@@ -24,8 +25,13 @@ pub(crate) fn unpack(artifact: &str, pom: &Path, directory: &Path) -> Result<(),
 
 fn run(pom: &Path, goal: &[&str], directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory).or_fail(format!("failed to make {}", directory.display()))?;
+    fetched(|| run_once(pom, goal, directory))
+}
+
+fn run_once(pom: &Path, goal: &[&str], directory: &Path) -> Result<(), Failure> {
+    // With -U, what a mirror did not have once is asked for again.
     let output = Command::new("mvn")
-        .args(["-q", "-B", "-f"])
+        .args(["-q", "-B", "-U", "-f"])
         .arg(pom)
         .args(goal)
         .arg(format!("-DoutputDirectory={}", directory.display()))

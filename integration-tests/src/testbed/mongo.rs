@@ -12,7 +12,7 @@ const PACKAGE: &str = "SecantusDB==0.7.0b3";
 /// Written in Python: some thousand documents a second, far less than MongoDB.
 const COMPATIBLE: &str = "SecantusDB, a small compatible server";
 const LAUNCHER: &str = include_str!("../../servers/secantusd.py");
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(240);
 const PROBE: Duration = Duration::from_millis(500);
 const ATTEMPTS: usize = 3;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::failure::{Advise, Failure, OrFail};
+use super::wait::fetched;
 use super::{cache, notice};
 
 /// A program that the testbed runs but does not fetch itself.
@@ -91,20 +92,8 @@ fn install(missing: &[Program]) -> Result<(), Failure> {
     };
     notice::say(&format!("installing {names} with the system's package manager"));
     for step in &steps {
-        let mut words = sudo.iter().copied().chain(step.iter().copied());
-        let Some(program) = words.next() else { continue };
-        let output = Command::new(program)
-            .args(words)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .output()
-            .or_fail(format!("failed to run {}", step.join(" ")))
-            .advise(advice.as_str())?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let failure = Failure::new(format!("{} ended with {}: {}", step.join(" "), output.status, said.trim()));
-            return Err(failure.with_advice(advice));
-        }
+        let words: Vec<&str> = sudo.iter().copied().chain(step.iter().copied()).collect();
+        fetched(|| run(&words, &step.join(" "))).advise(advice.as_str())?;
     }
     match missing.iter().find(|program| !program.present()) {
         None => Ok(()),
@@ -112,6 +101,25 @@ fn install(missing: &[Program]) -> Result<(), Failure> {
             Err(Failure::new(format!("{} was installed but is not found", program.name())).with_advice(advice))
         }
     }
+}
+
+fn run(words: &[&str], step: &str) -> Result<(), Failure> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if words.contains(&"apt-get") {
+        command.args(["-o", "Acquire::Retries=5"]);
+    }
+    let output = command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .or_fail(format!("failed to run {step}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(format!("{step} ended with {}: {}", output.status, said.trim())))
 }
 
 /// The commands that install the programs, and the same for a human.

@@ -15,7 +15,8 @@ use super::process::{Ask, Process};
 use super::tls::Certificates;
 use super::{ports, reaper, versions};
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(240);
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 3;
 const INSTALLED: &str = "/usr/lib/postgresql";
 /// Who Postgres runs as when we are root, in order of preference: it refuses to run as root.
@@ -83,7 +84,7 @@ impl PostgresAddress {
     pub async fn connect(&self) -> Result<Client, Failure> {
         let mut config = tokio_postgres::Config::new();
         config.host(&self.host).port(self.port).user(&self.user).dbname(&self.database);
-        config.connect_timeout(Duration::from_secs(10));
+        config.connect_timeout(CONNECT_LIMIT);
         if !self.password.is_empty() {
             config.password(&self.password);
         }

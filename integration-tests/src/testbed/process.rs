@@ -13,7 +13,7 @@ use super::wait::eventually;
 use super::{reaper, wait};
 
 /// How long a process may take to end when asked, before it is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(240);
 const LOG_TAIL_LINES: usize = 25;
 
 /// The signal that asks a process to end.

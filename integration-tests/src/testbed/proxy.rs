@@ -158,6 +158,7 @@ async fn pass(
 
 #[cfg(test)]
 mod tests {
+    use super::super::ports;
     use super::*;
 
     async fn echo() -> (String, JoinHandle<()>) {
@@ -227,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn connections_are_closed_and_lead_elsewhere() {
         let (address, _serving) = echo().await;
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let nobody = format!("127.0.0.1:{}", ports::free().unwrap());
         let proxy = Proxy::start(&address).await.unwrap();
         let mut socket = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(round_trip(&mut socket).await, Some(b'x'));

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::failure::{Failure, OrFail};
 use super::packages::{self, Program};
+use super::wait::fetched;
 use super::{cache, notice};
 
 /// The Python of an environment that has these requirements; it is made once, under `name` in the cache.
@@ -14,7 +15,9 @@ pub(crate) fn environment(name: &str, requirements: &[&str]) -> Result<PathBuf, 
         notice::say(&format!("fetching {} from PyPI", requirements.join(" and ")));
         run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
         let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "10", "--timeout", "60"];
-        run(Command::new(directory.join("bin/python")).args(pip).args(requirements))
+        let mut install = Command::new(directory.join("bin/python"));
+        install.args(pip).args(requirements);
+        fetched(|| run(&mut install))
     })?;
     Ok(home.join("bin/python"))
 }

@@ -13,8 +13,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::failure::{Failure, OrFail};
 
-const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a reader may be without a record.
 const READ_LIMIT: Duration = Duration::from_secs(60);
 
 /// A record as it lies in a topic.
@@ -120,7 +121,7 @@ impl Topics {
             }
         }
         consumer.assign(&list).or_fail(format!("failed to read {topic}"))?;
-        let end = Instant::now() + READ_LIMIT;
+        let mut end = Instant::now() + READ_LIMIT;
         let mut records = Vec::new();
         while !open.is_empty() && Instant::now() < end {
             match consumer.poll(Duration::from_millis(200)) {
@@ -130,6 +131,7 @@ impl Topics {
                 }
                 Some(Err(error)) => return Err(error).or_fail(format!("failed to read {topic}")),
                 Some(Ok(message)) => {
+                    end = Instant::now() + READ_LIMIT;
                     if open.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
                         open.remove(&message.partition());
                     }
@@ -138,7 +140,7 @@ impl Topics {
             }
         }
         if !open.is_empty() {
-            return Err(Failure::new(format!("did not reach the end of {topic} within {READ_LIMIT:?}")));
+            return Err(Failure::new(format!("did not reach the end of {topic}: no record came for {READ_LIMIT:?}")));
         }
         records.sort_by_key(|record| (record.partition, record.offset));
         Ok(records)

@@ -4,9 +4,13 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
+use super::notice;
 
 /// How long a poll rests.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often something is fetched before that counts as failed, and the pause before the next attempt.
+const FETCH_ATTEMPTS: usize = 4;
+const FETCH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Polls `check` until it answers; `what` completes "waited ... for".
 pub fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Option<T>) -> Result<T, Failure> {
@@ -67,11 +71,39 @@ pub async fn eventually_moving<T, P: PartialEq + Debug>(
     }
 }
 
+/// Does what goes over the network, again when it fails: mirrors have their moments.
+pub(crate) fn fetched<T>(fetch: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    tried(FETCH_ATTEMPTS, FETCH_PAUSE, fetch)
+}
+
+fn tried<T>(attempts: usize, pause: Duration, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    for _ in 1..attempts {
+        match work() {
+            Ok(done) => return Ok(done),
+            Err(_) => notice::say(&format!("that failed; again in {pause:?}")),
+        }
+        std::thread::sleep(pause);
+    }
+    work()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const STILL: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn what_fails_at_first_is_tried_again_but_not_for_ever() {
+        let mut left = 3;
+        let mut work = || {
+            left -= 1;
+            if left == 0 { Ok("done") } else { Err(Failure::new(format!("{left} left"))) }
+        };
+        let failure = tried(2, Duration::ZERO, &mut work).unwrap_err().to_string();
+        assert_eq!(failure, "1 left");
+        assert_eq!(tried(2, Duration::ZERO, &mut work).ok(), Some("done"));
+    }
 
     #[tokio::test]
     async fn what_moves_is_waited_for_longer_than_what_stands() {

@@ -70,6 +70,9 @@ impl WorkerSetup {
             ("status.storage.replication.factor", "1"),
             ("status.storage.partitions", "1"),
             ("offset.flush.interval.ms", "1000"),
+            // Who can't flush in time sends again, and tests count what comes after a clean stop.
+            ("offset.flush.timeout.ms", "30000"),
+            ("task.shutdown.graceful.timeout.ms", "30000"),
             ("scheduled.rebalance.max.delay.ms", "0"),
             // After a kill -9 the groups wait this long for the member that is gone; brokers allow no less.
             ("session.timeout.ms", "6000"),

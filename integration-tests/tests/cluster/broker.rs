@@ -19,11 +19,14 @@ const SLOW: Duration = Duration::from_millis(150);
 const PROGRESS: i64 = 50;
 /// How long requests wait for an answer here; the defaults of 30 to 40 s would make the tests long.
 const REQUEST_LIMIT_MS: &str = "4000";
+/// How long a flush does: nothing is counted here.
+const FLUSH_LIMIT_MS: &str = "5000";
 
 fn impatient(setup: WorkerSetup) -> WorkerSetup {
     let setup =
         setup.with("request.timeout.ms", REQUEST_LIMIT_MS).with("producer.request.timeout.ms", REQUEST_LIMIT_MS);
-    setup.with("consumer.request.timeout.ms", REQUEST_LIMIT_MS)
+    let setup = setup.with("consumer.request.timeout.ms", REQUEST_LIMIT_MS);
+    setup.with("offset.flush.timeout.ms", FLUSH_LIMIT_MS).with("task.shutdown.graceful.timeout.ms", FLUSH_LIMIT_MS)
 }
 
 /// Two workers, of which the second reaches Kafka through a proxy, with sources and a sink under a load.
@@ -89,7 +92,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_away_for_a_while_costs_nothing() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let mut scene = Scene::start("restarted").await;
     scene.moves().await;
     tokio::task::block_in_place(|| scene.kafka.stop()).unwrap();
@@ -104,7 +107,7 @@ async fn a_broker_that_is_away_for_a_while_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_cut_off_from_kafka_stops_before_others_start() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let scene = Scene::start("stalled").await;
     for fault in [Fault::Stall, Fault::StallAnswers] {
         let rest = scene.at_rest().await;
@@ -147,7 +150,7 @@ async fn a_worker_cut_off_from_kafka_stops_before_others_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_died_unnoticed_and_a_slow_way_heal() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
     let scene = Scene::start("forgotten").await;
     scene.moves().await;
     scene.proxy.forget();

@@ -11,7 +11,7 @@ use integration_tests::testbed::{
 use crate::support::unique;
 
 /// How long a group may take to come to rest.
-const REST_LIMIT: Duration = Duration::from_secs(60);
+const REST_LIMIT: Duration = Duration::from_secs(240);
 
 /// The workers of one group. Their places in `workers` stay, also of those that were stopped.
 pub(crate) struct Cluster {

@@ -10,14 +10,16 @@ use crate::gate;
 use crate::sources::{Sources, by_others};
 use crate::support::millis_now;
 
-/// From the worker's end to the first record that another one produced.
-const LIMIT_MS: i64 = 3_000;
+/// From the worker's end to the first record that another one produced. Who waits for a session or for the delay takes longer.
+const LIMIT_MS: i64 = 30_000;
+const SESSION_MS: &str = "60000";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_moves_at_once_when_a_worker_leaves() {
-    let _pass = gate::enter(gate::Kind::Timed).await;
-    let default_delay = |setup: WorkerSetup| setup.without("scheduled.rebalance.max.delay.ms");
-    let mut cluster = Cluster::start("leave", &[Kind::Tidegate; 3], default_delay).await;
+    let _pass = gate::enter(gate::Kind::Patient).await;
+    let waiting =
+        |setup: WorkerSetup| setup.without("scheduled.rebalance.max.delay.ms").with("session.timeout.ms", SESSION_MS);
+    let mut cluster = Cluster::start("leave", &[Kind::Tidegate; 3], waiting).await;
     let sources = Sources::create(&cluster, 3).await;
     for leads in [false, true] {
         let rest = cluster.at_rest(&sources.connectors()).await;

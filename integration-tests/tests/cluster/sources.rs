@@ -11,6 +11,7 @@ use crate::support::{ARRIVAL, file_source, source_file, wait_records};
 const TAIL: i64 = 200;
 
 /// Sources whose topics have their names.
+#[derive(Default)]
 pub(crate) struct Sources {
     pub(crate) names: Vec<String>,
     loads: Vec<Lines>,
@@ -19,18 +20,24 @@ pub(crate) struct Sources {
 impl Sources {
     /// Creates file sources under a load, whose topics have their names.
     pub(crate) async fn create(cluster: &Cluster, count: usize) -> Self {
-        let names: Vec<String> = (0..count).map(|index| format!("{}_s{index}", cluster.name)).collect();
-        let mut loads = Vec::new();
-        for name in &names {
-            let path = source_file(name);
-            loads.push(Lines::start(&path));
-            cluster.topics.create(name, 1).await.unwrap();
-            cluster.any().api().create(name, &file_source(&path, name)).await.unwrap();
+        let mut sources = Self::default();
+        for _ in 0..count {
+            sources.add(cluster).await;
         }
-        for name in &names {
+        for name in &sources.names {
             wait_records(&cluster.topics, name, 1).await;
         }
-        Self { names, loads }
+        sources
+    }
+
+    /// Creates one more.
+    pub(crate) async fn add(&mut self, cluster: &Cluster) {
+        let name = format!("{}_s{}", cluster.name, self.names.len());
+        let path = source_file(&name);
+        self.loads.push(Lines::start(&path));
+        cluster.topics.create(&name, 1).await.unwrap();
+        cluster.any().api().create(&name, &file_source(&path, &name)).await.unwrap();
+        self.names.push(name);
     }
 
     /// Each has one task.

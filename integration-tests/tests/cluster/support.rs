@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 use crate::flow::SinkFiles;
 
 /// How long data may take from one end to the other.
-pub(crate) const ARRIVAL: Duration = Duration::from_secs(60);
+pub(crate) const ARRIVAL: Duration = Duration::from_secs(240);
 /// The header in which a record says which worker produced it.
 pub(crate) const HEADER: &str = "worker";
 

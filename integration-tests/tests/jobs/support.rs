@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_postgres::Client;
 
 /// How long anything may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// Rows a second of a load: more than a person sees, less than the slowest MongoDB-compatible server takes.
 const LOAD_PER_SECOND: u32 = 300;

@@ -17,7 +17,7 @@ use connect_kafka::{Admin, ClientProps, Message, Producer};
 use integration_tests::testbed::Kafka;
 
 /// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A name that no other test of this process uses.
 fn unique(base: &str) -> String {

@@ -17,9 +17,11 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long a test waits for what is bound to come, on machines that are busy with others.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(240);
 /// How long the driver may take to be there.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(240);
+/// How often a session is asked for: on a busy machine Chromium may be too late for its driver.
+const ATTEMPTS: usize = 3;
 
 /// A browser is large: one is enough at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -42,6 +44,31 @@ impl Browser {
         let alone = ALONE.lock().await;
         rustls::crypto::ring::default_provider().install_default().ok();
         packages::ensure(&[Program::Chromium]).unwrap();
+        let mut attempt = 1;
+        let (driver, profile, client, address) = loop {
+            match Self::session().await {
+                Ok(session) => break session,
+                Err(error) if attempt < ATTEMPTS => eprintln!("no session with Chromium: {error}"),
+                Err(error) => panic!("no session with Chromium: {error}"),
+            }
+            attempt += 1;
+        };
+        let id = client.session_id().await.unwrap().unwrap();
+        let browser = Self {
+            client,
+            session: format!("{address}/session/{id}"),
+            url: url.to_owned(),
+            http: reqwest::Client::new(),
+            _driver: driver,
+            _profile: profile,
+            _alone: alone,
+        };
+        browser.client.goto(&format!("{url}/portal")).await.unwrap();
+        browser
+    }
+
+    /// A driver of its own with a session, and where the driver is.
+    async fn session() -> Result<(Process, TempDir, Client, String), String> {
         let port = ports::free().unwrap();
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={port}"));
@@ -72,19 +99,8 @@ impl Browser {
         let capabilities = capabilities.as_object().unwrap().clone();
         let address = format!("http://127.0.0.1:{port}");
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let client = builder.capabilities(capabilities).connect(&address).await.unwrap();
-        let id = client.session_id().await.unwrap().unwrap();
-        let browser = Self {
-            client,
-            session: format!("{address}/session/{id}"),
-            url: url.to_owned(),
-            http: reqwest::Client::new(),
-            _driver: driver,
-            _profile: profile,
-            _alone: alone,
-        };
-        browser.client.goto(&format!("{url}/portal")).await.unwrap();
-        browser
+        let client = builder.capabilities(capabilities).connect(&address).await.map_err(|error| error.to_string())?;
+        Ok((driver, profile, client, address))
     }
 
     async fn driver(&self, path: &str, body: Value) -> Value {

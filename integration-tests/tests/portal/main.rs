@@ -99,7 +99,7 @@ async fn all_jobs_are_paused_and_resumed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_made_once_its_mistakes_are_mended_and_its_snapshot_is_watched() {
-    let (demo, browser) = visit(1.0).await;
+    let (demo, browser) = visit(0.5).await;
     browser.click("nav a[data-page=new]").await;
     browser.fill("#name", "orders").await;
     browser.sees("#name-error", &["There is a job orders already"]).await;
@@ -154,9 +154,10 @@ async fn a_pause_says_how_long_it_can_last_and_resuming_goes_on() {
     assert_eq!(browser.text(REASON).await.as_deref(), Some("Running"));
     browser.press_button("main", "Pause").await;
     browser.press_button("dialog", "Pause CDC").await;
+    // First, because it may go by itself.
+    browser.sees("#toasts", &["about 6 hours"]).await;
     browser.sees(REASON, &["Paused"]).await;
     browser.sees("[data-phase=STREAMING]", &["Paused"]).await;
-    browser.sees("#toasts", &["about 6 hours"]).await;
     browser.press_button("main", "Resume").await;
     browser.sees(REASON, &["Running"]).await;
     browser.sees("section[data-key=history]", &["Paused by request", "by portal", "Resumed by request"]).await;

@@ -11,10 +11,13 @@ use crate::browser::{Browser, LIMIT};
 use crate::shop::{Shop, job, setup, wait_job};
 use crate::{REASON, line};
 
-/// Each row of the snapshot takes so long that a reader sees it move.
 const ROWS: i64 = 5_000;
+/// Each row of the snapshot takes so long that a reader sees it move, until he has seen it: as long as this lock is held.
 const SLOWLY: &str = "snapshot.select.statement.overrides=public.orders\n\
-    snapshot.select.statement.overrides.public.orders=select * from orders where pg_sleep(0.001) is not null";
+    snapshot.select.statement.overrides.public.orders=select * from orders where \
+    pg_sleep(case when pg_try_advisory_xact_lock_shared(7) then 0 else 0.02 end) is not null";
+const LOCK: &str = "select pg_advisory_lock(7)";
+const UNLOCK: &str = "select pg_advisory_unlock(7)";
 /// Half of it is a warning.
 const BUDGET: &str = "max_slot_wal_keep_size=96MB";
 const MORE_THAN_HALF: &str =
@@ -37,8 +40,9 @@ async fn a_job_is_created_watched_paused_resumed_failed_retried_and_completed() 
     let browser = Browser::open(worker.api().base()).await;
     browser.resize(1280, 1100).await;
 
+    shop.client.batch_execute(LOCK).await.unwrap();
     create(&browser, &shop).await;
-    watch_the_snapshot(&browser).await;
+    watch_the_snapshot(&browser, &shop).await;
     pause_until_it_warns(&browser, &shop).await;
     browser.press_button("main", "Resume").await;
     browser.sees(REASON, &["Running"]).await;
@@ -76,7 +80,7 @@ async fn create(browser: &Browser, shop: &Shop) {
     browser.sees("h1", &[&shop.name]).await;
 }
 
-async fn watch_the_snapshot(browser: &Browser) {
+async fn watch_the_snapshot(browser: &Browser, shop: &Shop) {
     browser.sees("[data-phase=SNAPSHOT]", &["Running"]).await;
     let table = "tr[data-table='public.orders']";
     browser.sees(table, &["Running", "%", "of about"]).await;
@@ -88,6 +92,7 @@ async fn watch_the_snapshot(browser: &Browser) {
     .await
     .unwrap();
     picture(browser, "worker-snapshot").await;
+    shop.client.batch_execute(UNLOCK).await.unwrap();
     browser.sees(table, &["Completed", "100 %", "5,000"]).await;
     browser.sees("[data-phase=STREAMING]", &["Running"]).await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use integration_tests::testbed::{Topics, eventually_async};
+use integration_tests::testbed::{Topics, eventually_moving};
 use serde_json::Value;
 use tokio_postgres::Client;
 
@@ -45,16 +45,12 @@ pub(crate) fn differences(rows: &Rows, state: &Rows) -> (Vec<String>, Vec<String
     (missing.collect(), state.keys().filter(|key| !rows.contains_key(*key)).take(5).cloned().collect())
 }
 
-/// Waits until the topic's last event of every key is the table's row.
+/// Waits until the topic's last event of every key is the table's row, for as long as there come more events.
 pub(crate) async fn same_state(client: &Client, topics: &Topics, table: &str, topic: &str, key: &[&str]) {
     let rows = rows(client, table, key).await;
-    eventually_async(&format!("the last state in {topic} to be the table's"), ARRIVAL * 2, async || {
+    eventually_moving(&format!("the last state in {topic} to be the table's"), ARRIVAL, async || {
         let (missing, extra) = differences(&rows, &last_state(topics, topic, key));
-        if missing.is_empty() && extra.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("missing {missing:?}, too many {extra:?}"))
-        }
+        if missing.is_empty() && extra.is_empty() { Ok(()) } else { Err((topics.end(topic).unwrap(), missing, extra)) }
     })
     .await
     .unwrap();

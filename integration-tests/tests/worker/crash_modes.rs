@@ -1,12 +1,12 @@
 //! kill -9 under every `snapshot.mode`, in snapshots and in streams, while somebody writes: no row is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use integration_tests::testbed::{Topics, eventually_async};
+use integration_tests::testbed::{Topics, eventually_async, eventually_moving};
 use rand::Rng;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio_postgres::Client;
 
 use crate::agreement::{Rows, differences, last_state, rows};
@@ -17,6 +17,8 @@ const ROWS: i64 = 20_000;
 /// The writer's own rows begin here.
 const NEW: i64 = 1_000_000;
 const KILLS: usize = 5;
+/// What is written until a kill: enough for what it waits for, and no more than a slow machine catches up with.
+const ROUNDS: usize = 1_000;
 
 /// What a mode owes after all.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,9 +57,10 @@ impl Owed {
     }
 }
 
-async fn write(client: Client, stop: Arc<AtomicBool>) {
+async fn write(client: Client, rounds: Arc<Semaphore>) {
     let mut round = 0;
-    while !stop.load(Ordering::SeqCst) {
+    while let Ok(permit) = rounds.acquire().await {
+        permit.forget();
         round += 1;
         let (new, odd) = (NEW + round * 3, (round * 14) % ROWS + 1);
         let statement = format!(
@@ -76,13 +79,13 @@ fn topic(name: &str, mode: &str) -> String {
 
 async fn arrived(topics: &Topics, topic: &str, owed: Owed, table: &Rows) {
     let rows = owed.of(table);
-    eventually_async(&format!("what is owed to {topic}"), ARRIVAL * 3, async || {
+    eventually_moving(&format!("what is owed to {topic}"), ARRIVAL, async || {
         let state = last_state(topics, topic, &["id"]);
         let (missing, extra) = differences(&rows, &state);
         if missing.is_empty() && (owed != Owed::Table || extra.is_empty()) {
             Ok(())
         } else {
-            Err(format!("missing {missing:?}, too many {extra:?}"))
+            Err((topics.end(topic).unwrap(), missing, extra))
         }
     })
     .await
@@ -116,9 +119,10 @@ async fn kills(resume: &str) {
     })
     .await
     .unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let writer = tokio::spawn(write(address.connect().await.unwrap(), Arc::clone(&stop)));
+    let rounds = Arc::new(Semaphore::new(0));
+    let writer = tokio::spawn(write(address.connect().await.unwrap(), Arc::clone(&rounds)));
     for kill in 0..KILLS {
+        rounds.add_permits(ROUNDS);
         let (mode, _) = MODES[[0, 3, 1, 4, 2][kill % 5]];
         let before = topics.end(&topic(&name, mode)).unwrap_or(0);
         let more = random.random_range(1..300) + if kill < 2 { random.random_range(0..ROWS / 4) } else { 0 };
@@ -130,7 +134,7 @@ async fn kills(resume: &str) {
         println!("kill {kill}: {ends:?} records");
         worker.start_again().await.unwrap();
     }
-    stop.store(true, Ordering::SeqCst);
+    rounds.close();
     writer.await.unwrap();
     let table = rows(&client, "t", &["id"]).await;
     for (mode, owed) in MODES {

@@ -251,8 +251,7 @@ async fn offsets_of_a_topic_of_their_own_are_altered_and_reset_in_both_topics() 
         let path = format!("/connectors/{name}/offsets");
         let partition = json!({"filename": file.display().to_string()});
         let altered = json!({"offsets": [{"partition": partition, "offset": {"position": 10}}]});
-        let altered = serde_json::to_string(&altered).unwrap();
-        worker.api().send(reqwest::Method::PATCH, &path, Some(altered)).await.unwrap().expect(&[200]).unwrap();
+        worker.api().alter_offsets(&name, &altered).await.unwrap();
         let offsets = worker.api().get(&path).await.unwrap().body;
         assert_eq!(offsets["offsets"], json!([{"partition": partition, "offset": {"position": 10}}]), "{support}");
         assert_eq!(last(&topics, &own, &key), at(10));

@@ -23,8 +23,7 @@ async fn rewind(worker: &Worker, name: &str, partition: &Value, position: i64) {
     worker.api().change(name, "stop").await.unwrap();
     worker.api().wait_for(name, "STOPPED", &[]).await.unwrap();
     let offsets = json!({"offsets": [{"partition": partition, "offset": {"position": position}}]});
-    let path = format!("/connectors/{name}/offsets");
-    worker.api().send(reqwest::Method::PATCH, &path, Some(offsets.to_string())).await.unwrap().expect(&[200]).unwrap();
+    worker.api().alter_offsets(name, &offsets).await.unwrap();
     worker.api().change(name, "resume").await.unwrap();
     worker.api().wait_for(name, "RUNNING", &["RUNNING"]).await.unwrap();
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use integration_tests::testbed::{Servers, Worker, WorkerSetup, eventually_async};
+use integration_tests::testbed::{Servers, Worker, WorkerSetup, eventually_async, ports};
 use serde_json::json;
 
 use crate::support::{self, ARRIVAL, database, file_source, source, topics, unique, wait_records};
@@ -136,7 +136,7 @@ async fn a_task_that_fails_is_seen_to_have_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_listeners_of_their_own_and_the_api_keeps_the_jvms_404() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free().unwrap();
     let setup = WorkerSetup::new(&unique("metrics_port"), &Servers::shared().kafka.bootstrap).unwrap();
     let setup = setup
         .with("metrics.listeners", &format!("http://127.0.0.1:{port}"))

@@ -50,8 +50,9 @@ impl Pipe {
         let server = mongo.uri.trim_start_matches("mongodb://").split('/').next().unwrap();
         let proxy = Proxy::start(server).await.unwrap();
         topics.create(&name, 1).await.unwrap();
+        // The time for a connection is also what a server that was started just now has for its validation.
         let uri = format!(
-            "mongodb://{}/?directConnection=true&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000\
+            "mongodb://{}/?directConnection=true&serverSelectionTimeoutMS=1000&connectTimeoutMS=5000\
              &heartbeatFrequencyMS=1000{options}",
             proxy.address()
         );

@@ -3,11 +3,12 @@
 //! What the stream brings has to be the same whether transactions in progress are asked for or not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use integration_tests::testbed::topics::Stored;
 use integration_tests::testbed::worker::Kind;
-use integration_tests::testbed::{PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_async};
+use integration_tests::testbed::{
+    PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_async, eventually_moving,
+};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -112,7 +113,7 @@ async fn copy_survives_kills(name: &str, change: fn(Value) -> Value) {
         worker.start_again().await.unwrap();
     }
     client.batch_execute("insert into t values (1000000)").await.unwrap();
-    ends_with(&topics, &topic, 1_000_000, ARRIVAL).await;
+    ends_with(&topics, &topic, 1_000_000).await;
 
     let records = topics.read(&topic).unwrap();
     let rows: Vec<(i64, i64)> = records.iter().map(|record| (record.offset, id_of(record).unwrap())).collect();
@@ -144,12 +145,12 @@ async fn kills_while_a_transaction_in_progress_is_delivered_repeat_only_what_was
     copy_survives_kills("copied_in_progress", in_progress).await;
 }
 
-/// Waits until the last record of a topic is this row.
-async fn ends_with(topics: &Topics, topic: &str, id: i64, limit: Duration) {
-    eventually_async("the last row", limit, async || {
+/// Waits until the last record of a topic is this row, for as long as there come more.
+async fn ends_with(topics: &Topics, topic: &str, id: i64) {
+    eventually_moving("the last row", ARRIVAL, async || {
         let last = topics.read_tail(topic, 1).map_err(|failure| failure.to_string())?;
-        let found = last.first().and_then(id_of);
-        if found == Some(id) { Ok(()) } else { Err(format!("{found:?}")) }
+        let found = last.first().map(|last| (last.offset, id_of(last)));
+        if found.is_some_and(|(_, last)| last == Some(id)) { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await
     .unwrap();
@@ -157,11 +158,7 @@ async fn ends_with(topics: &Topics, topic: &str, id: i64, limit: Duration) {
 
 /// Waits for records, then kills the worker; gives what was stored.
 async fn kill_after(worker: &mut Worker, topics: &Topics, topic: &str, count: i64, name: &str) -> (i64, Value) {
-    let limit = Instant::now() + ARRIVAL;
-    while topics.end(topic).unwrap() < count {
-        assert!(Instant::now() < limit, "{} of {count} records", topics.end(topic).unwrap());
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    support::reached(topics, topic, count).await;
     worker.kill().unwrap();
     (topics.end(topic).unwrap(), stored_offset(topics, worker, name))
 }
@@ -191,7 +188,7 @@ async fn the_reference_goes_on_from_a_position_between_rows_of_one_place_and_bac
 
     worker.start_as(Kind::Jvm).await.unwrap();
     client.batch_execute("insert into t values (1000000)").await.unwrap();
-    ends_with(&topics, &topic, 1_000_000, 3 * ARRIVAL).await;
+    ends_with(&topics, &topic, 1_000_000).await;
     let rows: Vec<i64> = topics.read(&topic).unwrap().iter().filter_map(id_of).collect();
     let seen: BTreeSet<i64> = rows.iter().copied().collect();
     assert_eq!(seen.len() as i64, COPIED + 2, "every row is there");
@@ -207,7 +204,7 @@ async fn the_reference_goes_on_from_a_position_between_rows_of_one_place_and_bac
     let before = topics.end(&topic).unwrap();
     worker.start_as(Kind::Tidegate).await.unwrap();
     client.batch_execute("insert into t values (1000001)").await.unwrap();
-    ends_with(&topics, &topic, 1_000_001, ARRIVAL).await;
+    ends_with(&topics, &topic, 1_000_001).await;
     let after = topics.read_tail(&topic, topics.end(&topic).unwrap() - before).unwrap();
     assert!(after.iter().filter_map(id_of).all(|id| id >= 1_000_000), "nothing of the copy comes again");
     worker.api().remove(&name).await.unwrap();

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use integration_tests::testbed::{Topics, eventually_async};
 use tokio_postgres::Client;
 
-use crate::support::{self, operations, source, topics, unique, wait_records};
+use crate::support::{self, ARRIVAL, operations, source, topics, unique, wait_records};
 
 /// How long nothing may move.
 const WATCHED: Duration = Duration::from_secs(3);
+/// What has not moved for so long before that stands.
+const STANDS: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_source_moves_nothing_over_a_restart_and_resumes_where_it_stood() {
@@ -29,9 +32,7 @@ async fn a_paused_source_moves_nothing_over_a_restart_and_resumes_where_it_stood
 
     worker.api().change("a", "pause").await.unwrap();
     worker.api().wait_for("a", "PAUSED", &["PAUSED"]).await.unwrap();
-    // What was handed to the producer before the pause may still arrive for a moment.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let stands = topics.end(&paused).unwrap();
+    let stands = standing(&topics, &paused).await;
     let began = Instant::now();
     while began.elapsed() < WATCHED {
         assert_eq!(topics.end(&paused).unwrap(), stands, "a paused source produced");
@@ -55,6 +56,20 @@ async fn a_paused_source_moves_nothing_over_a_restart_and_resumes_where_it_stood
     for connector in ["a", "b"] {
         worker.api().remove(connector).await.unwrap();
     }
+}
+
+/// Waits until a topic stays as it is: what was handed to the producer before the pause may still arrive. Gives its end.
+async fn standing(topics: &Topics, topic: &str) -> i64 {
+    let (mut last, mut since) = (topics.end(topic).unwrap(), Instant::now());
+    eventually_async(&format!("{topic} to stand still"), ARRIVAL, async || {
+        let end = topics.end(topic).map_err(|failure| failure.to_string())?;
+        if end != last {
+            (last, since) = (end, Instant::now());
+        }
+        if since.elapsed() >= STANDS { Ok(end) } else { Err(format!("{end} records")) }
+    })
+    .await
+    .unwrap()
 }
 
 /// Inserts into both tables, a row a transaction, until it is stopped.

@@ -17,7 +17,7 @@ use crate::support::{self, ARRIVAL, payload, source, topics, unique, wait_record
 /// How long nothing may be tried any more.
 const WATCHED: Duration = Duration::from_secs(4);
 /// How long an outage may take to be seen.
-const SEEN: Duration = Duration::from_secs(60);
+const SEEN: Duration = Duration::from_secs(240);
 
 /// A worker whose recovery is quick.
 async fn worker(name: &str, changes: &[(&str, &str)]) -> Worker {

@@ -60,7 +60,10 @@ impl Sink {
     }
 
     async fn members(&self) -> usize {
-        admin().describe_group(&self.group()).await.map_or(0, |group| group.members.len())
+        let described = eventually_async("a description of the group", ARRIVAL, async || {
+            admin().describe_group(&self.group()).await.map_err(|error| error.to_string())
+        });
+        described.await.unwrap().members.len()
     }
 
     async fn wait_members(&self, count: usize) {

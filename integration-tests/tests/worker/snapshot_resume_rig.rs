@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::support::{self, ARRIVAL, unique};
-use crate::upkeep_rig::{Running, Seen, props, start, start_slow};
+use crate::upkeep_rig::{Running, Seen, props, start, start_slow, start_until};
 
 /// Of a table; more than one look at the worker's pace.
 const ROWS: usize = 3_000;
-/// The worker's time for a batch: it is stopped in the middle of a table.
+/// The worker's time for a batch: its sessions end in the middle of a table.
 const SLOW: Duration = Duration::from_millis(20);
 
 async fn tables(client: &Client) {
@@ -35,9 +35,9 @@ fn resumed(changes: &Value) -> Value {
     own
 }
 
-/// Runs a task until it has brought so many rows; gives its offset, and the rows.
+/// Runs a task until it has brought so many rows and not many more; gives its offset, and the rows.
 async fn broken_off(address: &PostgresAddress, name: &str, changes: &Value, rows: usize) -> (OffsetMap, Reads) {
-    let task = start_slow(&props(address, name, "public.*", &resumed(changes)), None, SLOW).await;
+    let task = start_until(&props(address, name, "public.*", &resumed(changes)), None, rows).await;
     task.until("some rows", |seen| seen.records() >= rows && seen.stored()).await;
     let seen = Arc::clone(&task.seen);
     let offset = task.stop().await.unwrap();

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use integration_tests::testbed::{PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_async};
+use integration_tests::testbed::{PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_moving};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 /// How long data may take from one end to the other.
-pub(crate) const ARRIVAL: Duration = Duration::from_secs(60);
+pub(crate) const ARRIVAL: Duration = Duration::from_secs(240);
 
 /// A name that no other test of this process uses: a database, slot, topic prefix or group.
 pub(crate) fn unique(base: &str) -> String {
@@ -89,10 +89,11 @@ pub(crate) fn with(mut config: Value, changes: &Value) -> Value {
     config
 }
 
-/// Waits until a topic holds at least `count` records; returns how many it holds.
+/// Waits until a topic holds at least `count` records; returns how many it holds. [`ARRIVAL`] is how long they may stay as many
+/// as they are.
 pub(crate) async fn wait_records(topics: &Topics, topic: &str, count: i64) -> i64 {
     let what = format!("{count} records in {topic}");
-    eventually_async(&what, ARRIVAL, async || {
+    eventually_moving(&what, ARRIVAL, async || {
         let end = topics.end(topic).map_err(|failure| failure.to_string())?;
         if end >= count { Ok(end) } else { Err(format!("{end} records")) }
     })
@@ -102,13 +103,16 @@ pub(crate) async fn wait_records(topics: &Topics, topic: &str, count: i64) -> i6
 
 /// Waits until a topic holds so many records, with little delay: for what is to happen in the middle of something.
 pub(crate) async fn reached(topics: &Topics, topic: &str, count: i64) {
-    let end = Instant::now() + ARRIVAL;
+    let mut last = (0, Instant::now());
     loop {
         let found = topics.end(topic).unwrap();
         if found >= count {
             return;
         }
-        assert!(Instant::now() < end, "{found} of {count} records in {topic}");
+        if found > last.0 {
+            last = (found, Instant::now());
+        }
+        assert!(last.1.elapsed() < ARRIVAL, "{found} of {count} records in {topic}, and no more come");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use connect_api::{Error, ErrorKind, SourceConnector};
 use connect_postgres::connector::PostgresConnector;
-use integration_tests::testbed::{Postgres, PostgresOptions, eventually_async};
+use integration_tests::testbed::{Postgres, PostgresOptions, eventually_async, ports};
 use serde_json::json;
 
 use crate::support::{self, ARRIVAL, unique};
@@ -175,7 +175,7 @@ async fn missing_rights_and_wrong_credentials_name_what_to_do() {
 async fn a_server_that_is_away_is_left_to_the_worker_soon() {
     let (address, _client) = support::database(&unique("away")).await;
     let name = unique("away");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = ports::free().unwrap();
     let away = |changes: serde_json::Value| props(&address, &name, "public.t", &changes);
     let began = Instant::now();
     let error = start(&away(json!({"database.port": nobody.to_string()})), None).await.fails().await;
@@ -183,7 +183,7 @@ async fn a_server_that_is_away_is_left_to_the_worker_soon() {
     assert!(error.message().contains(&format!("127.0.0.1:{nobody}")), "{error}");
     let least = Duration::from_millis(1_200);
     assert!(
-        began.elapsed() >= least && began.elapsed() < Duration::from_secs(20),
+        began.elapsed() >= least && began.elapsed() < Duration::from_secs(120),
         "three retries: {:?}",
         began.elapsed()
     );

@@ -89,6 +89,15 @@ pub(crate) async fn start(props: &Props, offset: Option<OffsetMap>) -> Running {
 
 /// The same with a worker that takes so long for a batch.
 pub(crate) async fn start_slow(props: &Props, offset: Option<OffsetMap>, work: Duration) -> Running {
+    run(props, offset, work, usize::MAX).await
+}
+
+/// The same with a worker that stands still once it has so many records and a stored offset, until it is stopped.
+pub(crate) async fn start_until(props: &Props, offset: Option<OffsetMap>, records: usize) -> Running {
+    run(props, offset, Duration::ZERO, records).await
+}
+
+async fn run(props: &Props, offset: Option<OffsetMap>, work: Duration, until: usize) -> Running {
     let (seen, cancel) = (Arc::new(Seen::default()), CancellationToken::new());
     let told = Arc::clone(&seen);
     let context = SourceContext {
@@ -118,6 +127,10 @@ pub(crate) async fn start_slow(props: &Props, offset: Option<OffsetMap>, work: D
                     for checkpoint in &batch.checkpoints {
                         task.committed(checkpoint).await.unwrap();
                         *inner.offset.lock().unwrap() = Some(checkpoint.offset.clone());
+                    }
+                    if inner.records() >= until && inner.stored() {
+                        stop.cancelled().await;
+                        break;
                     }
                 }
                 Err(error) => {

@@ -89,7 +89,8 @@ async fn events_of_all_jobs_go_on_until_the_server_stops() {
     api.cancel.cancel();
     assert_eq!(events.next().await, None);
     tokio::time::timeout(LIMIT, api.server.stopped()).await.unwrap();
-    assert!(since.elapsed() < Duration::from_secs(5), "the server waited for readers: {:?}", since.elapsed());
+    // Sooner than with the next heartbeat.
+    assert!(since.elapsed() < Duration::from_secs(14), "the server waited for readers: {:?}", since.elapsed());
     drop(idle);
 }
 

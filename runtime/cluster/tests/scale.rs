@@ -20,7 +20,7 @@ use rig::{Rig, configs};
 
 const CONNECTORS: usize = 1_000;
 const TASKS: usize = 10;
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(40);
 
 fn name(connector: usize) -> String {
     format!("connector-{connector:04}")

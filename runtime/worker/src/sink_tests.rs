@@ -35,6 +35,8 @@ struct Seen {
     /// So many flushes fail first.
     flush_failures: usize,
     slow: Duration,
+    /// Puts wait as long as this is so.
+    held: bool,
 }
 
 struct Recorder(Arc<Mutex<Seen>>);
@@ -45,6 +47,9 @@ impl SinkTask for Recorder {
         let slow = self.0.lock().slow;
         if !slow.is_zero() {
             sleep(slow).await;
+        }
+        while self.0.lock().held {
+            sleep(Duration::from_millis(1)).await;
         }
         let mut seen = self.0.lock();
         if seen.busy > 0 {
@@ -508,11 +513,11 @@ async fn the_consumer_is_polled_while_a_put_is_slow() {
     let broker = broker(&["a"]).await;
     let consumer = broker.consumer("g", "t");
     let polls = consumer.polls();
-    let seen = Seen { slow: Duration::from_millis(400), ..Seen::default() };
+    let seen = Seen { held: true, ..Seen::default() };
     let rig = Rig::start_with(broker, consumer, seen, ErrorPolicy::default(), false).await;
     eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 10).await;
     assert!(rig.values().is_empty(), "the put is still under way");
-    rig.seen.lock().slow = Duration::ZERO;
+    rig.seen.lock().held = false;
     produce(&rig.broker, &["b"]).await;
     eventually(|| rig.values() == ["a", "b"]).await;
     rig.end().await.expect("a clean end");
@@ -524,13 +529,14 @@ async fn without_the_right_to_work_no_dead_letter_is_sent_and_nothing_is_committ
         let broker = broker(values).await;
         let consumer = broker.consumer("g", "t");
         let polls = consumer.polls();
-        let seen = Seen { slow: Duration::from_millis(400), ..Seen::default() };
+        let seen = Seen { held: true, ..Seen::default() };
         let rig = Rig::start_with(broker.clone(), consumer, seen, tolerant(), true).await;
         // Polls go on while the put is under way.
         eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 10).await;
         produce(&broker, &["POISON"]).await;
         rig.control.lose();
-        let ended = tokio::time::timeout(Duration::from_secs(10), rig.handle).await.expect("it ends by itself");
+        rig.seen.lock().held = false;
+        let ended = tokio::time::timeout(Duration::from_secs(60), rig.handle).await.expect("it ends by itself");
         ended.expect("no panic").expect("a clean end");
         assert!(broker.records("dlq").is_empty());
         assert!(broker.committed("g").is_empty());

@@ -9,6 +9,9 @@ use connect_plugins::Pipeline;
 
 use crate::convert::{ConverterClasses, Converters};
 
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Text as it is; the text `POISON` does not convert, in either direction.
 pub(crate) struct Text;
 
@@ -63,7 +66,7 @@ pub(crate) fn recovery(enabled: bool) -> connect_cluster::RecoveryOf {
 /// The next news of a run, but for whether it works.
 pub(crate) async fn news(events: &mut tokio::sync::mpsc::Receiver<crate::unit::UnitEvent>) -> crate::unit::UnitEvent {
     loop {
-        let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("in time");
+        let event = tokio::time::timeout(LIMIT, events.recv()).await.expect("in time");
         let event = event.expect("an event");
         if !matches!(event.what, crate::unit::UnitNews::Working(_)) {
             return event;
@@ -74,7 +77,7 @@ pub(crate) async fn news(events: &mut tokio::sync::mpsc::Receiver<crate::unit::U
 /// The next news of whether a run works.
 pub(crate) async fn works(events: &mut tokio::sync::mpsc::Receiver<crate::unit::UnitEvent>) -> bool {
     loop {
-        let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("in time");
+        let event = tokio::time::timeout(LIMIT, events.recv()).await.expect("in time");
         if let crate::unit::UnitNews::Working(works) = event.expect("an event").what {
             return works;
         }
@@ -93,10 +96,10 @@ pub(crate) fn topic(name: &str) -> crate::io::NewTopic {
 
 /// Waits until a condition holds.
 pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+    let waited = tokio::time::timeout(LIMIT, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    waited.await.expect("the condition holds within ten seconds");
+    waited.await.expect("the condition holds in time");
 }

@@ -190,7 +190,7 @@ async fn records_behind_the_last_checkpoint_wait_for_the_next_one() {
 #[tokio::test]
 async fn an_interval_gathers_batches_and_ends_without_another_one() {
     let broker = MemoryBroker::new();
-    let rig = Rig::start(&broker, Boundary::Interval(Duration::from_millis(300))).await;
+    let rig = Rig::start(&broker, Boundary::Interval(Duration::from_secs(2))).await;
     rig.give(batch(&["a"], Some((1, 1))));
     rig.give(batch(&["b"], Some((1, 2))));
     rig.polled().await;

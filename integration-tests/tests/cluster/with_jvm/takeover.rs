@@ -1,6 +1,8 @@
 //! The topics of a JVM worker are taken over, under continuous writes, and handed back: with the same properties file, each
 //! connector goes on where it stood.
 
+use std::ops::Range;
+
 use integration_tests::testbed::agree::compare;
 use integration_tests::testbed::{Kind, PostgresAddress, Servers, eventually_async};
 use serde_json::{Value, json};
@@ -19,7 +21,8 @@ use crate::support::{
 const BEFORE: i64 = 30;
 /// Lines in the files that nobody adds to.
 const LINES: i64 = 20;
-/// `offset.flush.interval.ms` is a second; what was delivered longer before a clean stop than this does not come again.
+/// `offset.flush.interval.ms` is a second; what was delivered longer before a clean stop than this and the stop's own time does
+/// not come again.
 const WINDOW_MS: i64 = 3_000;
 /// Records that have to come after a handover before the next one.
 const PROGRESS: i64 = 50;
@@ -93,8 +96,9 @@ impl Scene {
         Ok(seen)
     }
 
-    /// Ends the worker, and starts the other kind with the same file. Everything is as it was, and what runs goes on.
-    async fn hand_over(&mut self, kind: Kind) -> i64 {
+    /// Ends the worker, and starts the other kind with the same file. Everything is as it was, and what runs goes on. Gives the
+    /// time of what may come again.
+    async fn hand_over(&mut self, kind: Kind) -> Range<i64> {
         // A source that was paused stores its last offset a little later.
         let before = eventually_async("the paused source to have stored its offset", ARRIVAL, async || {
             let seen = self.seen().await?;
@@ -106,6 +110,7 @@ impl Scene {
         let at = millis_now();
         let worker = &mut self.cluster.workers[0];
         tokio::task::block_in_place(|| worker.stop()).unwrap();
+        let window = WINDOW_MS + millis_now() - at;
         worker.start_as(kind).await.unwrap();
         eventually_async("everything to be as it was", ARRIVAL, async || {
             let now = self.seen().await?;
@@ -118,7 +123,7 @@ impl Scene {
             wait_records(&self.cluster.topics, topic, end + PROGRESS).await;
         }
         println!("{kind:?} has taken over within {} ms", millis_now() - at);
-        at
+        at - window..at + window
     }
 
     async fn change(&self, name: &str, verb: &str, connector: &str, tasks: &[&str]) {
@@ -197,14 +202,14 @@ async fn a_jvm_worker_is_taken_over_and_handed_back_under_writes() {
 }
 
 /// Nothing was lost on the way, and little came twice.
-async fn everything_once(scene: &Scene, client: &Client, (lines, rows): (i64, i64), handovers: &[i64]) {
+async fn everything_once(scene: &Scene, client: &Client, (lines, rows): (i64, i64), handovers: &[Range<i64>]) {
     let topics = &scene.cluster.topics;
     arrived(&scene.cluster, &scene.table_topic(), rows).await;
     for (topic, written) in [(&scene.running, lines), (&scene.paused, 3 * LINES), (&scene.stopped, 3 * LINES)] {
         let flow = Flow::read(topics, topic);
         println!("{topic} ran on {:?}, {} of {written} came again", flow.turns(), flow.repeated());
         flow.assert_complete(topic, written);
-        flow.assert_repeated_within(topic, handovers, WINDOW_MS);
+        flow.assert_repeated_within(topic, handovers);
     }
     let records = topics.read(&scene.table_topic()).unwrap();
     let snapshot: Vec<usize> = records
@@ -222,7 +227,7 @@ async fn everything_once(scene: &Scene, client: &Client, (lines, rows): (i64, i6
     flow.0.retain(|step| step.number > 0);
     println!("the table: {} of {rows} came again", flow.repeated());
     flow.assert_complete("the table", rows);
-    flow.assert_repeated_within("the table", handovers, WINDOW_MS);
+    flow.assert_repeated_within("the table", handovers);
 
     let files = sink_files(&scene.file_sink);
     let collection =
