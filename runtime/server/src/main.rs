@@ -1,5 +1,7 @@
 //! The tidegate binary.
 
+mod allocator;
+
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -9,6 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    allocator::settle();
     let args = tidegate::Args::from_process();
     let logging = tidegate::logging::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
