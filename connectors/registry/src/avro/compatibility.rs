@@ -53,7 +53,9 @@ impl Check<'_> {
                     let fits = self.types(*member, writer, path).is_ok();
                     // What held only while this type was tried holds no longer.
                     if !fits {
-                        self.order.drain(known..).for_each(|pair| drop(self.seen.remove(&pair)));
+                        for pair in self.order.drain(known..) {
+                            self.seen.remove(&pair);
+                        }
                     }
                     fits
                 });
