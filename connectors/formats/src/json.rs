@@ -79,9 +79,10 @@ impl JsonConverter {
             }
             return Ok(());
         };
-        let plan = self.plans.get(schema)?;
-        out.extend_from_slice(&plan.envelope);
-        plan.write(&datum.value, out)?;
+        self.plans.with(schema, |plan| {
+            out.extend_from_slice(&plan.envelope);
+            plan.write(&datum.value, out)
+        })?;
         if self.options.schemas {
             out.extend_from_slice(b"}");
         }

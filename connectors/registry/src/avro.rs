@@ -147,7 +147,7 @@ impl Converter for AvroConverter {
 
     fn deserialize(&self, topic: &str, payload: Option<Bytes>) -> Result<Datum> {
         let Some(payload) = payload else { return Ok(Datum::null()) };
-        let frame = Frame::read(&payload).map_err(|error| self.schemas.not_framed(topic, error))?;
+        let frame = Frame::read(payload).map_err(|error| self.schemas.not_framed(topic, error))?;
         let known = self.known(topic, frame.id)?;
         let value = known.read(frame.rest).map_err(|error| self.schemas.not_read(topic, frame.id, error))?;
         if value.is_null() {

@@ -146,7 +146,7 @@ impl Converter for JsonSchemaConverter {
 
     fn deserialize(&self, topic: &str, payload: Option<Bytes>) -> Result<Datum> {
         let Some(payload) = payload else { return Ok(Datum::null()) };
-        let frame = Frame::read(&payload).map_err(|error| self.schemas.not_framed(topic, error))?;
+        let frame = Frame::read(payload).map_err(|error| self.schemas.not_framed(topic, error))?;
         let known = self.known(topic, frame.id)?;
         let value = known.reader.read(&frame.rest).map_err(|error| match error.java_class() {
             // What is no JSON is found by the deserializer, what is of another shape by the converter itself.

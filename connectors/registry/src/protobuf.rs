@@ -202,7 +202,7 @@ impl Converter for ProtobufConverter {
 
     fn deserialize(&self, topic: &str, payload: Option<Bytes>) -> Result<Datum> {
         let Some(payload) = payload else { return Ok(Datum::null()) };
-        let frame = Frame::read(&payload).map_err(|error| self.schemas.not_framed(topic, error))?;
+        let frame = Frame::read(payload).map_err(|error| self.schemas.not_framed(topic, error))?;
         let mut input = Input::new(frame.rest);
         let path = read_indexes(&mut input).map_err(|error| self.schemas.not_read(topic, frame.id, error))?;
         let known = self.known(topic, frame.id, path)?;

@@ -28,12 +28,17 @@ impl Plans {
         Self { options, known: Mutex::default(), last: Mutex::default() }
     }
 
-    /// The plan of a schema. The plan holds the schema, so an address is never another schema's.
-    pub(crate) fn get(&self, schema: &SchemaRef) -> Result<Arc<Plan>> {
+    /// Uses the plan of a schema. The plan holds the schema, so an address is never another schema's.
+    pub(crate) fn with<T>(&self, schema: &SchemaRef, work: impl FnOnce(&Plan) -> Result<T>) -> Result<T> {
+        // Locked meanwhile: to count who uses the plan takes as long as to write a small field.
         let mut last = lock(&self.last);
-        if let Some(plan) = last.as_ref().filter(|plan| Arc::ptr_eq(&plan.schema, schema)) {
-            return Ok(Arc::clone(plan));
+        match last.as_ref().filter(|plan| Arc::ptr_eq(&plan.schema, schema)) {
+            Some(plan) => work(plan),
+            None => work(last.insert(self.get(schema)?)),
         }
+    }
+
+    fn get(&self, schema: &SchemaRef) -> Result<Arc<Plan>> {
         let address = Arc::as_ptr(schema) as usize;
         let mut known = lock(&self.known);
         let plan = match known.get(&address) {
@@ -49,7 +54,6 @@ impl Plans {
                 plan
             }
         };
-        *last = Some(Arc::clone(&plan));
         Ok(plan)
     }
 }

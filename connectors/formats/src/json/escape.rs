@@ -41,7 +41,11 @@ fn next_special(bytes: &[u8]) -> Option<usize> {
         }
         at += 8;
     }
-    bytes[at..].iter().position(|byte| special(*byte)).map(|place| at + place)
+    let rest = &bytes[at..];
+    if rest.is_empty() || swar::is_plain(rest) {
+        return None;
+    }
+    rest.iter().position(|byte| special(*byte)).map(|place| at + place)
 }
 
 /// Writes the escape for what stands at a place; returns its length in the text.

@@ -78,8 +78,9 @@ impl<'a> Reader<'a> {
                 match wanted.iter().position(|wanted| scan.is(&name, wanted)) {
                     Some(index) => {
                         found |= 1 << index;
-                        let name = Value::String(ByteString::from_static(wanted[index]));
-                        entries.push((name, self.read(None, scan)?));
+                        entries.push((Value::String(ByteString::from_static(wanted[index])), Value::Null));
+                        let Some((_, value)) = entries.last_mut() else { continue };
+                        self.read_to(value, None, scan)?;
                     }
                     None => scan.skip()?,
                 }
@@ -95,19 +96,28 @@ impl<'a> Reader<'a> {
 
     /// Reads the next value.
     pub(crate) fn read(&mut self, schema: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Value> {
+        let mut value = Value::Null;
+        self.read_to(&mut value, schema, scan)?;
+        Ok(value)
+    }
+
+    /// Reads the next value to where it belongs: a value is large, and is not handed from one to the other for nothing.
+    fn read_to(&mut self, to: &mut Value, schema: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<()> {
         let token = scan.token()?;
-        let Some(schema) = schema else { return self.schemaless(token, scan) };
+        let Some(schema) = schema else { return self.schemaless(to, token, scan) };
         if token == Token::Null {
             scan.null()?;
-            return self.null(schema);
+            *to = self.null(schema)?;
+            return Ok(());
         }
-        match schema.name.as_deref() {
-            Some(logical::DECIMAL) => decimal(schema, token, scan),
-            Some(logical::DATE) => exact_int("Date", token, scan),
-            Some(logical::TIME) => time(token, scan),
-            Some(logical::TIMESTAMP) => timestamp(token, scan),
-            _ => self.by_kind(schema, token, scan),
-        }
+        *to = match schema.name.as_deref() {
+            Some(logical::DECIMAL) => decimal(schema, token, scan)?,
+            Some(logical::DATE) => exact_int("Date", token, scan)?,
+            Some(logical::TIME) => time(token, scan)?,
+            Some(logical::TIMESTAMP) => timestamp(token, scan)?,
+            _ => return self.by_kind(to, schema, token, scan),
+        };
+        Ok(())
     }
 
     /// Reads the default of a schema, which is no part of the value that is being read.
@@ -132,31 +142,37 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn schemaless(&mut self, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
-        Ok(match token {
+    fn schemaless(&mut self, to: &mut Value, token: Token, scan: &mut Scan<'_>) -> Result<()> {
+        match token {
             Token::Null => {
                 scan.null()?;
-                Value::Null
+                *to = Value::Null;
             }
-            Token::Boolean => Value::Bool(scan.boolean()?),
+            Token::Boolean => *to = Value::Bool(scan.boolean()?),
             Token::Number => {
                 if let Some(value) = scan.small_integer() {
-                    return Ok(Value::Int64(value));
+                    *to = Value::Int64(value);
+                    return Ok(());
                 }
                 let number = scan.number()?;
-                if number.integral { Value::Int64(number.as_long()) } else { Value::Float64(number.as_double()) }
+                if number.integral {
+                    *to = Value::Int64(number.as_long());
+                } else {
+                    *to = Value::Float64(number.as_double());
+                }
             }
             Token::String => {
                 let text = scan.text()?;
-                scan.text_value(&text)
+                scan.text_to(to, &text);
             }
-            Token::Array => Value::Array(self.array(None, scan)?),
-            Token::Object => Value::Map(self.object(None, scan)?),
-        })
+            Token::Array => *to = Value::Array(self.array(None, scan)?),
+            Token::Object => *to = Value::Map(self.object(None, scan)?),
+        }
+        Ok(())
     }
 
-    fn by_kind(&mut self, schema: &SchemaRef, token: Token, scan: &mut Scan<'_>) -> Result<Value> {
-        Ok(match &schema.kind {
+    fn by_kind(&mut self, to: &mut Value, schema: &SchemaRef, token: Token, scan: &mut Scan<'_>) -> Result<()> {
+        *to = match &schema.kind {
             Kind::Boolean if token == Token::Boolean => Value::Bool(scan.boolean()?),
             Kind::Boolean => {
                 scan.skip()?;
@@ -167,7 +183,8 @@ impl<'a> Reader<'a> {
             }
             Kind::String if token == Token::String => {
                 let text = scan.text()?;
-                scan.text_value(&text)
+                scan.text_to(to, &text);
+                return Ok(());
             }
             Kind::Bytes if token == Token::String => {
                 let text = scan.text()?;
@@ -204,8 +221,9 @@ impl<'a> Reader<'a> {
             }
             Kind::Map(keys, values) => Value::Map(self.pairs(keys, values, token, scan)?),
             Kind::Struct(_) => Value::Struct(self.structure(schema, token, scan)?),
-            Kind::Unknown => self.schemaless(token, scan)?,
-        })
+            Kind::Unknown => return self.schemaless(to, token, scan),
+        };
+        Ok(())
     }
 
     fn array(&mut self, element: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Vec<Value>> {
@@ -213,7 +231,10 @@ impl<'a> Reader<'a> {
         scan.enter()?;
         if !scan.take(b']') {
             loop {
-                list.push(self.read(element, scan)?);
+                list.push(Value::Null);
+                if let Some(value) = list.last_mut() {
+                    self.read_to(value, element, scan)?;
+                }
                 if !scan.another(b']')? {
                     break;
                 }
@@ -237,14 +258,18 @@ impl<'a> Reader<'a> {
                     entries.reserve_exact(guess.as_ref().map_or(0, |known| known.len().min(ROOM_MAX)));
                 }
                 let guessed = guess.as_ref().and_then(|known| known.name(entries.len()));
-                let key = match guessed.filter(|known| scan.is(&name, known)) {
-                    Some(known) => Value::String(known.clone()),
-                    None => {
-                        guess = None;
-                        scan.text_value(&name)
+                let guessed = guessed.filter(|known| scan.is(&name, known)).cloned();
+                entries.push((Value::Null, Value::Null));
+                if let Some((key, value)) = entries.last_mut() {
+                    match guessed {
+                        Some(known) => *key = Value::String(known),
+                        None => {
+                            guess = None;
+                            scan.text_to(key, &name);
+                        }
                     }
-                };
-                entries.push((key, self.read(values, scan)?));
+                    self.read_to(value, values, scan)?;
+                }
                 if !scan.another(b'}')? {
                     break;
                 }
@@ -328,7 +353,7 @@ impl<'a> Reader<'a> {
                 };
                 match index {
                     Some(index) => {
-                        values[index] = self.field(&fields[index], scan)?;
+                        self.field(&mut values[index], &fields[index], scan)?;
                         present[index / 64] |= 1 << (index % 64);
                         next = index + 1;
                     }
@@ -348,14 +373,14 @@ impl<'a> Reader<'a> {
         Ok(Struct::new(Arc::clone(schema), values))
     }
 
-    fn field(&mut self, field: &connect_api::Field, scan: &mut Scan<'_>) -> Result<Value> {
+    fn field(&mut self, to: &mut Value, field: &connect_api::Field, scan: &mut Scan<'_>) -> Result<()> {
         let outer = std::mem::replace(&mut self.lenient_null, false);
-        let value = self.read(Some(&field.schema), scan)?;
+        self.read_to(to, Some(&field.schema), scan)?;
         if self.lenient_null {
-            validate::field(&field.name, &field.schema, &value).map_err(Failure::Data)?;
+            validate::field(&field.name, &field.schema, to).map_err(Failure::Data)?;
         }
         self.lenient_null |= outer;
-        Ok(value)
+        Ok(())
     }
 }
 

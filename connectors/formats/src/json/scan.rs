@@ -80,9 +80,9 @@ pub(crate) struct Text {
 /// The cursor.
 #[derive(Clone)]
 pub(crate) struct Scan<'a> {
-    source: &'a Bytes,
-    /// The same up to where the cursor may go.
-    text: &'a [u8],
+    whole: &'a Bytes,
+    /// Up to the end of the part that is looked at.
+    source: &'a [u8],
     pub(crate) at: usize,
     depth: usize,
 }
@@ -91,12 +91,12 @@ impl<'a> Scan<'a> {
     /// A cursor at the start of a text, after a byte order mark.
     pub(crate) fn new(source: &'a Bytes) -> Self {
         let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Self { source, text: source, at, depth: 0 }
+        Self { whole: source, source, at, depth: 0 }
     }
 
     /// A cursor over a part of the same text.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        Self { source: self.source, text: &self.source[..range.end], at: range.start, depth: self.depth }
+        Self { whole: self.whole, source: &self.source[..range.end], at: range.start, depth: self.depth }
     }
 
     fn error<T>(&self, what: &'static str) -> Result<T> {
@@ -104,7 +104,7 @@ impl<'a> Scan<'a> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+        self.source.get(self.at).copied()
     }
 
     /// Skips white space.
@@ -144,7 +144,7 @@ impl<'a> Scan<'a> {
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<()> {
-        if !self.text[self.at..].starts_with(word) {
+        if !self.source[self.at..].starts_with(word) {
             return self.error("unrecognized token");
         }
         self.at += word.len();
@@ -177,7 +177,7 @@ impl<'a> Scan<'a> {
     /// Takes an integer of few digits within an object or array, as most numbers are; `None`, with nothing taken, where the next
     /// number is another one.
     pub(crate) fn small_integer(&mut self) -> Option<i64> {
-        let text = self.text.get(self.at..)?;
+        let text = self.source.get(self.at..)?;
         let negative = text.first() == Some(&b'-');
         let digits = &text[usize::from(negative)..];
         let (mut value, mut length) = (0_i64, 0);
@@ -199,7 +199,7 @@ impl<'a> Scan<'a> {
     /// Takes a number.
     pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         let (start, integral) = self.pass_number()?;
-        let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
+        let text = std::str::from_utf8(&self.source[start..self.at]).unwrap_or_default();
         Ok(Number { text, integral })
     }
 
@@ -240,7 +240,7 @@ impl<'a> Scan<'a> {
         let start = self.at;
         let (mut escaped, mut ascii) = (false, true);
         loop {
-            let found = swar::next_special(&self.text[self.at..]);
+            let found = swar::next_special(&self.source[self.at..]);
             ascii &= found.ascii;
             self.at += found.length;
             match self.peek() {
@@ -254,7 +254,7 @@ impl<'a> Scan<'a> {
             }
         }
         let range = start..self.at;
-        if !ascii && std::str::from_utf8(&self.text[range.clone()]).is_err() {
+        if !ascii && std::str::from_utf8(&self.source[range.clone()]).is_err() {
             return self.error("text that is not UTF-8");
         }
         self.at += 1;
@@ -266,12 +266,12 @@ impl<'a> Scan<'a> {
         if text.escaped {
             return self.content(text) == expected;
         }
-        self.text[text.range.clone()] == *expected.as_bytes()
+        self.source[text.range.clone()] == *expected.as_bytes()
     }
 
     /// Skips an escape, and says which UTF-16 unit or character it stands for.
     fn escape(&mut self) -> Result<u16> {
-        let kind = self.text.get(self.at + 1).copied();
+        let kind = self.source.get(self.at + 1).copied();
         self.at += 2;
         Ok(match kind {
             Some(b'n') => 0x0a,
@@ -281,7 +281,7 @@ impl<'a> Scan<'a> {
             Some(b'f') => 0x0c,
             Some(byte @ (b'"' | b'\\' | b'/')) => u16::from(byte),
             Some(b'u') => {
-                let hex = self.text.get(self.at..self.at + 4).unwrap_or_default();
+                let hex = self.source.get(self.at..self.at + 4).unwrap_or_default();
                 let all_hex = hex.len() == 4 && hex.iter().all(u8::is_ascii_hexdigit);
                 let text = std::str::from_utf8(hex).unwrap_or_default();
                 let Some(unit) = u16::from_str_radix(text, 16).ok().filter(|_| all_hex) else {
@@ -296,39 +296,48 @@ impl<'a> Scan<'a> {
 
     /// The content of a text. Half of a surrogate pair becomes a question mark, as it does in Java's UTF-8.
     pub(crate) fn content(&self, text: &Text) -> Cow<'a, str> {
-        let raw = std::str::from_utf8(&self.text[text.range.clone()]).unwrap_or_default();
+        let raw = &self.source[text.range.clone()];
         if !text.escaped {
-            return Cow::Borrowed(raw);
+            return Cow::Borrowed(std::str::from_utf8(raw).unwrap_or_default());
         }
-        let mut out = String::with_capacity(raw.len());
-        let mut units: Vec<u16> = Vec::new();
+        let mut out = Vec::with_capacity(raw.len());
+        // The first half of a surrogate pair, while the second may follow.
+        let mut half: Option<u16> = None;
         let mut cursor = self.part(text.range.clone());
-        let begin = cursor.at;
-        while let Some(rest) = raw.get(cursor.at - begin..).filter(|rest| !rest.is_empty()) {
-            let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        while let Some(rest) = cursor.source.get(cursor.at..).filter(|rest| !rest.is_empty()) {
+            let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
             if plain > 0 {
-                flush(&mut units, &mut out);
-                out.push_str(&rest[..plain]);
+                out.extend(half.take().map(|_| b'?'));
+                out.extend_from_slice(&rest[..plain]);
                 cursor.at += plain;
             } else if let Ok(unit) = cursor.escape() {
-                match u8::try_from(unit) {
-                    // No half of a pair: most escapes are of quotes and backslashes.
-                    Ok(ascii) if ascii.is_ascii() && units.is_empty() => out.push(char::from(ascii)),
-                    _ => units.push(unit),
+                match half.take() {
+                    None => {}
+                    Some(first) if (0xdc00..0xe000).contains(&unit) => {
+                        push_units(&[first, unit], &mut out);
+                        continue;
+                    }
+                    Some(_) => out.push(b'?'),
+                }
+                match unit {
+                    0..0x80 => out.push(unit as u8),
+                    0xd800..0xdc00 => half = Some(unit),
+                    _ => push_units(&[unit], &mut out),
                 }
             }
         }
-        flush(&mut units, &mut out);
-        Cow::Owned(out)
+        out.extend(half.map(|_| b'?'));
+        Cow::Owned(String::from_utf8(out).unwrap_or_default())
     }
 
-    /// The content of a text as a value: a slice of the source when it has no escapes.
-    pub(crate) fn text_value(&self, text: &Text) -> Value {
+    /// The content of a text as a value, to where it belongs: a slice of the source when it has no escapes.
+    pub(crate) fn text_to(&self, to: &mut Value, text: &Text) {
         if text.escaped {
-            return Value::from(self.content(text).into_owned());
+            *to = Value::from(self.content(text).into_owned());
+            return;
         }
         // The bytes were checked when the text was taken; checking again costs less than a copy.
-        ByteString::try_from(self.source.slice(text.range.clone())).map_or(Value::Null, Value::String)
+        *to = Value::String(ByteString::try_from(self.whole.slice(text.range.clone())).unwrap_or_default());
     }
 
     fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
@@ -447,10 +456,12 @@ impl<'a> Scan<'a> {
 
     /// The bytes between two offsets.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
-        &self.text[range]
+        &self.source[range]
     }
 }
 
-fn flush(units: &mut Vec<u16>, out: &mut String) {
-    out.extend(char::decode_utf16(units.drain(..)).map(|c| c.unwrap_or('?')));
+fn push_units(units: &[u16], out: &mut Vec<u8>) {
+    for c in char::decode_utf16(units.iter().copied()) {
+        out.extend_from_slice(c.unwrap_or('?').encode_utf8(&mut [0; 4]).as_bytes());
+    }
 }

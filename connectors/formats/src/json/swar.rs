@@ -29,6 +29,23 @@ pub(crate) const fn above_ascii(word: u64) -> u64 {
     word & HIGH
 }
 
+/// True for at most eight bytes of which none is special or above 0x7f.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    let word = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
+        // Some bytes stand in it twice, which does not matter.
+        (Some(first), Some(last), _) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        (_, _, [first, .., last]) => {
+            let middle = bytes[bytes.len() / 2];
+            u64::from_le_bytes([*first, middle, *last, b' ', b' ', b' ', b' ', b' '])
+        }
+        (_, _, [byte]) => u64::from(*byte) * ONES,
+        _ => return true,
+    };
+    specials(word) | above_ascii(word) == 0
+}
+
 /// The next special byte.
 pub(crate) fn next_special(bytes: &[u8]) -> Found {
     let (chunks, rest) = bytes.as_chunks::<8>();
@@ -56,6 +73,9 @@ mod tests {
             let found = next_special(&bytes);
             let plain = bytes.iter().position(|byte| special(*byte)).unwrap_or(bytes.len());
             proptest::prop_assert_eq!(found.length, plain);
+            if bytes.len() <= 8 {
+                proptest::prop_assert_eq!(is_plain(&bytes), plain == bytes.len() && bytes.is_ascii());
+            }
             proptest::prop_assert!(!found.ascii || bytes[..plain].is_ascii());
         }
     }

@@ -49,7 +49,38 @@ enum Shape {
     /// Other keys: an array of pairs.
     Pairs(Box<Node>, Box<Node>),
     /// Each field with what comes before its value: `{"a":` or `,"b":`.
-    Struct(Vec<(Vec<u8>, Node)>),
+    Struct(Vec<(Prefix, Node)>),
+}
+
+/// What comes before a value: short, mostly.
+enum Prefix {
+    /// Copied with what stands behind it, which is cut off again: copies of a known size are much quicker.
+    Short([u8; Self::SHORT], usize),
+    Long(Vec<u8>),
+}
+
+impl Prefix {
+    const SHORT: usize = 16;
+
+    fn new(text: &[u8]) -> Self {
+        let mut short = [0; Self::SHORT];
+        match short.get_mut(..text.len()) {
+            Some(place) => place.copy_from_slice(text),
+            None => return Self::Long(text.to_vec()),
+        }
+        Self::Short(short, text.len())
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        match self {
+            Self::Short(bytes, length) => {
+                let end = out.len() + length;
+                out.extend_from_slice(bytes);
+                out.truncate(end);
+            }
+            Self::Long(bytes) => out.extend_from_slice(bytes),
+        }
+    }
 }
 
 impl Plan {
@@ -99,7 +130,7 @@ impl Node {
                         let mut prefix = BytesMut::from(if i == 0 { &b"{"[..] } else { &b","[..] });
                         write_string(&field.name, &mut prefix);
                         prefix.extend_from_slice(b":");
-                        Ok((prefix.to_vec(), Self::new(&field.schema, options)?))
+                        Ok((Prefix::new(&prefix), Self::new(&field.schema, options)?))
                     };
                     Shape::Struct(fields.iter().enumerate().map(field).collect::<Result<_>>()?)
                 }
@@ -141,7 +172,7 @@ impl Node {
                     out.extend_from_slice(b"{");
                 }
                 for ((prefix, node), value) in fields.iter().zip(&structure.fields) {
-                    out.extend_from_slice(prefix);
+                    prefix.write(out);
                     node.write(value, out)?;
                 }
                 out.extend_from_slice(b"}");

@@ -334,17 +334,30 @@ fn mismatch(found: &Shape, expected: &Shape) -> Error {
 
 impl Read {
     fn read(&self, input: &mut Input, writer: &Schema) -> Result<Value> {
-        Ok(match self {
+        let mut value = Value::Null;
+        self.read_to(&mut value, input, writer)?;
+        Ok(value)
+    }
+
+    /// Reads a value to where it belongs: a value is large, and is not handed from one to the other for nothing.
+    fn read_to(&self, to: &mut Value, input: &mut Input, writer: &Schema) -> Result<()> {
+        *to = match self {
             Self::Null => Value::Null,
             Self::Boolean => Value::Bool(input.boolean()?),
             // Java keeps the lowest bits.
             Self::Int8 => Value::Int8(input.int()? as i8),
             Self::Int16 => Value::Int16(input.int()? as i16),
             Self::Int32 => Value::Int32(input.int()?),
-            Self::Int64 => Value::Int64(input.long()?),
+            Self::Int64 => {
+                *to = Value::Int64(input.long()?);
+                return Ok(());
+            }
             Self::Float32 => Value::Float32(input.float()?),
-            Self::Float64 => Value::Float64(input.double()?),
-            Self::String => Value::String(input.string()?),
+            Self::Float64 => {
+                *to = Value::Float64(input.double()?);
+                return Ok(());
+            }
+            Self::String => return input.string_to(to),
             Self::Bytes => Value::Bytes(input.bytes()?),
             Self::Decimal => decimal(&input.bytes()?),
             Self::Fixed(size) => Value::Bytes(input.fixed(*size)?),
@@ -399,7 +412,7 @@ impl Read {
             Self::Union(members) => {
                 let place = usize::try_from(input.long()?).ok().and_then(|place| members.get(place));
                 match place {
-                    Some(Ok(read)) => return read.read(input, writer),
+                    Some(Ok(read)) => return read.read_to(to, input, writer),
                     Some(Err(reason)) => {
                         return Err(Error::data(reason.clone()).class("org.apache.avro.AvroTypeException"));
                     }
@@ -407,10 +420,9 @@ impl Read {
                 }
             }
             Self::Member { schema, field, read } => {
-                let value = read.read(input, writer)?;
                 let mut values = vec![Value::Null; schema.fields().len()];
                 if let Some(place) = values.get_mut(*field) {
-                    *place = value;
+                    read.read_to(place, input, writer)?;
                 }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
@@ -420,15 +432,19 @@ impl Read {
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Row { schema, fields } => {
-                let mut values = Vec::with_capacity(fields.len());
-                for field in fields {
-                    values.push(field.read(input, writer)?);
+                let (mut values, before) = (vec![Value::Null; fields.len()], input.left());
+                for (place, field) in values.iter_mut().zip(fields) {
+                    field.read_to(place, input, writer)?;
+                }
+                if input.left() == before {
+                    input.charge(values.len())?;
                 }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Entry(_) => return Err(invalid("an entry stands alone")),
             Self::TooDeep => return Err(Error::data(unroll::TOO_DEEP)),
-        })
+        };
+        Ok(())
     }
 
     fn read_entry(&self, input: &mut Input, writer: &Schema) -> Result<(Value, Value)> {
@@ -446,10 +462,9 @@ impl Fields {
         for step in &self.steps {
             match step {
                 Step::Field(place, read) => {
-                    let value = read.read(input, writer)?;
                     // Places come from the plan, which knows the number of fields.
                     if let Some(place) = values.get_mut(*place) {
-                        *place = value;
+                        read.read_to(place, input, writer)?;
                     }
                 }
                 Step::Skip(id) => skip(*id, input, writer, 0)?,

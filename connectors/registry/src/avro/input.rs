@@ -1,6 +1,6 @@
 //! Avro's bytes, read from the front.
 
-use connect_api::{ByteString, Bytes, Error, Result};
+use connect_api::{ByteString, Bytes, Error, Result, Value};
 
 /// How many elements and fields of no bytes a record may have in all.
 const EMPTY_ELEMENTS_MAX: usize = 1 << 20;
@@ -102,13 +102,19 @@ impl Input {
 
     /// A text; what is no UTF-8 in it is replaced, as Java does.
     pub(crate) fn string(&mut self) -> Result<ByteString> {
+        Ok(text(self.bytes()?))
+    }
+
+    /// The same as a value, to where it belongs.
+    pub(crate) fn string_to(&mut self, to: &mut Value) -> Result<()> {
         let size = self.length()?;
-        let start = self.at;
-        let found = self.fixed(size)?;
-        Ok(ByteString::try_from(found).unwrap_or_else(|_| {
-            let bytes = self.bytes.get(start..self.at).unwrap_or_default();
-            String::from_utf8_lossy(bytes).into_owned().into()
-        }))
+        let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..size)).ok_or_else(end)?;
+        *to = Value::String(match ByteString::try_from(self.bytes.slice(self.at..self.at + size)) {
+            Ok(text) => text,
+            Err(_) => String::from_utf8_lossy(bytes).into_owned().into(),
+        });
+        self.at += size;
+        Ok(())
     }
 
     pub(crate) fn skip(&mut self, size: usize) -> Result<()> {

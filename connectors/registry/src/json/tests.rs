@@ -17,6 +17,7 @@ use super::{JsonSchemaConverter, from_connect, to_connect};
 use crate::arbitrary::cases;
 use crate::registry::testing::FakeRegistry;
 use crate::settings::JsonConfig;
+use crate::unroll::on_small_stack;
 
 fn options(pairs: &[(&str, &str)]) -> Options {
     let props = pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();

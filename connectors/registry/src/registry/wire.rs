@@ -1,5 +1,6 @@
 //! What stands before a value: which schema it was written with.
 
+use bytes::Buf;
 use connect_api::{Bytes, Error};
 
 use super::failure::{ILLEGAL_ARGUMENT, SERIALIZATION};
@@ -42,16 +43,19 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// Takes a record apart.
-    pub(crate) fn read(payload: &Bytes) -> Result<Self, Error> {
+    pub(crate) fn read(mut payload: Bytes) -> Result<Self, Error> {
         match payload.first() {
             Some(&MAGIC_ID) => {
                 let id: Option<[u8; 4]> = payload.get(1..5).and_then(|bytes| bytes.try_into().ok());
                 let id = SchemaId::Id(u32::from_be_bytes(id.ok_or_else(too_short)?));
-                Ok(Self { id, rest: payload.slice(5..) })
+                payload.advance(5);
+                Ok(Self { id, rest: payload })
             }
             Some(&MAGIC_GUID) => {
                 let id: Option<[u8; 16]> = payload.get(1..17).and_then(|bytes| bytes.try_into().ok());
-                Ok(Self { id: SchemaId::Guid(id.ok_or_else(too_short)?), rest: payload.slice(17..) })
+                let id = SchemaId::Guid(id.ok_or_else(too_short)?);
+                payload.advance(17);
+                Ok(Self { id, rest: payload })
             }
             Some(_) => Err(no_id(
                 Error::data("Unknown magic byte!").class(ILLEGAL_ARGUMENT),
@@ -85,19 +89,19 @@ mod tests {
 
     #[test]
     fn both_kinds_of_ids_are_known() {
-        let frame = Frame::read(&Bytes::from_static(&[0, 0, 0, 1, 2, 9])).unwrap();
+        let frame = Frame::read(Bytes::from_static(&[0, 0, 0, 1, 2, 9])).unwrap();
         assert_eq!((frame.id, &frame.rest[..]), (SchemaId::Id(258), &[9][..]));
         assert_eq!(prefix(258), [0, 0, 0, 1, 2]);
         let mut guid = vec![1];
         guid.extend(1..=16);
-        let frame = Frame::read(&guid.into()).unwrap();
+        let frame = Frame::read(guid.into()).unwrap();
         assert_eq!(frame.id.to_string(), "01020304-0506-0708-090a-0b0c0d0e0f10");
         assert!(frame.rest.is_empty());
     }
 
     #[test]
     fn other_records_say_what_is_wrong() {
-        let error = |bytes: &'static [u8]| Frame::read(&Bytes::from_static(bytes)).err().unwrap().trace();
+        let error = |bytes: &'static [u8]| Frame::read(Bytes::from_static(bytes)).err().unwrap().trace();
         assert!(error(b"{}").contains("java.lang.IllegalArgumentException: Unknown magic byte!"));
         assert!(error(b"\0\0\0\0").contains("java.nio.BufferUnderflowException"));
         assert!(

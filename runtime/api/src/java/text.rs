@@ -78,10 +78,18 @@ pub fn float(value: f32) -> String {
 
 /// Appends `Double.toString`. Strings and buffers of bytes never refuse it.
 pub fn write_double(value: f64, out: &mut impl Write) {
-    let bits = value.to_bits();
     if let Some(special) = special(value) {
         return put(special, out);
     }
+    if let Some(ten_thousandths) = ten_thousandths(value.abs()) {
+        return few_digits(value.is_sign_negative(), ten_thousandths, out);
+    }
+    write_developed(value, out);
+}
+
+/// Appends a number whose digits are developed.
+fn write_developed(value: f64, out: &mut impl Write) {
+    let bits = value.to_bits();
     let fraction = bits & (HIDDEN_BIT - 1);
     let exponent = ((bits >> EXP_SHIFT) & 0x7ff) as i32;
     let (fraction, exponent, significant) = if exponent == 0 {
@@ -110,6 +118,42 @@ pub fn write_float(value: f32, out: &mut impl Write) {
     };
     let digits = develop(exponent - 127, u64::from(fraction) << (EXP_SHIFT - SHIFT), significant);
     layout(value.is_sign_negative(), &digits, out);
+}
+
+/// A number that is the nearest to a decimal of four places, of those that are not written in scientific notation.
+///
+/// Such a decimal has eleven digits at most. No shorter one is as near, as of those with up to 15 digits each has a double of its
+/// own, and up to that many digits Java's arithmetic does not overflow here: developing the digits would come to the same.
+fn ten_thousandths(size: f64) -> Option<u64> {
+    if !(1e-3..1e7).contains(&size) {
+        return None;
+    }
+    let count = (size * 1e4 + 0.5) as u64;
+    (count as f64 / 1e4 == size).then_some(count)
+}
+
+fn few_digits(negative: bool, ten_thousandths: u64, out: &mut impl Write) {
+    let mut text = Short { bytes: [b'0'; 32], len: 17 };
+    let mut rest = ten_thousandths;
+    let mut place = text.len;
+    // From the last digit to the first; the point is the fifth from the end, and at least one digit stands before it.
+    while rest > 0 || place > 11 {
+        if place == 13 {
+            place -= 1;
+            text.bytes[place] = b'.';
+        }
+        place -= 1;
+        text.bytes[place] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    if negative {
+        place -= 1;
+        text.bytes[place] = b'-';
+    }
+    while text.len > 14 && text.bytes[text.len - 1] == b'0' {
+        text.len -= 1;
+    }
+    put(std::str::from_utf8(&text.bytes[place..text.len]).unwrap_or_default(), out);
 }
 
 fn put(text: &str, out: &mut impl Write) {
@@ -446,6 +490,18 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(double(value), text);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn few_digits_are_what_would_be_developed(count in 10..100_000_000_000u64, digits in 0..11u32, negative: bool) {
+            let count = (count / 10u64.pow(digits)).max(10);
+            let value = count as f64 / if negative { -1e4 } else { 1e4 };
+            proptest::prop_assert_eq!(ten_thousandths(value.abs()), Some(count));
+            let mut developed = String::new();
+            write_developed(value, &mut developed);
+            proptest::prop_assert_eq!(double(value), developed);
         }
     }
 
