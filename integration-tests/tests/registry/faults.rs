@@ -4,7 +4,7 @@ use bson::{Document, doc};
 use integration_tests::testbed::{Registry, Topics, Worker, eventually_async, ports};
 use serde_json::{Value, json};
 
-use crate::records::{AVRO, JSON_SCHEMA, PROTOBUF, plain, read, text};
+use crate::records::{AVRO, JSON_SCHEMA, PROTOBUF, item, plain, read, written};
 use crate::support::{
     ARRIVAL, ask, collection, database, sink, source, topics, unique, url, wait_documents, wait_failed, wait_job_error,
     wait_records, wait_running, wait_versions, with, worker,
