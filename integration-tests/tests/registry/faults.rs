@@ -4,10 +4,10 @@ use bson::{Document, doc};
 use integration_tests::testbed::{Registry, Topics, Worker, eventually_async, ports};
 use serde_json::{Value, json};
 
-use crate::records::{AVRO, JSON_SCHEMA, PROTOBUF, plain, read, text};
+use crate::records::{AVRO, JSON_SCHEMA, PROTOBUF, item, plain, read, written};
 use crate::support::{
-    ARRIVAL, ask, collection, database, sink, source, topics, unique, url, wait_documents, wait_failed, wait_records,
-    wait_running, wait_versions, with, worker,
+    ARRIVAL, ask, collection, database, sink, source, topics, unique, url, wait_documents, wait_failed, wait_job_error,
+    wait_records, wait_running, wait_versions, with, worker,
 };
 
 /// Nothing listens there.
@@ -130,10 +130,12 @@ async fn a_registry_that_stays_away_fails_the_task_and_tells_no_password() {
         &format!("Network connection error while serializing Avro data for topic {name}.public.t: no answer from"),
         "org.apache.kafka.common.errors.NetworkException",
         node,
-        "check schema.registry.url",
     ] {
         assert!(trace.contains(part), "{part} is not in:\n{trace}");
     }
+    let error = wait_job_error(&worker, &name).await;
+    let remedy = error["remedy"].as_str().unwrap();
+    assert!(error["code"] == "unavailable" && remedy.contains("check schema.registry.url"), "{error}");
     let log = std::fs::read_to_string(worker.process().log()).unwrap();
     assert!(log.contains(node) && !log.contains("tide-secret") && !trace.contains("tide-secret"));
     worker.api().remove(&name).await.unwrap();

@@ -232,6 +232,16 @@ async fn wait_state(worker: &Worker, name: &str, state: &str) -> String {
     .unwrap()
 }
 
+/// Waits until the job that a connector is tells its error: what went wrong first, and what to do.
+pub(crate) async fn wait_job_error(worker: &Worker, name: &str) -> Value {
+    eventually_async(&format!("an error of the job {name}"), ARRIVAL, async || {
+        let answer = worker.api().get(&format!("/jobs/{name}")).await.map_err(|failure| failure.to_string())?;
+        if answer.body["error"]["remedy"].is_string() { Ok(answer.body["error"].clone()) } else { Err(answer.text) }
+    })
+    .await
+    .unwrap()
+}
+
 /// Writes records without keys to a topic, in order.
 pub(crate) async fn produce(topic: &str, values: &[Vec<u8>]) {
     let producer: FutureProducer =
