@@ -48,7 +48,10 @@ fn avro() -> Vec<Vec<u8>> {
         own(&nested(r#"["null",{"type":"array","items":"#, "\"int\"", "}]"), &[]),
         own(&nested(r#"{"type":"record","name":"R","fields":[{"name":"f","type":"#, "\"int\"", "}]}"), &[]),
         own(&format!("[{}]", chain.join(",")), &[0xbe, 0xb8, 2, 5]),
-        own(r#"{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"l","type":{"type":"array","items":"R"}}]}}"#, &[2; LEVELS]),
+        own(
+            r#"{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"l","type":{"type":"array","items":"R"}}]}}"#,
+            &[2; LEVELS],
+        ),
         behind(1, [2u8; LEVELS]),
         behind(5, [0u8, 0, 0, 0, 0, 0, 0, 2, 2].repeat(LEVELS)),
         behind(5, [0u8, 0, 0, 0, 0, 0, 0, 0, 2, 2].repeat(LEVELS)),
@@ -105,8 +108,15 @@ fn json_schema() -> Vec<Vec<u8>> {
 }
 
 fn date_patterns() -> Vec<Vec<u8>> {
-    let patterns = ["[".repeat(LEVELS), nested("[", "yyyy", "]"), nested("yyyy[", "M", "]"), "y".repeat(LEVELS), "'".repeat(LEVELS)];
-    let with = |kind: u8| patterns.iter().map(move |pattern| behind(kind, format!("{pattern}\0{}", "1".repeat(LEVELS))));
+    let patterns = [
+        "[".repeat(LEVELS),
+        nested("[", "yyyy", "]"),
+        nested("yyyy[", "M", "]"),
+        "y".repeat(LEVELS),
+        "'".repeat(LEVELS),
+    ];
+    let with =
+        |kind: u8| patterns.iter().map(move |pattern| behind(kind, format!("{pattern}\0{}", "1".repeat(LEVELS))));
     [0, 2, 3].into_iter().flat_map(with).collect()
 }
 

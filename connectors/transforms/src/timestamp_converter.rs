@@ -322,7 +322,8 @@ mod tests {
     fn the_first_and_the_last_moment_are_dates() {
         let props = [("target.type".to_owned(), Some("Date".to_owned()))].into_iter().collect();
         let converter = TimestampConverter::new(&props, Side::Value).unwrap();
-        for (millis, date) in [(i64::MIN, i64::MIN), (i64::MAX, i64::MAX - i64::MAX.rem_euclid(DAY_MS)), (-1, -DAY_MS)] {
+        for (millis, date) in [(i64::MIN, i64::MIN), (i64::MAX, i64::MAX - i64::MAX.rem_euclid(DAY_MS)), (-1, -DAY_MS)]
+        {
             assert_eq!(converter.convert(&Value::Int64(millis), None).unwrap(), Value::Date(date));
         }
     }

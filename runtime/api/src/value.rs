@@ -85,9 +85,9 @@ impl Value {
         match self {
             Self::Array(list) => all(list),
             Self::Struct(of) => all(&of.fields),
-            Self::Map(pairs) => pairs.iter().fold(2 * pairs.len(), |sum, (key, value)| {
-                sum.saturating_add(key.held()).saturating_add(value.held())
-            }),
+            Self::Map(pairs) => pairs
+                .iter()
+                .fold(2 * pairs.len(), |sum, (key, value)| sum.saturating_add(key.held()).saturating_add(value.held())),
             _ => 0,
         }
     }

@@ -445,7 +445,8 @@ impl<'a> Scan<'a> {
                 }
                 if members.len() > COMPARED_MAX {
                     let from = places.len();
-                    places.extend(members.iter().enumerate().skip(from).map(|(place, (name, _))| (name.clone(), place)));
+                    places
+                        .extend(members.iter().enumerate().skip(from).map(|(place, (name, _))| (name.clone(), place)));
                 }
                 if !scan.another(b'}')? {
                     return Ok(members);

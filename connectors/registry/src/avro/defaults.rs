@@ -214,8 +214,7 @@ impl<'a> Defaults<'a> {
                 Value::Map(pairs)
             }
             (Shape::Map(of), Kind::Map(_, values)) => {
-                let pair =
-                    |(key, value): (&String, &Json)| Some((key.as_str().into(), self.read(*of, value, values)?));
+                let pair = |(key, value): (&String, &Json)| Some((key.as_str().into(), self.read(*of, value, values)?));
                 let mut pairs = json.as_object()?.iter().map(pair).collect::<Option<Vec<_>>>()?;
                 hash::order(&mut pairs);
                 Value::Map(pairs)
@@ -250,9 +249,7 @@ impl<'a> Defaults<'a> {
             let mut check = Check { types: &avro.types, left: self.left, depth: 0 };
             let valid = check.is_valid(*member, json);
             self.left = check.left;
-            if valid
-                && let Some(value) = self.read(*member, json, &field.schema)
-            {
+            if valid && let Some(value) = self.read(*member, json, &field.schema) {
                 let mut values = vec![Value::Null; schema.fields().len()];
                 *values.get_mut(place)? = value;
                 return Some(Value::Struct(Struct::new(Arc::clone(schema), values)));

@@ -25,7 +25,11 @@ impl AvroRecords {
     /// converter's mapping.
     pub fn new<'a>(schema: &str, before: impl IntoIterator<Item = &'a str>, props: &Props) -> Result<Self> {
         let schema = Arc::new(text::parse(schema, before).map_err(|error| Error::data(error.to_string()))?);
-        Self::of(Arc::clone(&schema), schema, Options::from(&AvroConfig::parse(props).map_err(settings::first_problem)?))
+        Self::of(
+            Arc::clone(&schema),
+            schema,
+            Options::from(&AvroConfig::parse(props).map_err(settings::first_problem)?),
+        )
     }
 
     /// The same records, read into the schema of others.

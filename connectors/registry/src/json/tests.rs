@@ -319,7 +319,11 @@ fn defaults_within_defaults_are_bounded() {
     on_small_stack(|| {
         // Each level's list has two structs, which lack the list of the level below.
         let one = |at: usize| {
-            let items = if at == 0 { r#"{"type":"string"}"#.to_owned() } else { format!(r##"{{"$ref":"#/definitions/d{}"}}"##, at - 1) };
+            let items = if at == 0 {
+                r#"{"type":"string"}"#.to_owned()
+            } else {
+                format!(r##"{{"$ref":"#/definitions/d{}"}}"##, at - 1)
+            };
             let default = if at == 0 { r#"["a","b"]"# } else { "[{},{}]" };
             format!(
                 r##""d{at}":{{"type":"object","properties":{{"f":{{"type":"array","items":{items},"default":{default}}}}}}}"##

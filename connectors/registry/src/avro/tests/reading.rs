@@ -173,8 +173,10 @@ fn elements_without_bytes_are_bounded_for_the_record_as_a_whole() {
 #[test]
 fn fields_without_bytes_are_bounded_for_the_record_as_a_whole() {
     // A million times a record of a thousand fields that are nothing.
-    let fields: Vec<String> = (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":{{"type":"fixed","name":"F{n}","size":0}}}}"#)).collect();
-    let schema = format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{}]}}}}"#, fields.join(","));
+    let fields: Vec<String> =
+        (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":{{"type":"fixed","name":"F{n}","size":0}}}}"#)).collect();
+    let schema =
+        format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{}]}}}}"#, fields.join(","));
     let million = [0x80, 0x89, 0x7a, 0];
     assert!(read(&schema, &schema, &million).unwrap_err().ends_with("it has more elements than bytes"));
     assert!(read(&schema, &schema, &[2, 0]).is_ok());
@@ -200,7 +202,9 @@ fn records_that_nobody_wants_and_that_multiply_are_bounded() {
 #[test]
 fn defaults_of_many_records_are_bounded_for_the_record_as_a_whole() {
     let record = |field: &str| {
-        format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{{"name":"n","type":"int"}}{field}]}}}}"#)
+        format!(
+            r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{{"name":"n","type":"int"}}{field}]}}}}"#
+        )
     };
     let list = format!("[{}0]", "0,".repeat(9_999));
     let reader = record(&format!(r#",{{"name":"l","type":{{"type":"array","items":"int"}},"default":{list}}}"#));
