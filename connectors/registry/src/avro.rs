@@ -83,11 +83,6 @@ impl AvroConverter {
         })
     }
 
-    fn prepared(&self, topic: &str, schema: Option<&SchemaRef>) -> Result<Arc<Prepared>> {
-        let address = schema.map_or(0, |schema| Arc::as_ptr(schema) as usize);
-        self.writers.get_or(address, topic, |_| self.prepare(topic, schema))
-    }
-
     fn prepare(&self, topic: &str, schema: Option<&SchemaRef>) -> Result<(Prepared, Option<Instant>)> {
         let own = from_connect::convert(schema, &self.options)?;
         let definition = Definition::new(Format::Avro, own.text());
@@ -101,10 +96,6 @@ impl AvroConverter {
         let writer = Writer::new(schema, other.as_ref().unwrap_or(&own), &self.options)
             .map_err(|error| self.schemas.not_written(topic, error))?;
         Ok((Prepared { _schema: schema.cloned(), prefix: prefix(chosen.id), writer }, chosen.until))
-    }
-
-    fn known(&self, topic: &str, id: SchemaId) -> Result<Arc<Reader>> {
-        self.readers.get_or(id, topic, |_| self.learn(topic, id))
     }
 
     fn learn(&self, topic: &str, id: SchemaId) -> Result<(Reader, Option<Instant>)> {
@@ -138,21 +129,28 @@ impl Converter for AvroConverter {
                 _ => Ok(false),
             };
         }
-        let prepared = self.prepared(topic, datum.schema.as_ref())?;
+        let schema = datum.schema.as_ref();
+        let address = schema.map_or(0, |schema| Arc::as_ptr(schema) as usize);
         let start = out.len();
-        out.extend_from_slice(&prepared.prefix);
-        prepared.writer.write(&datum.value, out).inspect_err(|_| out.truncate(start))?;
+        let prepare = |_: &usize| self.prepare(topic, schema);
+        self.writers.with(address, topic, prepare, |prepared| {
+            out.extend_from_slice(&prepared.prefix);
+            prepared.writer.write(&datum.value, out).inspect_err(|_| out.truncate(start))
+        })?;
         Ok(true)
     }
 
     fn deserialize(&self, topic: &str, payload: Option<Bytes>) -> Result<Datum> {
         let Some(payload) = payload else { return Ok(Datum::null()) };
         let frame = Frame::read(payload).map_err(|error| self.schemas.not_framed(topic, error))?;
-        let known = self.known(topic, frame.id)?;
-        let value = known.read(frame.rest).map_err(|error| self.schemas.not_read(topic, frame.id, error))?;
-        if value.is_null() {
-            return Ok(Datum::null());
-        }
-        Ok(Datum { schema: known.schema.clone(), value })
+        let id = frame.id;
+        let learn = |_: &SchemaId| self.learn(topic, id);
+        self.readers.with(id, topic, learn, |known| {
+            let value = known.read(frame.rest).map_err(|error| self.schemas.not_read(topic, id, error))?;
+            if value.is_null() {
+                return Ok(Datum::null());
+            }
+            Ok(Datum { schema: known.schema.clone(), value })
+        })
     }
 }

@@ -74,6 +74,21 @@ impl Value {
         Self::String(ByteString::from(text))
     }
 
+    /// So many nulls, to be set one by one.
+    pub fn nulls(count: usize) -> Vec<Self> {
+        // A null that is cloned is looked at first.
+        (0..count).map(|_| Self::Null).collect()
+    }
+
+    /// Assigns a value, mostly where there is none yet: then there is nothing to be dropped.
+    #[inline]
+    pub fn set(&mut self, value: Self) {
+        match self {
+            Self::Null => std::mem::forget(std::mem::replace(self, value)),
+            _ => *self = value,
+        }
+    }
+
     /// True for null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)

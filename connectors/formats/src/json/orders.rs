@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex};
 
 use connect_api::java::hash;
-use connect_api::{ByteString, Value};
+use connect_api::{ByteString, BytesMut, Value};
 
+use super::escape::write_string;
 use super::names;
 
 /// So many objects are known; the oldest goes when another one comes.
@@ -24,31 +25,34 @@ pub(crate) struct KnownOrders(Mutex<Vec<Arc<Known>>>);
 #[derive(Debug)]
 pub(crate) struct Known {
     /// As they come.
-    names: Vec<ByteString>,
-    /// Brings them into order, one exchange after the other.
-    swaps: Vec<(usize, usize)>,
+    pub(crate) members: Vec<Member>,
+}
+
+/// A member of such an object.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) name: ByteString,
+    /// The name with its quotes and colon, as it stands in a text mostly.
+    pub(crate) written: Box<[u8]>,
+    /// Where it goes.
+    pub(crate) place: usize,
 }
 
 impl Known {
-    /// The name at a place.
-    pub(crate) fn name(&self, place: usize) -> Option<&ByteString> {
-        self.names.get(place)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Does what [`hash::order`] does to members of these names.
-    pub(crate) fn arrange(&self, entries: &mut [(Value, Value)]) {
-        for (one, other) in &self.swaps {
-            entries.swap(*one, *other);
+    /// Brings members of these names, as they come, into order.
+    fn arrange(&self, entries: &mut Vec<(Value, Value)>) {
+        let mut arranged = vec![(Value::Null, Value::Null); entries.len()];
+        for (entry, member) in entries.drain(..).zip(&self.members) {
+            if let Some(place) = arranged.get_mut(member.place) {
+                *place = entry;
+            }
         }
+        *entries = arranged;
     }
 
     fn is_of(&self, entries: &[(Value, Value)]) -> bool {
-        self.names.len() == entries.len()
-            && self.names.iter().zip(entries).all(|(name, (key, _))| key.as_str() == Some(&**name))
+        self.members.len() == entries.len()
+            && self.members.iter().zip(entries).all(|(member, (key, _))| key.as_str() == Some(&*member.name))
     }
 }
 
@@ -56,7 +60,7 @@ impl KnownOrders {
     /// The last object that was known to begin with a name.
     pub(crate) fn beginning_with(&self, is: impl Fn(&str) -> bool) -> Option<Arc<Known>> {
         let known = self.0.try_lock().ok()?;
-        known.iter().rev().find(|known| known.names.first().is_some_and(|name| is(name))).cloned()
+        known.iter().rev().find(|known| known.members.first().is_some_and(|member| is(&member.name))).cloned()
     }
 
     /// Does what [`hash::order`] does.
@@ -73,12 +77,12 @@ impl KnownOrders {
         hash::order(entries);
         if let Some(names) = names
             && names.len() == entries.len()
-            && let Some(swaps) = swaps(&names, entries)
+            && let Some(members) = members(names, entries)
         {
             if known.len() >= KNOWN_MAX {
                 known.remove(0);
             }
-            known.push(Arc::new(Known { names, swaps }));
+            known.push(Arc::new(Known { members }));
         }
     }
 }
@@ -91,19 +95,16 @@ fn names(entries: &[(Value, Value)]) -> Option<Vec<ByteString>> {
     entries.iter().map(|(key, _)| key.as_str().map(names::kept)).collect()
 }
 
-/// The exchanges that bring `names` into the order of `ordered`, which holds each of them once.
-fn swaps(names: &[ByteString], ordered: &[(Value, Value)]) -> Option<Vec<(usize, usize)>> {
-    let mut now: Vec<&str> = names.iter().map(|name| &**name).collect();
-    let mut swaps = Vec::new();
-    for (place, (key, _)) in ordered.iter().enumerate() {
-        let wanted = key.as_str()?;
-        let from = place + now.get(place..)?.iter().position(|name| *name == wanted)?;
-        if from != place {
-            now.swap(place, from);
-            swaps.push((place, from));
-        }
-    }
-    Some(swaps)
+/// Where the names go in `ordered`, which holds each of them once.
+fn members(names: Vec<ByteString>, ordered: &[(Value, Value)]) -> Option<Vec<Member>> {
+    let member = |name: ByteString| {
+        let place = ordered.iter().position(|(key, _)| key.as_str() == Some(&*name))?;
+        let mut written = BytesMut::new();
+        write_string(&name, &mut written);
+        written.extend_from_slice(b":");
+        Some(Member { name, written: written[..].into(), place })
+    };
+    names.into_iter().map(member).collect()
 }
 
 #[cfg(test)]
@@ -126,6 +127,38 @@ mod tests {
         let large: Vec<String> = (0..=MEMBERS_MAX).map(|name| name.to_string()).collect();
         orders.order(&mut entries(&large));
         assert_eq!(orders.0.lock().unwrap().len(), KNOWN_MAX);
+    }
+
+    #[test]
+    fn an_object_that_is_not_the_one_it_began_as_is_read_as_it_is() {
+        let props = [("schemas.enable".to_owned(), Some("false".to_owned()))].into_iter().collect();
+        let converter = crate::JsonConverter::new(&props, "value").expect("a converter");
+        let read = |text: &str| {
+            let payload = Some(connect_api::Bytes::copy_from_slice(text.as_bytes()));
+            connect_api::Converter::deserialize(&converter, "t", payload).expect("a value").value
+        };
+        let known = r#"{"zeta":1,"alpha":"x","b\"c":{"zeta":2,"alpha":null,"b\"c":3}}"#;
+        let first = read(known);
+        assert_eq!(read(known), first);
+        assert_eq!(read(&known.replace(':', " : ").replace(',', " , ")), first);
+        for (text, names) in [
+            (r#"{"zeta":1}"#, vec!["zeta"]),
+            (r#"{"zeta":1,"alpha":2}"#, vec!["alpha", "zeta"]),
+            (r#"{"zeta":1,"alpha":2,"other":3}"#, vec!["other", "alpha", "zeta"]),
+            (r#"{"zeta":1,"alpha":"x","b\"c":3,"d":4}"#, vec!["alpha", "d", "zeta", "b\"c"]),
+            (r#"{"zeta":1,"zeta":2}"#, vec!["zeta"]),
+        ] {
+            let fresh = crate::JsonConverter::new(&props, "value").expect("a converter");
+            let payload = Some(connect_api::Bytes::copy_from_slice(text.as_bytes()));
+            let expected = connect_api::Converter::deserialize(&fresh, "t", payload).expect("a value").value;
+            assert_eq!(read(text), expected, "{text}");
+            let Value::Map(entries) = expected else { panic!("{expected:?}") };
+            let mut found: Vec<_> = entries.iter().filter_map(|(name, _)| name.as_str()).collect();
+            let mut names = names;
+            found.sort_unstable();
+            names.sort_unstable();
+            assert_eq!(found, names, "{text}");
+        }
     }
 
     proptest! {

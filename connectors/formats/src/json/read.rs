@@ -11,10 +11,16 @@ use connect_api::{ByteString, Error, Kind, SchemaRef, Struct, Value, validate};
 
 use super::base64;
 use super::orders::{Known, KnownOrders};
-use super::scan::{Scan, SyntaxError, Token};
+use super::scan::{Scan, SyntaxError, Text, Token};
 
-/// For so many members room is made on a guess.
-const ROOM_MAX: usize = 32;
+/// What became of the guess that an object is a known one.
+enum Guess {
+    Right,
+    /// It ended before.
+    Shorter,
+    /// Another name came.
+    Wrong(Text),
+}
 
 /// Why a value could not be read.
 #[derive(Debug)]
@@ -148,7 +154,7 @@ impl<'a> Reader<'a> {
                 scan.null()?;
                 *to = Value::Null;
             }
-            Token::Boolean => *to = Value::Bool(scan.boolean()?),
+            Token::Boolean => to.set(Value::Bool(scan.boolean()?)),
             Token::Number => {
                 if let Some(value) = scan.small_integer() {
                     *to = Value::Int64(value);
@@ -156,17 +162,17 @@ impl<'a> Reader<'a> {
                 }
                 let number = scan.number()?;
                 if number.integral {
-                    *to = Value::Int64(number.as_long());
+                    to.set(Value::Int64(number.as_long()));
                 } else {
-                    *to = Value::Float64(number.as_double());
+                    to.set(Value::Float64(number.as_double()));
                 }
             }
             Token::String => {
                 let text = scan.text()?;
                 scan.text_to(to, &text);
             }
-            Token::Array => *to = Value::Array(self.array(None, scan)?),
-            Token::Object => *to = Value::Map(self.object(None, scan)?),
+            Token::Array => to.set(Value::Array(self.array(None, scan)?)),
+            Token::Object => to.set(Value::Map(self.object(None, scan)?)),
         }
         Ok(())
     }
@@ -247,41 +253,91 @@ impl<'a> Reader<'a> {
     /// An object as a map, in the order of Java's hash map.
     fn object(&mut self, values: Option<&SchemaRef>, scan: &mut Scan<'_>) -> Result<Vec<(Value, Value)>> {
         let mut entries = Vec::new();
-        // What the members are likely to be, as long as they are.
-        let mut guess: Option<Arc<Known>> = None;
         scan.enter()?;
         if !scan.take(b'}') {
-            loop {
-                let name = scan.name()?;
-                if entries.is_empty() {
-                    guess = self.orders.and_then(|orders| orders.beginning_with(|known| scan.is(&name, known)));
-                    entries.reserve_exact(guess.as_ref().map_or(0, |known| known.len().min(ROOM_MAX)));
-                }
-                let guessed = guess.as_ref().and_then(|known| known.name(entries.len()));
-                let guessed = guessed.filter(|known| scan.is(&name, known)).cloned();
-                entries.push((Value::Null, Value::Null));
-                if let Some((key, value)) = entries.last_mut() {
-                    match guessed {
-                        Some(known) => *key = Value::String(known),
-                        None => {
-                            guess = None;
-                            scan.text_to(key, &name);
-                        }
-                    }
-                    self.read_to(value, values, scan)?;
-                }
-                if !scan.another(b'}')? {
-                    break;
+            let name = scan.name()?;
+            let known = self.orders.and_then(|orders| orders.beginning_with(|first| scan.is(&name, first)));
+            let guess = match known {
+                Some(known) => self.guessed(&known, &mut entries, values, scan)?,
+                None => Guess::Wrong(name),
+            };
+            match guess {
+                Guess::Wrong(name) => self.members(name, &mut entries, values, scan)?,
+                Guess::Shorter => {}
+                Guess::Right => {
+                    scan.leave();
+                    return Ok(entries);
                 }
             }
         }
         scan.leave();
-        match (guess.filter(|known| known.len() == entries.len()), self.orders) {
-            (Some(known), _) => known.arrange(&mut entries),
-            (None, Some(orders)) => orders.order(&mut entries),
-            (None, None) => hash::order(&mut entries),
+        match self.orders {
+            Some(orders) => orders.order(&mut entries),
+            None => hash::order(&mut entries),
         }
         Ok(entries)
+    }
+
+    /// Reads the members from one on, whose name was taken.
+    fn members(
+        &mut self,
+        mut name: Text,
+        entries: &mut Vec<(Value, Value)>,
+        values: Option<&SchemaRef>,
+        scan: &mut Scan<'_>,
+    ) -> Result<()> {
+        loop {
+            let mut entry = (Value::Null, Value::Null);
+            scan.text_to(&mut entry.0, &name);
+            self.read_to(&mut entry.1, values, scan)?;
+            entries.push(entry);
+            if !scan.another(b'}')? {
+                return Ok(());
+            }
+            name = scan.name()?;
+        }
+    }
+
+    /// Reads the members of an object that is likely to be a known one, behind its first name: each to where it goes in the end.
+    /// When the guess was wrong, those that were read are left as they came.
+    fn guessed(
+        &mut self,
+        known: &Known,
+        entries: &mut Vec<(Value, Value)>,
+        values: Option<&SchemaRef>,
+        scan: &mut Scan<'_>,
+    ) -> Result<Guess> {
+        *entries = known.members.iter().map(|_| (Value::Null, Value::Null)).collect();
+        let (mut count, mut outcome) = (0, None);
+        for member in &known.members {
+            if count > 0 {
+                scan.space();
+                if !scan.take_written(&member.written) {
+                    let name = scan.name()?;
+                    if !scan.is(&name, &member.name) {
+                        outcome = Some(Guess::Wrong(name));
+                        break;
+                    }
+                }
+            }
+            if let Some((key, value)) = entries.get_mut(member.place) {
+                key.set(Value::String(member.name.clone()));
+                self.read_to(value, values, scan)?;
+            }
+            count += 1;
+            if !scan.another(b'}')? {
+                outcome = Some(if count == known.members.len() { Guess::Right } else { Guess::Shorter });
+                break;
+            }
+        }
+        let outcome = match outcome {
+            Some(Guess::Right) => return Ok(Guess::Right),
+            Some(outcome) => outcome,
+            None => Guess::Wrong(scan.name()?),
+        };
+        let came = known.members.iter().take(count);
+        *entries = came.filter_map(|member| entries.get_mut(member.place).map(std::mem::take)).collect();
+        Ok(outcome)
     }
 
     /// A map whose keys are no text: an array of pairs.
@@ -331,7 +387,7 @@ impl<'a> Reader<'a> {
             return data(format!("Structs should be encoded as JSON objects, but found {}", token.name()));
         }
         let fields = schema.fields();
-        let mut values = vec![Value::Null; fields.len()];
+        let mut values = Value::nulls(fields.len());
         // On the heap only for more columns than nearly all tables have.
         let (mut few, mut many) = ([0u64; 4], Vec::new());
         let present = match few.get_mut(..fields.len().div_ceil(64)) {

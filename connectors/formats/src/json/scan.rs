@@ -337,7 +337,7 @@ impl<'a> Scan<'a> {
             return;
         }
         // The bytes were checked when the text was taken; checking again costs less than a copy.
-        *to = Value::String(ByteString::try_from(self.whole.slice(text.range.clone())).unwrap_or_default());
+        to.set(Value::String(ByteString::try_from(self.whole.slice(text.range.clone())).unwrap_or_default()));
     }
 
     fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
@@ -381,6 +381,13 @@ impl<'a> Scan<'a> {
         }
         let name = self.text()?;
         if self.take(b':') { Ok(name) } else { self.error("expected a colon") }
+    }
+
+    /// Takes a name with its colon when it stands there just like this.
+    pub(crate) fn take_written(&mut self, name: &[u8]) -> bool {
+        let found = self.source.get(self.at..).is_some_and(|rest| rest.starts_with(name));
+        self.at += if found { name.len() } else { 0 };
+        found
     }
 
     /// Skips a value, checking it.

@@ -36,7 +36,7 @@ struct Node {
 
 enum Shape {
     /// The schema's own kind, without anything below it.
-    Plain,
+    Plain(Plain),
     /// Without a schema, as what is inside of a list may be.
     Schemaless,
     Decimal(DecimalFormat),
@@ -50,6 +50,54 @@ enum Shape {
     Pairs(Box<Node>, Box<Node>),
     /// Each field with what comes before its value: `{"a":` or `,"b":`.
     Struct(Vec<(Prefix, Node)>),
+}
+
+/// The kinds that have nothing below them.
+#[derive(Clone, Copy)]
+enum Plain {
+    Boolean,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    String,
+    Bytes,
+}
+
+impl Plain {
+    fn of(kind: &Kind) -> Option<Self> {
+        Some(match kind {
+            Kind::Boolean => Self::Boolean,
+            Kind::Int8 => Self::Int8,
+            Kind::Int16 => Self::Int16,
+            Kind::Int32 => Self::Int32,
+            Kind::Int64 => Self::Int64,
+            Kind::Float32 => Self::Float32,
+            Kind::Float64 => Self::Float64,
+            Kind::String => Self::String,
+            Kind::Bytes => Self::Bytes,
+            Kind::Array(_) | Kind::Map(..) | Kind::Struct(_) | Kind::Unknown => return None,
+        })
+    }
+
+    /// Appends a value of the kind; false where it is another one.
+    fn write(self, value: &Value, out: &mut BytesMut) -> bool {
+        match (self, value) {
+            (Self::String, Value::String(text)) => write_string(text, out),
+            (Self::Int64, Value::Int64(number)) => write_integer(*number, out),
+            (Self::Int32, Value::Int32(number)) => write_integer(*number, out),
+            (Self::Bytes, Value::Bytes(bytes)) => write_base64(bytes, out),
+            (Self::Boolean, Value::Bool(_))
+            | (Self::Int8, Value::Int8(_))
+            | (Self::Int16, Value::Int16(_))
+            | (Self::Float32, Value::Float32(_))
+            | (Self::Float64, Value::Float64(_)) => write_scalar(value, out),
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// What comes before a value: short, mostly.
@@ -134,8 +182,7 @@ impl Node {
                     };
                     Shape::Struct(fields.iter().enumerate().map(field).collect::<Result<_>>()?)
                 }
-                Kind::Unknown => Shape::Schemaless,
-                _ => Shape::Plain,
+                kind => Plain::of(kind).map_or(Shape::Schemaless, Shape::Plain),
             },
         };
         let mut node = Self { schema: Arc::clone(schema), shape, null: None };
@@ -161,7 +208,11 @@ impl Node {
                 };
                 out.extend_from_slice(null);
             }
-            (Shape::Plain, _) => return self.write_plain(value, out),
+            (Shape::Plain(plain), _) => {
+                if !plain.write(value, out) {
+                    return Err(self.invalid(value));
+                }
+            }
             (Shape::Schemaless, _) => return write_schemaless(value, out),
             (Shape::Struct(fields), Value::Struct(structure)) => {
                 let same = Arc::ptr_eq(&structure.schema, &self.schema) || structure.schema == self.schema;
@@ -173,7 +224,10 @@ impl Node {
                 }
                 for ((prefix, node), value) in fields.iter().zip(&structure.fields) {
                     prefix.write(out);
-                    node.write(value, out)?;
+                    match node.shape {
+                        Shape::Plain(plain) if plain.write(value, out) => {}
+                        _ => node.write(value, out)?,
+                    }
                 }
                 out.extend_from_slice(b"}");
             }
@@ -206,26 +260,6 @@ impl Node {
             return self.write(key, out);
         }
         out.extend_from_slice(b"\"null\"");
-        Ok(())
-    }
-
-    fn write_plain(&self, value: &Value, out: &mut BytesMut) -> Result<()> {
-        match (&self.schema.kind, value) {
-            (Kind::Bytes, Value::Bytes(bytes)) => write_base64(bytes, out),
-            (Kind::Bytes, _) => {
-                let class = value.java_class(None);
-                return Err(Error::data(format!("Invalid type for bytes type: class {class}")));
-            }
-            (Kind::String, Value::String(text)) => write_string(text, out),
-            (Kind::Boolean, Value::Bool(_))
-            | (Kind::Int8, Value::Int8(_))
-            | (Kind::Int16, Value::Int16(_))
-            | (Kind::Int32, Value::Int32(_))
-            | (Kind::Int64, Value::Int64(_))
-            | (Kind::Float32, Value::Float32(_))
-            | (Kind::Float64, Value::Float64(_)) => write_scalar(value, out),
-            _ => return Err(self.invalid(value)),
-        }
         Ok(())
     }
 
@@ -266,6 +300,9 @@ impl Node {
 
     fn invalid(&self, value: &Value) -> Error {
         let (kind, class) = (self.schema.kind.java_name(), value.java_class(None));
+        if let Shape::Plain(Plain::Bytes) = self.shape {
+            return Error::data(format!("Invalid type for bytes type: class {class}"));
+        }
         Error::data(format!("Invalid type for {kind}: class {class}"))
     }
 }
@@ -296,6 +333,10 @@ pub(crate) fn write_schemaless(value: &Value, out: &mut BytesMut) -> Result<()> 
         _ => write_scalar(value, out),
     }
     Ok(())
+}
+
+fn write_integer(number: impl itoa::Integer, out: &mut BytesMut) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_scalar(value: &Value, out: &mut BytesMut) {

@@ -341,20 +341,26 @@ impl Read {
 
     /// Reads a value to where it belongs: a value is large, and is not handed from one to the other for nothing.
     fn read_to(&self, to: &mut Value, input: &mut Input, writer: &Schema) -> Result<()> {
-        *to = match self {
+        let value = match self {
             Self::Null => Value::Null,
-            Self::Boolean => Value::Bool(input.boolean()?),
+            Self::Boolean => {
+                to.set(Value::Bool(input.boolean()?));
+                return Ok(());
+            }
             // Java keeps the lowest bits.
             Self::Int8 => Value::Int8(input.int()? as i8),
             Self::Int16 => Value::Int16(input.int()? as i16),
-            Self::Int32 => Value::Int32(input.int()?),
+            Self::Int32 => {
+                to.set(Value::Int32(input.int()?));
+                return Ok(());
+            }
             Self::Int64 => {
-                *to = Value::Int64(input.long()?);
+                to.set(Value::Int64(input.long()?));
                 return Ok(());
             }
             Self::Float32 => Value::Float32(input.float()?),
             Self::Float64 => {
-                *to = Value::Float64(input.double()?);
+                to.set(Value::Float64(input.double()?));
                 return Ok(());
             }
             Self::String => return input.string_to(to),
@@ -420,30 +426,32 @@ impl Read {
                 }
             }
             Self::Member { schema, field, read } => {
-                let mut values = vec![Value::Null; schema.fields().len()];
+                let mut values = Value::nulls(schema.fields().len());
                 if let Some(place) = values.get_mut(*field) {
                     read.read_to(place, input, writer)?;
                 }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Record { schema, fields } => {
-                let mut values = vec![Value::Null; schema.fields().len()];
+                let mut values = Value::nulls(schema.fields().len());
                 fields.fill(&mut values, input, writer)?;
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Row { schema, fields } => {
-                let (mut values, before) = (vec![Value::Null; fields.len()], input.left());
+                let (mut values, before) = (Value::nulls(fields.len()), input.left());
                 for (place, field) in values.iter_mut().zip(fields) {
                     field.read_to(place, input, writer)?;
                 }
                 if input.left() == before {
                     input.charge(values.len())?;
                 }
-                Value::Struct(Struct::new(Arc::clone(schema), values))
+                to.set(Value::Struct(Struct::new(Arc::clone(schema), values)));
+                return Ok(());
             }
             Self::Entry(_) => return Err(invalid("an entry stands alone")),
             Self::TooDeep => return Err(Error::data(unroll::TOO_DEEP)),
         };
+        to.set(value);
         Ok(())
     }
 

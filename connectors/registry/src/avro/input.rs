@@ -41,6 +41,7 @@ impl Input {
         rest
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let found = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()).copied();
         self.at += if found.is_some() { N } else { 0 };
@@ -51,13 +52,20 @@ impl Input {
         Ok(self.array::<1>()? == [1])
     }
 
+    #[inline]
     pub(crate) fn long(&mut self) -> Result<i64> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
         // Most numbers are small: lengths, and places in a union.
-        if let Some(byte @ ..0x80) = rest.first().copied() {
-            self.at += 1;
-            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        match self.bytes.get(self.at) {
+            Some(byte @ ..0x80) => {
+                self.at += 1;
+                Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1))
+            }
+            _ => self.long_of_more(),
         }
+    }
+
+    fn long_of_more(&mut self) -> Result<i64> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
         let mut value = 0u64;
         for (place, byte) in rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * place);
@@ -109,10 +117,10 @@ impl Input {
     pub(crate) fn string_to(&mut self, to: &mut Value) -> Result<()> {
         let size = self.length()?;
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..size)).ok_or_else(end)?;
-        *to = Value::String(match ByteString::try_from(self.bytes.slice(self.at..self.at + size)) {
-            Ok(text) => text,
-            Err(_) => String::from_utf8_lossy(bytes).into_owned().into(),
-        });
+        match ByteString::try_from(self.bytes.slice(self.at..self.at + size)) {
+            Ok(text) => to.set(Value::String(text)),
+            Err(_) => to.set(String::from_utf8_lossy(bytes).into_owned().into()),
+        }
         self.at += size;
         Ok(())
     }

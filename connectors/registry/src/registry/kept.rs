@@ -15,6 +15,12 @@ struct Entry<T> {
     of: Arc<T>,
 }
 
+impl<T> Entry<T> {
+    fn fits(&self, topic: &str) -> bool {
+        self.topic == topic && self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
 struct State<K, T> {
     /// Records mostly come many of a kind.
     last: Option<(K, Arc<Entry<T>>)>,
@@ -47,14 +53,30 @@ impl<K: Hash + Eq + Clone, T> Kept<K, T> {
         Ok(self.put(key, topic, until, made))
     }
 
+    /// Uses what was prepared. What was used last is locked meanwhile: to count its holders takes as long as to read a small field.
+    pub(crate) fn with<R>(
+        &self,
+        key: K,
+        topic: &str,
+        prepare: impl FnOnce(&K) -> Result<(T, Option<Instant>)>,
+        work: impl FnOnce(&T) -> Result<R>,
+    ) -> Result<R> {
+        {
+            let state = self.state.lock();
+            if let Some((_, entry)) = state.last.as_ref().filter(|(known, entry)| *known == key && entry.fits(topic)) {
+                return work(&entry.of);
+            }
+        }
+        work(&*self.get_or(key, topic, prepare)?)
+    }
+
     /// What was prepared, unless its time is over.
     fn get(&self, key: K, topic: &str) -> Option<Arc<T>> {
-        let fits = |entry: &Entry<T>| entry.topic == topic && entry.until.is_none_or(|until| Instant::now() < until);
         let mut state = self.state.lock();
-        if let Some((_, entry)) = state.last.as_ref().filter(|(known, entry)| *known == key && fits(entry)) {
+        if let Some((_, entry)) = state.last.as_ref().filter(|(known, entry)| *known == key && entry.fits(topic)) {
             return Some(Arc::clone(&entry.of));
         }
-        let entry = Arc::clone(state.all.get(&key)?.iter().find(|entry| fits(entry))?);
+        let entry = Arc::clone(state.all.get(&key)?.iter().find(|entry| entry.fits(topic))?);
         let of = Arc::clone(&entry.of);
         state.last = Some((key, entry));
         Some(of)

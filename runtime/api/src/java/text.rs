@@ -133,27 +133,32 @@ fn ten_thousandths(size: f64) -> Option<u64> {
 }
 
 fn few_digits(negative: bool, ten_thousandths: u64, out: &mut impl Write) {
-    let mut text = Short { bytes: [b'0'; 32], len: 17 };
-    let mut rest = ten_thousandths;
-    let mut place = text.len;
-    // From the last digit to the first; the point is the fifth from the end, and at least one digit stands before it.
-    while rest > 0 || place > 11 {
-        if place == 13 {
-            place -= 1;
-            text.bytes[place] = b'.';
-        }
-        place -= 1;
-        text.bytes[place] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    // Seven digits at most stand before the point, and four behind it.
+    let (mut whole, fraction) = ((ten_thousandths / 10_000) as u32, (ten_thousandths % 10_000) as u32);
+    let digit = |number: u32| b'0' + (number % 10) as u8;
+    let mut text = [b'.'; 13];
+    let [.., tenths, hundredths, thousandths, last] = &mut text;
+    (*tenths, *hundredths) = (digit(fraction / 1000), digit(fraction / 100));
+    (*thousandths, *last) = (digit(fraction / 10), digit(fraction));
+    let mut start = 8;
+    while start == 8 || whole > 0 {
+        start -= 1;
+        text[start] = digit(whole);
+        whole /= 10;
     }
     if negative {
-        place -= 1;
-        text.bytes[place] = b'-';
+        start -= 1;
+        text[start] = b'-';
     }
-    while text.len > 14 && text.bytes[text.len - 1] == b'0' {
-        text.len -= 1;
-    }
-    put(std::str::from_utf8(&text.bytes[place..text.len]).unwrap_or_default(), out);
+    let end = 13
+        - if fraction % 1000 == 0 {
+            3
+        } else if fraction % 100 == 0 {
+            2
+        } else {
+            usize::from(fraction % 10 == 0)
+        };
+    put(std::str::from_utf8(&text[start..end]).unwrap_or_default(), out);
 }
 
 fn put(text: &str, out: &mut impl Write) {
