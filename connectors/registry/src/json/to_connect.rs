@@ -297,24 +297,22 @@ impl<'a> Maker<'a, '_> {
             builder
         };
         let nothing = || empty().schema.shared();
+        let is_union = matches!(of.shape, Shape::OneOf(_) | Shape::AnyOf(_) | Shape::Types(_));
         let kind = match of.shape {
             Shape::Array if is_map(&of) && items(&of).is_some_and(|items| matches!(items.shape, Shape::Object)) => {
                 Some(Kind::Map(nothing(), nothing()))
             }
             Shape::Array => Some(Kind::Array(nothing())),
             Shape::Object if is_map(&of) => Some(Kind::Map(Schema::of(Kind::String).shared(), nothing())),
-            Shape::OneOf(_) | Shape::AnyOf(_) | Shape::Types(_) => {
-                optional |= of.members().iter().any(is_null);
-                None
-            }
             _ => None,
         };
         let mut leaf = empty();
         if let Some(kind) = kind {
             (leaf.schema.kind, leaf.count) = (kind, 3);
         }
-        leaf.schema.name = of.own("title").and_then(Json::as_str).map(Arc::from);
-        leaf.schema.optional = optional;
+        // The title of a union is the name of nothing.
+        leaf.schema.name = of.own("title").filter(|_| !is_union).and_then(Json::as_str).map(Arc::from);
+        leaf.schema.optional = optional || is_union && of.members().iter().any(is_null);
         Ok((leaf.schema.shared(), leaf.count))
     }
 
