@@ -32,11 +32,6 @@ impl Visible {
         id < self.begin || (id < self.end && !self.running.contains(&id))
     }
 
-    /// True when a transaction was under way.
-    pub fn is_running(&self, xid: u32) -> bool {
-        self.running.contains(&self.whole(xid))
-    }
-
     /// The stream gives the lower half of an id only: the upper half is that of the nearest id around the snapshot.
     fn whole(&self, xid: u32) -> u64 {
         let low = u64::from(xid);
@@ -59,8 +54,6 @@ mod tests {
         let visible = Visible::parse("100:105:101,103").expect("a snapshot");
         let seen: Vec<u32> = (99..107).filter(|&xid| visible.sees(xid)).collect();
         assert_eq!(seen, vec![99, 100, 102, 104]);
-        let running: Vec<u32> = (99..107).filter(|&xid| visible.is_running(xid)).collect();
-        assert_eq!(running, vec![101, 103]);
     }
 
     #[test]

@@ -17,7 +17,10 @@ static KEPT: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::defau
 /// A name that is likely to come again.
 pub(crate) fn kept(name: &str) -> ByteString {
     // A panic leaves a set behind that is still true.
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept_in(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner), name)
+}
+
+fn kept_in(kept: &mut HashSet<&'static str>, name: &str) -> ByteString {
     if let Some(name) = kept.get(name) {
         return ByteString::from_static(name);
     }
@@ -34,11 +37,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_kept_once_and_a_long_one_is_not() {
-        let (one, other) = (kept("only of this test"), kept("only of this test"));
-        assert_eq!(one.as_bytes().as_ptr(), other.as_bytes().as_ptr());
-        let long = "n".repeat(LENGTH_MAX + 1);
-        let (one, other) = (kept(&long), kept(&long));
-        assert_eq!((&*one, one.as_bytes().as_ptr() == other.as_bytes().as_ptr()), (&*long, false));
+    fn names_are_kept_once_but_for_long_ones_and_too_many() {
+        let mut kept = HashSet::new();
+        let mut is_kept = |name: &str| {
+            let (one, other) = (kept_in(&mut kept, name), kept_in(&mut kept, name));
+            assert_eq!((&*one, &*other), (name, name));
+            one.as_bytes().as_ptr() == other.as_bytes().as_ptr()
+        };
+        assert!(is_kept("id") && !is_kept(&"n".repeat(LENGTH_MAX + 1)));
+        (1..KEPT_MAX).for_each(|name| assert!(is_kept(&name.to_string())));
+        assert!(!is_kept("one too many") && is_kept("id"));
     }
 }

@@ -1,8 +1,7 @@
 //! The order of an object's members, known from objects that were read before.
 //!
 //! A schemaless object becomes a map in the order of a Java `HashMap`. Records of one topic have the same names in the same
-//! order again and again: where they go is found out once, and which name comes next is
-//! guessed.
+//! order again and again: where they go is found out once, and which name comes next is guessed.
 
 use std::sync::{Arc, Mutex};
 

@@ -267,7 +267,7 @@ async fn chunk(session: &mut Session, sql: &mut Wire) -> Result<(), End> {
         Ok(until) => {
             let window = &mut session.signals.window;
             window.visible = match seen {
-                Seen::By(visible) => Some(visible),
+                Seen::By(snapshot) => Some(snapshot.visible),
                 Seen::Replayed(_) => None,
             };
             window.until = until.filter(|_| window.relation.is_some());

@@ -2,7 +2,8 @@
 //!
 //! [`parse`] makes a request of a signal, [`act`] carries it out between two messages of the stream. [`incremental`] reads
 //! tables by chunks ([`chunk`]) whose rows wait in the [`window`] between two [`watermark`]s, and are not read before sessions see
-//! what the stream has brought ([`unseen`]); how far it is, is part of the stored offset ([`state`], [`java`]). [`blocking`] reads tables while the stream waits.
+//! what the stream has brought ([`unseen`]); how far it is, is part of the stored offset ([`state`], [`java`]). [`blocking`] reads
+//! tables while the stream waits.
 
 pub mod act;
 pub mod blocking;
@@ -98,7 +99,9 @@ impl Signals {
 
     /// True when something is to be done before the next message of the stream, which has come to this place.
     pub fn is_due(&self, resolved: u64) -> bool {
-        !self.arrived.is_empty() || self.window.until.is_some_and(|until| until <= resolved) || self.is_postponed_till_now()
+        !self.arrived.is_empty()
+            || self.window.until.is_some_and(|until| until <= resolved)
+            || self.is_postponed_till_now()
     }
 
     /// It is time for a chunk that could not be read before.
@@ -106,10 +109,10 @@ impl Signals {
         self.postponed.is_some_and(|at| at <= Instant::now())
     }
 
-    /// The stream brings a transaction that ends at a place.
-    pub fn begins(&mut self, xid: u32, end: u64) {
+    /// The stream brings a transaction whose commit begins at a place.
+    pub fn begins(&mut self, xid: u32, commit: u64) {
         if let Some(unseen) = &mut self.unseen {
-            unseen.brought(xid, end);
+            unseen.brought(xid, commit);
             self.window.begins(xid);
         }
     }
