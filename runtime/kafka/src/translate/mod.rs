@@ -123,7 +123,7 @@ fn base(kind: ClientKind) -> BTreeMap<&'static str, String> {
             ("queued.min.messages", "20000"),
             // What is read ahead of a task: enough to keep it busy, and little to hold.
             ("queued.max.messages.kbytes", "2048"),
-            ("fetch.max.bytes", "4194304"),
+            ("fetch.max.bytes", "2097152"),
             ("fetch.queue.backoff.ms", "10"),
             ("fetch.error.backoff.ms", "50"),
         ],
@@ -192,10 +192,10 @@ const REQUEST_TIMEOUT_MS: i64 = 30_000;
 /// What librdkafka allows for `socket.timeout.ms`.
 const SOCKET_TIMEOUT_MS: (i64, i64) = (10, 300_000);
 
-/// What waits to be sent, in KiB, unless `buffer.memory` says otherwise: Java's default is eight times as much, which no
+/// What waits to be sent, in KiB, unless `buffer.memory` says otherwise: Java's default is ten times as much, which no
 /// connection needs to stay busy, and which is most of what a worker under load would hold. Less of it is faster, too: it stays
 /// in the processor's cache.
-const QUEUE_KBYTES: i64 = 4 * 1024;
+const QUEUE_KBYTES: i64 = 3 * 1024;
 /// Java's default of `buffer.memory`, in KiB: a record of that size has to fit.
 const QUEUE_KBYTES_MAX: i64 = 32 * 1024;
 
