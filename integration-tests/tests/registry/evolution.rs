@@ -77,10 +77,10 @@ async fn an_incompatible_change_is_told_in_the_registrys_words_and_can_be_allowe
         (worker("refused", url(), &[]).await, topics(), unique("strict"), unique("tolerant"));
     let (address, client) = database(&strict).await;
     let tables =
-        "create table t (id int primary key); insert into t values (1); create table after (id int primary key)";
+        "create table t (id int primary key); insert into t values (1); create table later (id int primary key)";
     client.batch_execute(tables).await.unwrap();
     worker.api().create(&strict, &source(&address, &strict, "public.t")).await.unwrap();
-    let tolerance = with(source(&address, &tolerant, "public.t,public.after"), &json!({"errors.tolerance": "all"}));
+    let tolerance = with(source(&address, &tolerant, "public.t,public.later"), &json!({"errors.tolerance": "all"}));
     worker.api().create(&tolerant, &tolerance).await.unwrap();
     let [refused, skipped] = [&strict, &tolerant].map(|name| format!("{name}.public.t"));
     for count in 1..=2 {
@@ -95,7 +95,7 @@ async fn an_incompatible_change_is_told_in_the_registrys_words_and_can_be_allowe
 
     // What was written before has no such field, and the schema does not say what to read in its place.
     let change = "alter table t add column must text not null default ''; alter table t alter column must drop default;
-                  insert into t values (2, 'x'); insert into after values (1)";
+                  insert into t values (2, 'x'); insert into later values (1)";
     client.batch_execute(change).await.unwrap();
     let trace = wait_failed(&worker, &strict).await;
     for part in [
@@ -120,7 +120,7 @@ async fn an_incompatible_change_is_told_in_the_registrys_words_and_can_be_allowe
     restart.expect(&[202, 204]).unwrap();
     wait_rows(&refused, &[json!({"id": 1}), json!({"id": 5}), json!({"id": 2, "must": "x"})]).await;
     // The other one has left the record out, and goes on. It is past it when the table behind it has arrived.
-    wait_records(&topics, &format!("{tolerant}.public.after"), 1).await;
+    wait_records(&topics, &format!("{tolerant}.public.later"), 1).await;
     client.batch_execute("alter table t drop column must; insert into t values (3)").await.unwrap();
     wait_rows(&skipped, &[json!({"id": 1}), json!({"id": 5}), json!({"id": 3})]).await;
     wait_running(&worker, &tolerant).await;
