@@ -11,7 +11,7 @@ use protox::prost_reflect::prost::Message as _;
 use protox::prost_reflect::prost_types::FileDescriptorProto;
 use protox::prost_reflect::{DynamicMessage, FieldDescriptor, FileDescriptor, MessageDescriptor, Value};
 
-use super::{known, nesting};
+use super::{known, sound};
 
 /// The name of a schema's own file.
 const MAIN: &str = "default";
@@ -32,15 +32,13 @@ impl FileResolver for Sources {
         let source = own.or_else(|| known::source(name)).ok_or_else(|| protox::Error::file_not_found(name))?;
         // Some clients register descriptors in place of texts.
         match decoded(source) {
-            Some(file) if nesting::has_raw_options(&file) => {
-                Err(protox::Error::new("the descriptor has options that no compiler has resolved"))
-            }
             Some(mut file) => {
+                sound::check_descriptor(&file).map_err(protox::Error::new)?;
                 file.name = Some(name.to_owned());
                 Ok(File::from_file_descriptor_proto(file))
             }
             None => {
-                nesting::check(source).map_err(protox::Error::new)?;
+                sound::check(source).map_err(protox::Error::new)?;
                 File::from_source(name, &with_meta(source))
             }
         }
