@@ -64,8 +64,9 @@ fn looked_at(some: &Result<Datum, Error>, all: &Result<Datum, Error>) {
 
 /// What was read can be written and is the same when it is read again.
 fn written(converter: &JsonConverter, datum: &Datum) {
-    // JSON has no numbers for these: they are written as texts, which are texts or 0 when they are read.
-    if !is_finite(&datum.value) || datum.schema.as_ref().is_some_and(|schema| !has_finite_defaults(schema)) {
+    // JSON has no numbers for these: they are written as texts, which are texts or 0 when they are read. And what is read as a
+    // decimal has no negative zero.
+    if !has_numbers(&datum.value) || datum.schema.as_ref().is_some_and(|schema| !defaults_have_numbers(schema)) {
         return;
     }
     let write = |datum: &Datum| {
@@ -87,19 +88,20 @@ fn written(converter: &JsonConverter, datum: &Datum) {
     assert_eq!(write(&again).expect("writable"), Some(text), "{datum:?}");
 }
 
-fn is_finite(value: &Value) -> bool {
+/// Whether all floats in it are numbers of JSON.
+fn has_numbers(value: &Value) -> bool {
     match value {
-        Value::Float32(number) => number.is_finite(),
-        Value::Float64(number) => number.is_finite(),
-        Value::Array(list) => list.iter().all(is_finite),
-        Value::Map(pairs) => pairs.iter().all(|(key, value)| is_finite(key) && is_finite(value)),
-        Value::Struct(of) => of.fields.iter().all(is_finite),
+        Value::Float32(number) => number.is_finite() && number.to_bits() != (-0f32).to_bits(),
+        Value::Float64(number) => number.is_finite() && number.to_bits() != (-0f64).to_bits(),
+        Value::Array(list) => list.iter().all(has_numbers),
+        Value::Map(pairs) => pairs.iter().all(|(key, value)| has_numbers(key) && has_numbers(value)),
+        Value::Struct(of) => of.fields.iter().all(has_numbers),
         _ => true,
     }
 }
 
-fn has_finite_defaults(schema: &Schema) -> bool {
-    schema.default.as_ref().is_none_or(is_finite) && inner(schema).into_iter().all(has_finite_defaults)
+fn defaults_have_numbers(schema: &Schema) -> bool {
+    schema.default.as_ref().is_none_or(has_numbers) && inner(schema).into_iter().all(defaults_have_numbers)
 }
 
 fn has_defaults(schema: &Schema) -> bool {

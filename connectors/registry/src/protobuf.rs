@@ -8,10 +8,10 @@ mod descriptor;
 mod from_connect;
 mod known;
 mod names;
-mod nesting;
 mod options;
 mod read;
 pub(crate) mod records;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod to_connect;

@@ -11,7 +11,7 @@ use protox::prost_reflect::prost::Message as _;
 use protox::prost_reflect::prost_types::FileDescriptorProto;
 use protox::prost_reflect::{DynamicMessage, FieldDescriptor, FileDescriptor, MessageDescriptor, Value};
 
-use super::{known, nesting};
+use super::{known, sound};
 
 /// The name of a schema's own file.
 const MAIN: &str = "default";
@@ -32,12 +32,12 @@ impl FileResolver for Sources {
         let source = own.or_else(|| known::source(name)).ok_or_else(|| protox::Error::file_not_found(name))?;
         // Some clients register descriptors in place of texts.
         match decoded(source) {
-            Some((file, _)) if nesting::has_raw_options(&file) => {
-                Err(protox::Error::new("the descriptor has options that no compiler has resolved"))
+            Some((file, bytes)) => {
+                sound::check_descriptor(&file).map_err(protox::Error::new)?;
+                named_file(bytes, name)
             }
-            Some((_, bytes)) => named_file(bytes, name),
             None => {
-                nesting::check(source).map_err(protox::Error::new)?;
+                sound::check(source).map_err(protox::Error::new)?;
                 File::from_source(name, &with_meta(source))
             }
         }

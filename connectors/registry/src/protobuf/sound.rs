@@ -1,8 +1,13 @@
-//! How deep a schema's text nests. The parser bounds messages within messages, but not the values of options, and it reads and
-//! drops these by functions that call themselves: a text of a few thousand braces would be more than a stack holds.
+//! What is checked of a schema before the parser sees it.
+//!
+//! The parser bounds messages within messages, but not the values of options, and it reads and drops these by functions that call
+//! themselves: a text of a few thousand braces would be more than a stack holds. And it panics at some descriptors that no compiler
+//! makes.
 
+use protox::prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use protox::prost_reflect::prost_types::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, UninterpretedOption,
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+    UninterpretedOption,
 };
 
 /// Brackets within brackets at most, and parts of a name.
@@ -59,41 +64,67 @@ fn text(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// Whether a descriptor has options as they were written. Compilers leave none of them, and their texts are parsed as above.
-pub(crate) fn has_raw_options(file: &FileDescriptorProto) -> bool {
-    raw(file.options.as_ref().map(|options| &options.uninterpreted_option))
-        || file.message_type.iter().any(of_message)
-        || file.enum_type.iter().any(of_enum)
-        || file.extension.iter().any(of_field)
-        || file.service.iter().any(|service| {
-            raw(service.options.as_ref().map(|options| &options.uninterpreted_option))
-                || service
-                    .method
-                    .iter()
-                    .any(|method| raw(method.options.as_ref().map(|options| &options.uninterpreted_option)))
-        })
+/// Says what no compiler makes in a descriptor; nothing when it may be used. The parser takes for granted that one made it.
+pub(crate) fn check_descriptor(file: &FileDescriptorProto) -> Result<(), &'static str> {
+    if !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")) {
+        return Err("the descriptor has another syntax than proto2 and proto3");
+    }
+    resolved(file.options.as_ref().map(|options| &options.uninterpreted_option))?;
+    file.message_type.iter().try_for_each(of_message)?;
+    file.enum_type.iter().try_for_each(of_enum)?;
+    file.extension.iter().try_for_each(of_field)?;
+    for service in &file.service {
+        resolved(service.options.as_ref().map(|options| &options.uninterpreted_option))?;
+        for method in &service.method {
+            resolved(method.options.as_ref().map(|options| &options.uninterpreted_option))?;
+        }
+    }
+    Ok(())
 }
 
-fn of_message(message: &DescriptorProto) -> bool {
-    raw(message.options.as_ref().map(|options| &options.uninterpreted_option))
-        || message.field.iter().chain(&message.extension).any(of_field)
-        || message.enum_type.iter().any(of_enum)
-        || message.oneof_decl.iter().any(|oneof| raw(oneof.options.as_ref().map(|of| &of.uninterpreted_option)))
-        || message.extension_range.iter().any(|range| raw(range.options.as_ref().map(|of| &of.uninterpreted_option)))
-        || message.nested_type.iter().any(of_message)
+fn of_message(message: &DescriptorProto) -> Result<(), &'static str> {
+    if message.options.as_ref().is_some_and(|options| options.map_entry()) && !is_entry(message) {
+        return Err("the descriptor has an entry of a map without a key and a value");
+    }
+    resolved(message.options.as_ref().map(|options| &options.uninterpreted_option))?;
+    message.field.iter().chain(&message.extension).try_for_each(of_field)?;
+    message.enum_type.iter().try_for_each(of_enum)?;
+    for oneof in &message.oneof_decl {
+        resolved(oneof.options.as_ref().map(|options| &options.uninterpreted_option))?;
+    }
+    for range in &message.extension_range {
+        resolved(range.options.as_ref().map(|options| &options.uninterpreted_option))?;
+    }
+    message.nested_type.iter().try_for_each(of_message)
 }
 
-fn of_field(field: &FieldDescriptorProto) -> bool {
-    raw(field.options.as_ref().map(|options| &options.uninterpreted_option))
+/// A key and a value, each at most once.
+fn is_entry(message: &DescriptorProto) -> bool {
+    let [key, value] = message.field.as_slice() else { return false };
+    let single = |field: &FieldDescriptorProto| field.label() != Label::Repeated && field.oneof_index.is_none();
+    let names = key.name() == "key" && value.name() == "value" && key.number() == 1 && value.number() == 2;
+    let no_key = [Type::Double, Type::Float, Type::Bytes, Type::Message, Type::Group, Type::Enum];
+    names && single(key) && single(value) && key.type_name.is_none() && !no_key.contains(&key.r#type())
 }
 
-fn of_enum(of: &EnumDescriptorProto) -> bool {
-    raw(of.options.as_ref().map(|options| &options.uninterpreted_option))
-        || of.value.iter().any(|value| raw(value.options.as_ref().map(|options| &options.uninterpreted_option)))
+fn of_field(field: &FieldDescriptorProto) -> Result<(), &'static str> {
+    resolved(field.options.as_ref().map(|options| &options.uninterpreted_option))
 }
 
-fn raw(options: Option<&Vec<UninterpretedOption>>) -> bool {
-    options.is_some_and(|options| !options.is_empty())
+fn of_enum(of: &EnumDescriptorProto) -> Result<(), &'static str> {
+    resolved(of.options.as_ref().map(|options| &options.uninterpreted_option))?;
+    let of_value = |value: &EnumValueDescriptorProto| {
+        resolved(value.options.as_ref().map(|options| &options.uninterpreted_option))
+    };
+    of.value.iter().try_for_each(of_value)
+}
+
+/// Options as they were written may nest as deep as those of texts.
+fn resolved(options: Option<&Vec<UninterpretedOption>>) -> Result<(), &'static str> {
+    if options.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    Err("the descriptor has options that no compiler has resolved")
 }
 
 #[cfg(test)]
@@ -149,6 +180,22 @@ mod tests {
         parse(&source, []).unwrap();
     }
 
+    fn refused(file: &FileDescriptorProto) -> String {
+        parse(&STANDARD.encode(file.encode_to_vec()), []).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn descriptors_that_no_compiler_makes_are_refused() {
+        let syntax = FileDescriptorProto { syntax: Some("protos".to_owned()), ..FileDescriptorProto::default() };
+        assert!(refused(&syntax).contains("another syntax than proto2 and proto3"));
+        let mut file = parse("syntax = \"proto3\"; message A { map<string, A> m = 1; }", [])
+            .map(|file| file.file_descriptor_proto().clone())
+            .unwrap();
+        assert!(parse(&STANDARD.encode(file.encode_to_vec()), []).is_ok());
+        file.message_type[0].nested_type[0].field.truncate(1);
+        assert!(refused(&file).contains("an entry of a map without a key and a value"));
+    }
+
     #[test]
     fn descriptors_with_options_as_they_were_written_are_refused() {
         let name = |part: &str| NamePart { name_part: part.to_owned(), is_extension: false };
@@ -159,7 +206,6 @@ mod tests {
         };
         let options = FileOptions { uninterpreted_option: vec![option], ..FileOptions::default() };
         let file = FileDescriptorProto { options: Some(options), ..FileDescriptorProto::default() };
-        let error = parse(&STANDARD.encode(file.encode_to_vec()), []).unwrap_err();
-        assert!(error.message().contains("options that no compiler has resolved"), "{error}");
+        assert!(refused(&file).contains("options that no compiler has resolved"));
     }
 }
