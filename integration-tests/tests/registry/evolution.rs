@@ -24,7 +24,7 @@ async fn a_table_that_changes_makes_versions_and_right_documents() {
     worker.api().create("to", &sink(&name)).await.unwrap();
     let documents = collection(&name, &topic).await;
     let first = doc! {"_id": {"id": 1}, "name": "a"};
-    wait_documents(&documents, &[first.clone()]).await;
+    wait_documents(&documents, std::slice::from_ref(&first)).await;
     assert_eq!(versions(url(), &subject).await, [1]);
 
     client.batch_execute("alter table t add column note text; insert into t values (2, 'b', 'n')").await.unwrap();
