@@ -170,6 +170,8 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes a number.
+    // What is handed over by way of memory, in other pieces than it is taken up in, is waited for; so here and below.
+    #[inline(always)]
     pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
@@ -202,6 +204,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes a text.
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<Text> {
         self.at += 1;
         let start = self.at;
@@ -298,6 +301,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The content of a text as a value, to where it belongs: a slice of the source when it has no escapes.
+    #[inline(always)]
     pub(crate) fn text_to(&self, to: &mut Value, text: &Text) {
         if text.escaped {
             *to = Value::from(self.content(text).into_owned());
