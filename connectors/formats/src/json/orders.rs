@@ -41,12 +41,12 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// The name as a value.
+    /// The name as a value, to where it belongs.
     #[inline(always)]
-    pub(crate) fn key(&self) -> Value {
+    pub(crate) fn name_to(&self, to: &mut Value) {
         match self.kept {
-            Some(name) => Value::String(ByteString::from_static(name)),
-            None => Value::String(self.name.clone()),
+            Some(name) => to.set(Value::String(ByteString::from_static(name))),
+            None => to.set(Value::String(self.name.clone())),
         }
     }
 }

@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
                 }
             }
             if let Some((key, value)) = entries.get_mut(member.place) {
-                key.set(member.key());
+                member.name_to(key);
                 self.read_to(value, values, scan)?;
             }
             count += 1;
