@@ -81,12 +81,13 @@ impl Value {
     }
 
     /// Assigns a value, mostly where there is none yet: then there is nothing to be dropped.
-    #[inline]
+    #[inline(always)]
     pub fn set(&mut self, value: Self) {
-        match self {
-            Self::Null => std::mem::forget(std::mem::replace(self, value)),
-            _ => *self = value,
+        if !self.is_null() {
+            *self = Self::Null;
         }
+        // A null that is left to itself is nothing lost.
+        std::mem::forget(std::mem::replace(self, value));
     }
 
     /// True for null.

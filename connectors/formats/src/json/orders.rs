@@ -31,10 +31,23 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: ByteString,
+    /// The same, where it is kept for good.
+    kept: Option<&'static str>,
     /// The name with its quotes and colon, as it stands in a text mostly.
     pub(crate) written: Box<[u8]>,
     /// Where it goes.
     pub(crate) place: usize,
+}
+
+impl Member {
+    /// The name as a value, to where it belongs.
+    #[inline(always)]
+    pub(crate) fn name_to(&self, to: &mut Value) {
+        match self.kept {
+            Some(name) => to.set(Value::String(ByteString::from_static(name))),
+            None => to.set(Value::String(self.name.clone())),
+        }
+    }
 }
 
 impl Known {
@@ -86,12 +99,12 @@ impl KnownOrders {
     }
 }
 
-/// The names, kept: they would hold the whole text otherwise. `None` where the object is not worth knowing.
+/// The names, copied: they would hold the whole text otherwise. `None` where the object is not worth knowing.
 fn names(entries: &[(Value, Value)]) -> Option<Vec<ByteString>> {
     if entries.len() > MEMBERS_MAX {
         return None;
     }
-    entries.iter().map(|(key, _)| key.as_str().map(names::kept)).collect()
+    entries.iter().map(|(key, _)| key.as_str().map(ByteString::from)).collect()
 }
 
 /// Where the names go in `ordered`, which holds each of them once.
@@ -101,7 +114,7 @@ fn members(names: Vec<ByteString>, ordered: &[(Value, Value)]) -> Option<Vec<Mem
         let mut written = BytesMut::new();
         write_string(&name, &mut written);
         written.extend_from_slice(b":");
-        Some(Member { name, written: written[..].into(), place })
+        Some(Member { kept: names::kept(&name), written: written[..].into(), name, place })
     };
     names.into_iter().map(member).collect()
 }

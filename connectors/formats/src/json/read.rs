@@ -321,7 +321,7 @@ impl<'a> Reader<'a> {
                 }
             }
             if let Some((key, value)) = entries.get_mut(member.place) {
-                key.set(Value::String(member.name.clone()));
+                member.name_to(key);
                 self.read_to(value, values, scan)?;
             }
             count += 1;

@@ -197,6 +197,8 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes a number.
+    // What is handed over by way of memory, in other pieces than it is taken up in, is waited for; so here and below.
+    #[inline(always)]
     pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         let (start, integral) = self.pass_number()?;
         let text = std::str::from_utf8(&self.source[start..self.at]).unwrap_or_default();
@@ -235,6 +237,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes a text.
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<Text> {
         self.at += 1;
         let start = self.at;
@@ -247,7 +250,10 @@ impl<'a> Scan<'a> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
-                    self.escape()?;
+                    match self.source.get(self.at + 1).copied().and_then(plain_escape) {
+                        Some(_) => self.at += 2,
+                        None => self.escape().map(drop)?,
+                    }
                 }
                 Some(_) => return self.error("a control character in a text"),
                 None => return self.error("a text without end"),
@@ -273,13 +279,10 @@ impl<'a> Scan<'a> {
     fn escape(&mut self) -> Result<u16> {
         let kind = self.source.get(self.at + 1).copied();
         self.at += 2;
+        if let Some(byte) = kind.and_then(plain_escape) {
+            return Ok(u16::from(byte));
+        }
         Ok(match kind {
-            Some(b'n') => 0x0a,
-            Some(b'r') => 0x0d,
-            Some(b't') => 0x09,
-            Some(b'b') => 0x08,
-            Some(b'f') => 0x0c,
-            Some(byte @ (b'"' | b'\\' | b'/')) => u16::from(byte),
             Some(b'u') => {
                 let hex = self.source.get(self.at..self.at + 4).unwrap_or_default();
                 let all_hex = hex.len() == 4 && hex.iter().all(u8::is_ascii_hexdigit);
@@ -305,11 +308,14 @@ impl<'a> Scan<'a> {
         let mut half: Option<u16> = None;
         let mut cursor = self.part(text.range.clone());
         while let Some(rest) = cursor.source.get(cursor.at..).filter(|rest| !rest.is_empty()) {
-            let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
-            if plain > 0 {
+            // Between its quotes nothing else interrupts a text.
+            let plain = swar::next_special(rest).length;
+            let escape = rest.get(plain..).and_then(|rest| plain_escape(*rest.get(1)?));
+            if plain > 0 || escape.is_some() {
                 out.extend(half.take().map(|_| b'?'));
                 out.extend_from_slice(&rest[..plain]);
-                cursor.at += plain;
+                out.extend(escape);
+                cursor.at += plain + 2 * usize::from(escape.is_some());
             } else if let Ok(unit) = cursor.escape() {
                 match half.take() {
                     None => {}
@@ -331,6 +337,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The content of a text as a value, to where it belongs: a slice of the source when it has no escapes.
+    #[inline(always)]
     pub(crate) fn text_to(&self, to: &mut Value, text: &Text) {
         if text.escaped {
             *to = Value::from(self.content(text).into_owned());
@@ -466,6 +473,20 @@ impl<'a> Scan<'a> {
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
         &self.source[range]
     }
+}
+
+/// What an escape of two bytes stands for.
+#[inline(always)]
+fn plain_escape(kind: u8) -> Option<u8> {
+    Some(match kind {
+        b'"' | b'\\' | b'/' => kind,
+        b'n' => 0x0a,
+        b'r' => 0x0d,
+        b't' => 0x09,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        _ => return None,
+    })
 }
 
 fn push_units(units: &[u16], out: &mut Vec<u8>) {

@@ -28,7 +28,8 @@ public final class ConverterBench {
     private static final String TOPIC = "shop.public.orders";
     private static final long SECOND = 1_000_000_000L;
     private static final long WARM_UP = 6 * SECOND;
-    private static final long MEASURED = 6 * SECOND;
+    /** Of so many seconds the best one counts: another program may have taken the processor in the others. */
+    private static final int MEASURED = 6;
     private static final int BATCH = 256;
 
     /** Where results go, so that nothing can be left out. */
@@ -153,8 +154,11 @@ public final class ConverterBench {
         byte[] bytes = of.write();
         Work work = serialize ? of::write : () -> of.read(bytes);
         measure(work, WARM_UP);
-        double nanos = measure(work, MEASURED);
-        System.out.printf("%-28s %8.0f ns/record %10.0f records/s %6d bytes  fnv %016x%n",
+        double nanos = Double.MAX_VALUE;
+        for (int i = 0; i < MEASURED; i++) {
+            nanos = Math.min(nanos, measure(work, SECOND));
+        }
+        System.out.printf("%-34s %6.0f ns/record %10.0f records/s %6d bytes  fnv %016x%n",
                 name, nanos, SECOND / nanos, bytes.length, fnv(name.startsWith("avro") ? Arrays.copyOfRange(bytes, 5, bytes.length) : bytes));
     }
 
