@@ -8,6 +8,7 @@
 //! 3. While a batch waits to be given again, or the task rests, partitions are paused and the consumer is polled on, which
 //!    keeps the membership in the group.
 
+mod ahead;
 mod batch;
 mod commits;
 
@@ -29,6 +30,7 @@ use crate::positions::Positions;
 use crate::report::{Reporter, Subject};
 use crate::unit::UnitNews;
 
+use ahead::{Coming, Fields, LookedAt, next_event};
 use batch::Batch;
 
 /// The longest single wait for records: orders are noticed at once, this only bounds the client's call.
@@ -42,6 +44,11 @@ const REDELIVERY_MAX: Duration = Duration::from_secs(30);
 pub const PUT_PATIENCE: Duration = Duration::from_secs(60);
 /// A `put` that takes longer than this is accompanied by polls of the consumer, which keep the membership in the group.
 pub const SLOW_PUT: Duration = Duration::from_secs(10);
+/// When nothing has come for so long, what was put is committed: whoever waits for the group to be at the end need not wait for the
+/// next regular commit, and a crash leaves less to be put again.
+const QUIET: Duration = Duration::from_millis(20);
+/// So many commits are made that way in the time between two regular ones, at most.
+const EARLY_COMMITS: u32 = 10;
 /// How often it is said how far the task is.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 /// How long leaving the group may take.
@@ -96,33 +103,17 @@ struct Work {
     redelivery: Option<Redelivery>,
     /// Since when the sink can't flush.
     unflushed: Option<Instant>,
-    /// Events that came while a slow `put` was under way. Partitions are paused then, so that they are few.
-    backlog: VecDeque<ConsumerEvent>,
+    /// Events that came while a `put` was under way: one, and when it is slow some more. Partitions are paused then, so that they
+    /// are few.
+    backlog: VecDeque<Coming>,
+    looked_at: LookedAt,
     resting: bool,
+    /// Something was put since the last commit.
+    moved: bool,
+    last_commit: Instant,
     next_commit: Instant,
     /// When it is said next how far the task is.
     next_told: Instant,
-}
-
-/// The fields of a value that are looked at, when these are not all.
-type Fields = Option<&'static [&'static str]>;
-
-/// Which fields are looked at of the topic of the record before.
-#[derive(Default)]
-struct LookedAt(Option<(Arc<str>, Fields)>);
-
-impl LookedAt {
-    fn of(&mut self, topic: &Arc<str>, task: &mut dyn SinkTask, converters: &Converters) -> Fields {
-        match &self.0 {
-            Some((known, fields)) if Arc::ptr_eq(known, topic) => *fields,
-            _ => {
-                // A transform may look at all of a record.
-                let fields = (!converters.transforms()).then(|| task.value_fields(topic)).flatten();
-                self.0 = Some((Arc::clone(topic), fields));
-                fields
-            }
-        }
-    }
 }
 
 impl SinkLoop {
@@ -133,7 +124,10 @@ impl SinkLoop {
             redelivery: None,
             unflushed: None,
             backlog: VecDeque::new(),
+            looked_at: LookedAt::default(),
             resting: false,
+            moved: false,
+            last_commit: Instant::now(),
             next_commit: Instant::now() + self.flush_interval,
             next_told: Instant::now(),
         };
@@ -171,8 +165,10 @@ impl SinkLoop {
                 }
                 event = next_event(&mut *self.consumer, &mut work.backlog, wait) => event,
             };
-            if let Some(event) = event {
-                self.handle(work, event).await?;
+            match event {
+                Some(coming) => self.handle(work, coming).await?,
+                None if work.moved => work.next_commit = work.next_commit.min(self.early_commit(work)),
+                None => {}
             }
             let now = Instant::now();
             if !work.resting
@@ -194,14 +190,26 @@ impl SinkLoop {
     fn wait(&self, work: &Work) -> Duration {
         let until = |at: Instant| at.saturating_duration_since(Instant::now());
         let mut wait = until(work.next_commit).min(MAX_POLL_WAIT);
+        if work.moved {
+            wait = wait.min(until(self.early_commit(work)).max(QUIET));
+        }
         if let Some(again) = work.redelivery.as_ref().filter(|_| !work.resting) {
             wait = wait.min(until(again.at));
         }
         wait
     }
 
+    /// When what was put may be committed, if nothing more comes.
+    fn early_commit(&self, work: &Work) -> Instant {
+        work.last_commit + self.flush_interval / EARLY_COMMITS
+    }
+
     async fn rest(&mut self, work: &mut Work) -> Result<()> {
         work.resting = true;
+        // What was read is put before the rest begins; nothing more is read meanwhile.
+        while let Some(coming) = work.backlog.pop_front() {
+            self.handle(work, coming).await?;
+        }
         self.consumer.pause(&work.positions.partitions())?;
         self.commit(work).await?;
         self.control.works(false).await;
@@ -221,7 +229,8 @@ impl SinkLoop {
         Ok(())
     }
 
-    async fn handle(&mut self, work: &mut Work, event: ConsumerEvent) -> Result<()> {
+    async fn handle(&mut self, work: &mut Work, coming: Coming) -> Result<()> {
+        let Coming { event, decoded } = coming;
         match event {
             // Another worker may have the task already: it reads these records again, and sends their dead letters. The loss
             // is for good, so that nothing is committed past a batch that was left.
@@ -229,7 +238,7 @@ impl SinkLoop {
             ConsumerEvent::Records(raw) => {
                 self.metrics.arrived(raw.len());
                 work.positions.read(&raw);
-                let batch = self.convert(raw).await?;
+                let batch = self.convert(raw, decoded, &mut work.looked_at).await?;
                 match &mut work.redelivery {
                     // Read before the pause took effect: it comes after what waits.
                     Some(again) => again.batch.append(batch),
@@ -243,6 +252,7 @@ impl SinkLoop {
                 if work.redelivery.is_none() {
                     work.positions.nothing_waits();
                 }
+                work.moved = true;
                 Ok(())
             }
             ConsumerEvent::Assigned(partitions) => self.assigned(work, &partitions).await,
@@ -306,14 +316,21 @@ impl SinkLoop {
     }
 
     /// Converts what was read. Records that fail and are tolerated, and those that a transform drops, stay in `raw` only.
-    async fn convert(&mut self, raw: Vec<ConsumerRecord>) -> Result<Batch> {
+    async fn convert(
+        &mut self,
+        raw: Vec<ConsumerRecord>,
+        decoded: Option<Vec<Option<SinkRecord>>>,
+        looked_at: &mut LookedAt,
+    ) -> Result<Batch> {
         self.used.refresh();
         let mut batch =
             Batch { records: Vec::with_capacity(raw.len()), places: Vec::with_capacity(raw.len()), raw: Vec::new() };
-        let mut looked_at = LookedAt::default();
-        for (place, consumed) in raw.iter().enumerate() {
+        for (place, (consumed, decoded)) in ahead::each(&raw, decoded).enumerate() {
             let fields = looked_at.of(&consumed.topic, &mut *self.task, &self.converters);
-            let decoded = self.converters.decode(consumed, fields);
+            let decoded = match decoded {
+                Some(decoded) => Ok(decoded),
+                None => self.converters.decode(consumed, fields),
+            };
             // A topic counts as used with its first record that could be converted, whatever a transform makes of it.
             if decoded.as_ref().err().is_none_or(|failed| failed.stage == Stage::Transformation)
                 && self.used.is_new(&consumed.topic)
@@ -389,6 +406,7 @@ impl SinkLoop {
         }
         self.metrics.put_returned(batch.records.len(), started.elapsed());
         work.positions.passed(&batch.raw);
+        work.moved = true;
         if work.redelivery.is_none() {
             work.positions.nothing_waits();
         }
@@ -398,14 +416,26 @@ impl SinkLoop {
     /// Calls `put`. The outer error is one of Kafka's. A sink that tries for longer than a batch may be given again is not well
     /// meanwhile, though it says nothing.
     async fn put(&mut self, work: &mut Work, records: &[SinkRecord]) -> Result<Result<Vec<Rejected>>> {
-        let Self { task, consumer, slow_put, control, patience, .. } = self;
+        let Self { task, consumer, converters, slow_put, control, patience, .. } = self;
         let lasting = Instant::now() + *patience;
         let mut put = task.put(records);
-        tokio::select! {
-            biased;
-            done = &mut put => return Ok(done),
-            () = sleep(*slow_put) => consumer.pause(&work.positions.partitions())?,
+        let mut slow = std::pin::pin!(sleep(*slow_put));
+        loop {
+            // What came before, or waits, comes first; one batch is enough to go on with.
+            let ahead = work.backlog.is_empty() && work.redelivery.is_none() && !work.resting;
+            tokio::select! {
+                biased;
+                done = &mut put => return Ok(done),
+                () = &mut slow => break,
+                event = consumer.poll(MAX_POLL_WAIT), if ahead => {
+                    if let Some(mut coming) = event.map(Coming::from) {
+                        coming.decode(converters, &work.looked_at);
+                        work.backlog.push_back(coming);
+                    }
+                }
+            }
         }
+        consumer.pause(&work.positions.partitions())?;
         let done = loop {
             if Instant::now() >= lasting {
                 control.works(false).await;
@@ -413,7 +443,7 @@ impl SinkLoop {
             tokio::select! {
                 biased;
                 done = &mut put => break done,
-                event = consumer.poll(MAX_POLL_WAIT) => work.backlog.extend(event),
+                event = consumer.poll(MAX_POLL_WAIT) => work.backlog.extend(event.map(Coming::from)),
             }
         };
         if work.redelivery.is_none() && !work.resting {
@@ -470,18 +500,6 @@ impl SinkLoop {
             self.reporter.report(Subject::Sink(raw), failed).await.map_err(exiting)?;
         }
         Ok(true)
-    }
-}
-
-/// The next event: what came during a slow `put` first.
-async fn next_event(
-    consumer: &mut dyn Consume,
-    backlog: &mut VecDeque<ConsumerEvent>,
-    wait: Duration,
-) -> Option<ConsumerEvent> {
-    match backlog.pop_front() {
-        Some(event) => Some(event),
-        None => consumer.poll(wait).await,
     }
 }
 

@@ -37,6 +37,8 @@ struct Seen {
     slow: Duration,
     /// Puts wait as long as this is so.
     held: bool,
+    /// The time between commits, where it matters.
+    interval: Option<Duration>,
 }
 
 struct Recorder(Arc<Mutex<Seen>>);
@@ -153,6 +155,7 @@ impl Rig {
         dead_letters: bool,
     ) -> Self {
         let recovered = !seen.unattended;
+        let flush_interval = seen.interval.unwrap_or(Duration::from_millis(20));
         let seen = Arc::new(Mutex::new(seen));
         let (wanted, orders) = watch::channel(Wanted::Run);
         let (sender, events) = mpsc::channel(64);
@@ -176,7 +179,7 @@ impl Rig {
             reporter,
             used: TopicsUsed::new(Arc::new(AtomicU64::new(0)), true),
             metrics: Arc::clone(&metrics),
-            flush_interval: Duration::from_millis(20),
+            flush_interval,
             flush_timeout: Duration::from_secs(5),
             slow_put: Duration::from_millis(30),
             patience: Duration::from_millis(400),
@@ -468,6 +471,57 @@ async fn an_end_behind_the_last_record_is_committed_once_the_record_is_put() {
     eventually(|| rig.committed() == Some(43)).await;
     assert_eq!(rig.values(), ["x"]);
     eventually(|| rig.metrics.put_positions() == Some(vec![(partition.clone(), 43)])).await;
+    rig.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn when_nothing_more_comes_nobody_waits_for_the_next_regular_commit() {
+    let interval = Duration::from_secs(20);
+    let (began, seen) = (Instant::now(), Seen { interval: Some(interval), ..Seen::default() });
+    let rig = Rig::start(broker(&["a", "b"]).await, seen, ErrorPolicy::default(), false).await;
+    eventually(|| rig.committed() == Some(2)).await;
+    assert!(began.elapsed() < interval);
+    // The next one takes its time, too: a tenth of the interval at least.
+    let flushes = rig.seen.lock().flushes;
+    let committed = Instant::now();
+    produce(&rig.broker, &["c"]).await;
+    eventually(|| rig.committed() == Some(3)).await;
+    assert!(committed.elapsed() > interval / 20 && began.elapsed() < interval);
+    assert_eq!(rig.seen.lock().flushes, flushes + 1);
+    rig.end().await.expect("a clean end");
+}
+
+/// They were decoded while the sink was busy with those before them.
+#[tokio::test]
+async fn what_is_read_ahead_keeps_its_place_and_is_put_before_a_rest() {
+    let broker = broker(&["a"]).await;
+    let consumer = broker.consumer("g", "t");
+    let polls = consumer.polls();
+    let seen = Seen { held: true, ..Seen::default() };
+    let mut rig = Rig::start_with(broker, consumer, seen, tolerant(), true).await;
+    // Nothing is read behind a put that is slow: this is read before it counts as such, or after it.
+    produce(&rig.broker, &["b", "POISON", "c"]).await;
+    eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 5).await;
+    assert_eq!((rig.values().len(), rig.committed()), (0, None), "the put is still under way");
+    produce(&rig.broker, &["d"]).await;
+    rig.seen.lock().held = false;
+    eventually(|| rig.committed() == Some(5)).await;
+    assert_eq!(rig.values(), ["a", "b", "c", "d"]);
+    assert_eq!(rig.broker.records("dlq").len(), 1, "told once, though it was decoded twice");
+    // Whatever was read when the rest began is put and committed.
+    rig.seen.lock().held = true;
+    produce(&rig.broker, &["e", "f"]).await;
+    let before = polls.load(std::sync::atomic::Ordering::Relaxed);
+    eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > before + 5).await;
+    rig.wanted.send_replace(Wanted::Rest);
+    rig.seen.lock().held = false;
+    while !matches!(news(&mut rig.events).await.what, UnitNews::Paused) {}
+    let rested = rig.values();
+    assert_eq!(rig.committed(), Some(1 + rested.len() as i64));
+    sleep(Duration::from_millis(60)).await;
+    assert_eq!(rig.values(), rested, "nothing moves");
+    rig.wanted.send_replace(Wanted::Run);
+    eventually(|| rig.values() == ["a", "b", "c", "d", "e", "f"]).await;
     rig.end().await.expect("a clean end");
 }
 

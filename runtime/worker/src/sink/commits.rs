@@ -1,6 +1,7 @@
 //! How a sink task's offsets are committed: after a flush, at every `offset.flush.interval.ms` (or
 //! `job.checkpoint.interval.ms`, when that is shorter), when partitions are taken away, and at the end
-//! (`WorkerSinkTask.commitOffsets`).
+//! (`WorkerSinkTask.commitOffsets`). Where nothing more
+//! comes, that is not waited for.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use connect_api::{Error, Result};
 use connect_kafka as kafka;
 use tokio::time::{Instant, timeout};
 
+use super::ahead::Coming;
 use super::{SinkLoop, Work, api_partitions, exiting};
 use crate::io::ConsumerEvent;
 
@@ -31,7 +33,9 @@ impl SinkLoop {
         work: &mut Work,
         of: Option<&[kafka::TopicPartition]>,
     ) -> Result<Result<()>> {
-        work.next_commit = Instant::now() + self.flush_interval;
+        work.moved = false;
+        work.last_commit = Instant::now();
+        work.next_commit = work.last_commit + self.flush_interval;
         let offsets = work.positions.uncommitted(of);
         // Without the right to work nothing is committed: another worker's offsets may be newer.
         if offsets.is_empty() || !self.control.may_work() {
@@ -72,9 +76,10 @@ impl SinkLoop {
     async fn rewind(&mut self, work: &mut Work) -> Result<()> {
         let Work { positions, backlog, .. } = work;
         let (mut leaving, mut coming) = (HashSet::new(), HashSet::new());
-        for event in backlog.iter_mut() {
+        for Coming { event, decoded } in backlog.iter_mut() {
             match event {
                 ConsumerEvent::Records(raw) => {
+                    *decoded = None;
                     positions.read(raw);
                     // What comes after an assignment was read from the right place.
                     raw.retain(|record| coming.contains(&(Arc::clone(&record.topic), record.partition)));
@@ -89,7 +94,7 @@ impl SinkLoop {
                 ConsumerEvent::Error(_) => {}
             }
         }
-        backlog.retain(|event| !matches!(event, ConsumerEvent::Records(raw) if raw.is_empty()));
+        backlog.retain(|coming| !matches!(&coming.event, ConsumerEvent::Records(raw) if raw.is_empty()));
         for (partition, offset) in work.positions.rewind() {
             if !leaving.contains(&partition) {
                 self.consumer.seek(&partition, offset).await?;
