@@ -14,6 +14,8 @@ struct Standing {
     position: Option<i64>,
     /// What the group has committed, or where reading began when it has committed nothing.
     committed: Option<i64>,
+    /// That was committed in this assignment.
+    told: bool,
     /// Where reading began in this assignment: set as soon as a record was read, whether it was put or not.
     first: Option<i64>,
     /// The end that was reached, as far as no later record was read: everything before it was read, if not put.
@@ -104,6 +106,13 @@ impl Positions {
         asked().filter_map(|(partition, standing)| Some((partition.clone(), standing.position?))).collect()
     }
 
+    /// The partitions of which more is done with than is committed, and those that were not committed yet in this assignment.
+    pub fn moved(&self) -> Vec<TopicPartition> {
+        let moved = |standing: &Standing| !standing.told || standing.position != standing.committed;
+        let moved = self.partitions.iter().filter(|(_, standing)| standing.position.is_some() && moved(standing));
+        moved.map(|(partition, _)| partition.clone()).collect()
+    }
+
     /// The offset behind everything that is done with, of each partition where it is known.
     pub fn put(&self) -> Vec<(TopicPartition, i64)> {
         let known = |(partition, standing): (&TopicPartition, &Standing)| Some((partition.clone(), standing.position?));
@@ -114,7 +123,7 @@ impl Positions {
     pub fn committed(&mut self, offsets: &[(TopicPartition, i64)]) {
         for (partition, offset) in offsets {
             if let Some(standing) = self.partitions.get_mut(partition) {
-                standing.committed = Some(*offset);
+                (standing.committed, standing.told) = (Some(*offset), true);
             }
         }
     }

@@ -47,8 +47,11 @@ pub const SLOW_PUT: Duration = Duration::from_secs(10);
 /// When nothing has come for so long, what was put is committed: whoever waits for the group to be at the end need not wait for the
 /// next regular commit, and a crash leaves less to be put again.
 const QUIET: Duration = Duration::from_millis(20);
-/// So many commits are made that way in the time between two regular ones, at most.
+/// So many commits are made that way in the time between two regular ones, at most, and none sooner than [`EARLY_PAUSE`] after the
+/// one before.
 const EARLY_COMMITS: u32 = 10;
+/// The shortest time between two commits that are early.
+const EARLY_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is said how far the task is.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 /// How long leaving the group may take.
@@ -103,8 +106,8 @@ struct Work {
     redelivery: Option<Redelivery>,
     /// Since when the sink can't flush.
     unflushed: Option<Instant>,
-    /// Events that came while a `put` was under way: one, and when it is slow some more. Partitions are paused then, so that they
-    /// are few.
+    /// Events that came while a `put` was under way: one batch, and when it is slow some more. Partitions are paused then, so that
+    /// they are few.
     backlog: VecDeque<Coming>,
     looked_at: LookedAt,
     resting: bool,
@@ -135,6 +138,8 @@ impl SinkLoop {
         if outcome.is_ok() {
             outcome = self.close_all(&mut work).await;
         }
+        // Whoever waits for an answer need not wait for the task, nor the client for them.
+        work.backlog.clear();
         if !self.control.may_work() {
             // What its producer still has in its queue is dropped, and not sent while the task stops.
             self.reporter.dead_letters = None;
@@ -165,10 +170,9 @@ impl SinkLoop {
                 }
                 event = next_event(&mut *self.consumer, &mut work.backlog, wait) => event,
             };
-            match event {
-                Some(coming) => self.handle(work, coming).await?,
-                None if work.moved => work.next_commit = work.next_commit.min(self.early_commit(work)),
-                None => {}
+            let quiet = event.is_none();
+            if let Some(coming) = event {
+                self.handle(work, coming).await?;
             }
             let now = Instant::now();
             if !work.resting
@@ -178,7 +182,10 @@ impl SinkLoop {
                 self.deliver(work, again.batch, tries).await?;
             }
             if now >= work.next_commit {
-                self.commit(work).await?;
+                self.commit(work, None).await?;
+            } else if quiet && work.moved && now >= self.early_commit(work) {
+                let moved = work.positions.moved();
+                self.commit(work, Some(&moved)).await?;
             }
             if now >= work.next_told {
                 work.next_told = now + TELL_EVERY;
@@ -201,7 +208,7 @@ impl SinkLoop {
 
     /// When what was put may be committed, if nothing more comes.
     fn early_commit(&self, work: &Work) -> Instant {
-        work.last_commit + self.flush_interval / EARLY_COMMITS
+        work.last_commit + (self.flush_interval / EARLY_COMMITS).max(EARLY_PAUSE)
     }
 
     async fn rest(&mut self, work: &mut Work) -> Result<()> {
@@ -211,7 +218,7 @@ impl SinkLoop {
             self.handle(work, coming).await?;
         }
         self.consumer.pause(&work.positions.partitions())?;
-        self.commit(work).await?;
+        self.commit(work, None).await?;
         self.control.works(false).await;
         self.control.tell(UnitNews::Paused).await;
         Ok(())
@@ -285,6 +292,9 @@ impl SinkLoop {
         self.metrics.partitions(work.positions.partitions().len());
         if work.resting || work.redelivery.is_some() {
             self.consumer.pause(partitions)?;
+        } else {
+            // They may have been paused when they were taken away.
+            self.consumer.resume(partitions)?;
         }
         self.task.open(&api_partitions(partitions)).await
     }
@@ -319,7 +329,7 @@ impl SinkLoop {
     async fn convert(
         &mut self,
         raw: Vec<ConsumerRecord>,
-        decoded: Option<Vec<Option<SinkRecord>>>,
+        decoded: Vec<Option<SinkRecord>>,
         looked_at: &mut LookedAt,
     ) -> Result<Batch> {
         self.used.refresh();
@@ -421,8 +431,7 @@ impl SinkLoop {
         let mut put = task.put(records);
         let mut slow = std::pin::pin!(sleep(*slow_put));
         loop {
-            // What came before, or waits, comes first; one batch is enough to go on with.
-            let ahead = work.backlog.is_empty() && work.redelivery.is_none() && !work.resting;
+            let ahead = work.backlog.iter().all(Coming::is_an_end) && work.redelivery.is_none() && !work.resting;
             tokio::select! {
                 biased;
                 done = &mut put => return Ok(done),
@@ -443,7 +452,12 @@ impl SinkLoop {
             tokio::select! {
                 biased;
                 done = &mut put => break done,
-                event = consumer.poll(MAX_POLL_WAIT) => work.backlog.extend(event.map(Coming::from)),
+                event = consumer.poll(MAX_POLL_WAIT) => {
+                    if let Some(ConsumerEvent::Assigned(partitions)) = &event {
+                        consumer.pause(partitions)?;
+                    }
+                    work.backlog.extend(event.map(Coming::from));
+                }
             }
         };
         if work.redelivery.is_none() && !work.resting {

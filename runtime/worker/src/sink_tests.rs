@@ -1,6 +1,6 @@
 //! The sink loop against Kafka in memory.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use connect_api::ErrorKind;
@@ -15,7 +15,7 @@ use crate::control::News;
 use crate::dead_letters::{DeadLetterConfig, DeadLetters};
 use crate::failure::ErrorPolicy;
 use crate::memory::{MemoryBroker, MemoryConsumer, Stored};
-use crate::testing::{converters, eventually, news, recovery, works};
+use crate::testing::{counted_converters, eventually, news, recovery, works};
 use crate::unit::UnitEvent;
 
 /// What a recording sink saw, and how it behaves.
@@ -39,6 +39,8 @@ struct Seen {
     held: bool,
     /// The time between commits, where it matters.
     interval: Option<Duration>,
+    /// After so long a put counts as slow, where it matters.
+    slow_put: Option<Duration>,
 }
 
 struct Recorder(Arc<Mutex<Seen>>);
@@ -111,6 +113,8 @@ struct Rig {
     control: Control,
     events: mpsc::Receiver<UnitEvent>,
     metrics: Arc<TaskMetrics>,
+    /// How many values were decoded.
+    decoded: Arc<AtomicUsize>,
     handle: JoinHandle<Result<()>>,
 }
 
@@ -156,6 +160,8 @@ impl Rig {
     ) -> Self {
         let recovered = !seen.unattended;
         let flush_interval = seen.interval.unwrap_or(Duration::from_millis(20));
+        let slow_put = seen.slow_put.unwrap_or(Duration::from_millis(30));
+        let decoded = Arc::default();
         let seen = Arc::new(Mutex::new(seen));
         let (wanted, orders) = watch::channel(Wanted::Run);
         let (sender, events) = mpsc::channel(64);
@@ -174,18 +180,18 @@ impl Rig {
         let sink = SinkLoop {
             task: Box::new(Recorder(Arc::clone(&seen))),
             control: control.clone(),
-            converters: converters(),
+            converters: counted_converters(&decoded),
             consumer: Box::new(consumer),
             reporter,
             used: TopicsUsed::new(Arc::new(AtomicU64::new(0)), true),
             metrics: Arc::clone(&metrics),
             flush_interval,
             flush_timeout: Duration::from_secs(5),
-            slow_put: Duration::from_millis(30),
+            slow_put,
             patience: Duration::from_millis(400),
             recovery: recovery(recovered),
         };
-        Self { broker, seen, wanted, control, events, metrics, handle: tokio::spawn(sink.run()) }
+        Self { broker, seen, wanted, control, events, metrics, decoded, handle: tokio::spawn(sink.run()) }
     }
 
     fn committed(&self) -> Option<i64> {
@@ -491,40 +497,6 @@ async fn when_nothing_more_comes_nobody_waits_for_the_next_regular_commit() {
     rig.end().await.expect("a clean end");
 }
 
-/// They were decoded while the sink was busy with those before them.
-#[tokio::test]
-async fn what_is_read_ahead_keeps_its_place_and_is_put_before_a_rest() {
-    let broker = broker(&["a"]).await;
-    let consumer = broker.consumer("g", "t");
-    let polls = consumer.polls();
-    let seen = Seen { held: true, ..Seen::default() };
-    let mut rig = Rig::start_with(broker, consumer, seen, tolerant(), true).await;
-    // Nothing is read behind a put that is slow: this is read before it counts as such, or after it.
-    produce(&rig.broker, &["b", "POISON", "c"]).await;
-    eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 5).await;
-    assert_eq!((rig.values().len(), rig.committed()), (0, None), "the put is still under way");
-    produce(&rig.broker, &["d"]).await;
-    rig.seen.lock().held = false;
-    eventually(|| rig.committed() == Some(5)).await;
-    assert_eq!(rig.values(), ["a", "b", "c", "d"]);
-    assert_eq!(rig.broker.records("dlq").len(), 1, "told once, though it was decoded twice");
-    // Whatever was read when the rest began is put and committed.
-    rig.seen.lock().held = true;
-    produce(&rig.broker, &["e", "f"]).await;
-    let before = polls.load(std::sync::atomic::Ordering::Relaxed);
-    eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > before + 5).await;
-    rig.wanted.send_replace(Wanted::Rest);
-    rig.seen.lock().held = false;
-    while !matches!(news(&mut rig.events).await.what, UnitNews::Paused) {}
-    let rested = rig.values();
-    assert_eq!(rig.committed(), Some(1 + rested.len() as i64));
-    sleep(Duration::from_millis(60)).await;
-    assert_eq!(rig.values(), rested, "nothing moves");
-    rig.wanted.send_replace(Wanted::Run);
-    eventually(|| rig.values() == ["a", "b", "c", "d", "e", "f"]).await;
-    rig.end().await.expect("a clean end");
-}
-
 /// The flush fails while a revocation waits behind a slow put: the partition that goes is neither sought, which would wait for
 /// the rebalance, nor committed; the one that stays is read again.
 #[tokio::test]
@@ -569,7 +541,7 @@ async fn the_consumer_is_polled_while_a_put_is_slow() {
     let polls = consumer.polls();
     let seen = Seen { held: true, ..Seen::default() };
     let rig = Rig::start_with(broker, consumer, seen, ErrorPolicy::default(), false).await;
-    eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 10).await;
+    eventually(|| polls.load(Ordering::Relaxed) > 10).await;
     assert!(rig.values().is_empty(), "the put is still under way");
     rig.seen.lock().held = false;
     produce(&rig.broker, &["b"]).await;
@@ -586,7 +558,7 @@ async fn without_the_right_to_work_no_dead_letter_is_sent_and_nothing_is_committ
         let seen = Seen { held: true, ..Seen::default() };
         let rig = Rig::start_with(broker.clone(), consumer, seen, tolerant(), true).await;
         // Polls go on while the put is under way.
-        eventually(|| polls.load(std::sync::atomic::Ordering::Relaxed) > 10).await;
+        eventually(|| polls.load(Ordering::Relaxed) > 10).await;
         produce(&broker, &["POISON"]).await;
         rig.control.lose();
         rig.seen.lock().held = false;
@@ -596,3 +568,6 @@ async fn without_the_right_to_work_no_dead_letter_is_sent_and_nothing_is_committ
         assert!(broker.committed("g").is_empty());
     }
 }
+
+#[path = "sink/ahead_tests.rs"]
+mod ahead;

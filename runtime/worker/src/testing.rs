@@ -1,6 +1,7 @@
 //! What the tests of this crate share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +14,11 @@ use crate::convert::{ConverterClasses, Converters};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Text as it is; the text `POISON` does not convert, in either direction.
-pub(crate) struct Text;
+#[derive(Default)]
+pub(crate) struct Text {
+    /// How many were read.
+    decoded: Arc<AtomicUsize>,
+}
 
 impl Converter for Text {
     fn serialize(&self, _topic: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool> {
@@ -28,6 +33,7 @@ impl Converter for Text {
     }
 
     fn deserialize(&self, _topic: &str, payload: Option<Bytes>) -> Result<Datum> {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
         match payload {
             None => Ok(Datum::null()),
             Some(bytes) if &bytes[..] == b"POISON" => Err(Error::data("poisoned")),
@@ -48,10 +54,15 @@ impl HeaderConverter for Text {
 
 /// Text converters without transforms.
 pub(crate) fn converters() -> Converters {
+    counted_converters(&Arc::default())
+}
+
+/// The same, which count the values that they read.
+pub(crate) fn counted_converters(decoded: &Arc<AtomicUsize>) -> Converters {
     let pipeline = Pipeline {
-        key_converter: Box::new(Text),
-        value_converter: Box::new(Text),
-        header_converter: Box::new(Text),
+        key_converter: Box::new(Text::default()),
+        value_converter: Box::new(Text { decoded: Arc::clone(decoded) }),
+        header_converter: Box::new(Text::default()),
         transforms: Vec::new(),
     };
     let class = |name: &str| Arc::from(format!("test.{name}").as_str());

@@ -120,8 +120,8 @@ fn converter_plugin() -> Plugin {
         class: "test.Text",
         version: "1",
         kind: PluginKind::Converter(
-            |_, _| Ok(Box::new(crate::testing::Text)),
-            Some(|_| Ok(Box::new(crate::testing::Text))),
+            |_, _| Ok(Box::new(crate::testing::Text::default())),
+            Some(|_| Ok(Box::new(crate::testing::Text::default()))),
         ),
         config_def: || &NO_KEYS,
     }

@@ -13,7 +13,7 @@ use super::{ConsumerRecord, TimestampType};
 const BATCH_BYTES_MAX: usize = 2 << 20;
 /// Allocations of earlier batches that are looked at for one that nobody uses any more: those of the batches between the thread
 /// and the owner, the one that he works on, and the one that is being filled.
-const ARENAS_KEPT: usize = super::reader::SIGNALS_MAX + 2;
+const ARENAS_KEPT: usize = super::reader::SIGNALS_MAX + 3;
 /// Topic names remembered; a consumer of more simply shares less.
 const NAMES_MAX: usize = 10_000;
 

@@ -347,6 +347,8 @@ impl View {
                     self.assignment.clear();
                 }
                 self.assignment.extend(partitions.iter().cloned());
+                // A pause that was made after they had been taken away was made for nothing.
+                self.paused.retain(|paused| !partitions.contains(paused));
                 Some(ConsumerEvent::Assigned(partitions))
             }
             Signal::Revoked { partitions, lost, done } => {

@@ -218,3 +218,14 @@ fn seeks_of_partitions_that_were_given_up_are_void_and_others_wait_in_order() {
     let left: Vec<u64> = std::iter::from_fn(|| seeks.next()).map(|seek| seek.id).collect();
     assert_eq!(left, [2, 4, 5]);
 }
+
+#[test]
+fn a_pause_that_comes_behind_a_revocation_is_over_with_the_next_assignment() {
+    let mut view = View::default();
+    view.take(Signal::Assigned { partitions: vec![partition(0)], more: false });
+    revoke(&mut view, &[partition(0)]);
+    // By an owner that hears of the revocation later.
+    view.paused.insert(partition(0));
+    view.take(Signal::Assigned { partitions: vec![partition(0)], more: false });
+    assert_eq!(seen(view.take(records(&[(0, 5)]))), [(0, 5)]);
+}

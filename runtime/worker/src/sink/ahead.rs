@@ -13,27 +13,32 @@ use crate::io::{Consume, ConsumerEvent, ConsumerRecord};
 /// An event that is to be handled, in the order in which they came.
 pub(super) struct Coming {
     pub(super) event: ConsumerEvent,
-    /// What became of each of its records, where they were decoded already; `None` for those that a transform drops.
-    pub(super) decoded: Option<Vec<Option<SinkRecord>>>,
+    /// What became of its records, of the first ones at least, as far as they were decoded already; `None` for those that a
+    /// transform drops.
+    pub(super) decoded: Vec<Option<SinkRecord>>,
 }
 
 impl From<ConsumerEvent> for Coming {
     fn from(event: ConsumerEvent) -> Self {
-        Self { event, decoded: None }
+        Self { event, decoded: Vec::new() }
     }
 }
 
 impl Coming {
-    /// Decodes its records, unless something is wrong with one: that is found again, and reported, when its turn has come.
+    /// Whether it says no more than that a partition was read to its end. Such an event holds up no records.
+    pub(super) fn is_an_end(&self) -> bool {
+        matches!(self.event, ConsumerEvent::Reached(_))
+    }
+
+    /// Decodes its records up to one that something is wrong with: that is found again, and reported, when its turn has come.
     pub(super) fn decode(&mut self, converters: &Converters, looked_at: &LookedAt) {
         let ConsumerEvent::Records(raw) = &self.event else { return };
-        let mut decoded = Vec::with_capacity(raw.len());
+        self.decoded.reserve_exact(raw.len());
         for record in raw {
             let Some(fields) = looked_at.known(&record.topic) else { return };
             let Ok(record) = converters.decode(record, fields) else { return };
-            decoded.push(record);
+            self.decoded.push(record);
         }
-        self.decoded = Some(decoded);
     }
 }
 
@@ -52,9 +57,9 @@ pub(super) async fn next_event(
 /// The records of an event, each with what it was decoded to, if it was.
 pub(super) fn each(
     raw: &[ConsumerRecord],
-    decoded: Option<Vec<Option<SinkRecord>>>,
+    decoded: Vec<Option<SinkRecord>>,
 ) -> impl Iterator<Item = (&ConsumerRecord, Option<Option<SinkRecord>>)> {
-    let mut decoded = decoded.into_iter().flatten();
+    let mut decoded = decoded.into_iter();
     raw.iter().map(move |record| (record, decoded.next()))
 }
 

@@ -15,10 +15,10 @@ use super::{SinkLoop, Work, api_partitions, exiting};
 use crate::io::ConsumerEvent;
 
 impl SinkLoop {
-    /// Commits what is durable. When the sink can't flush, the consumer goes back to what was committed last, as the JVM's
+    /// Commits what is durable, of all partitions or of some. When the sink can't flush, the consumer goes back to what was committed last, as the JVM's
     /// does: without end, or for some time where somebody else takes care of a task that fails.
-    pub(super) async fn commit(&mut self, work: &mut Work) -> Result<()> {
-        let Err(error) = self.flush_and_commit(work, None).await? else { return Ok(()) };
+    pub(super) async fn commit(&mut self, work: &mut Work, of: Option<&[kafka::TopicPartition]>) -> Result<()> {
+        let Err(error) = self.flush_and_commit(work, of).await? else { return Ok(()) };
         let since = *work.unflushed.get_or_insert_with(Instant::now);
         if self.is_out_of_patience(since) {
             return Err(exiting(error));
@@ -33,11 +33,13 @@ impl SinkLoop {
         work: &mut Work,
         of: Option<&[kafka::TopicPartition]>,
     ) -> Result<Result<()>> {
-        work.moved = false;
         work.last_commit = Instant::now();
-        work.next_commit = work.last_commit + self.flush_interval;
+        if of.is_none() {
+            work.next_commit = work.last_commit + self.flush_interval;
+        }
         let offsets = work.positions.uncommitted(of);
         // Without the right to work nothing is committed: another worker's offsets may be newer.
+        work.moved &= !offsets.is_empty();
         if offsets.is_empty() || !self.control.may_work() {
             return Ok(Ok(()));
         }
@@ -45,12 +47,14 @@ impl SinkLoop {
         self.reporter.settle().await?;
         if let Err(error) = self.task.flush().await {
             self.log_commit_failure(&error, "failed to flush the sink, its records will be given again");
+            work.moved = false;
             return Ok(Err(error));
         }
         work.unflushed = None;
         match timeout(self.flush_timeout, self.consumer.commit(offsets.clone())).await {
             Ok(Ok(())) => {
                 work.positions.committed(&offsets);
+                work.moved = !work.positions.uncommitted(None).is_empty();
                 self.metrics.committed();
             }
             Ok(Err(error)) => self.log_commit_failure(&error, "failed to commit offsets, trying again later"),
@@ -79,7 +83,7 @@ impl SinkLoop {
         for Coming { event, decoded } in backlog.iter_mut() {
             match event {
                 ConsumerEvent::Records(raw) => {
-                    *decoded = None;
+                    decoded.clear();
                     positions.read(raw);
                     // What comes after an assignment was read from the right place.
                     raw.retain(|record| coming.contains(&(Arc::clone(&record.topic), record.partition)));
