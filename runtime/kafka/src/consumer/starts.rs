@@ -52,11 +52,13 @@ impl Consumer {
         }
         let ends = self.ends(open, timeout).await?;
         for (partition, earliest, latest) in ends {
-            let start = if self.reset == Reset::Latest { latest } else { earliest };
-            // librdkafka would look it up again, later: what comes before an end in between would be passed over, and the first
-            // records would wait.
-            self.seek(&partition, start).await?;
-            starts.push((partition, start));
+            if self.reset == Reset::Latest {
+                // librdkafka would look the end up again, later: what comes in between would be passed over.
+                self.seek(&partition, latest).await?;
+                starts.push((partition, latest));
+            } else {
+                starts.push((partition, earliest));
+            }
         }
         Ok(starts)
     }
