@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod arbitrary;
 mod avro;
+mod budget;
 mod builder;
 mod json;
 mod protobuf;

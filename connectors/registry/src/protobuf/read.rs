@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use connect_api::java::hash;
-use connect_api::schema::logical;
 use connect_api::{ByteString, Bytes, Error, Kind, Result, SchemaRef, Struct, Value, value};
 use num_bigint::BigInt;
-use protox::prost_reflect::{
-    EnumDescriptor, FieldDescriptor, Kind as Type, MessageDescriptor, Syntax, Value as Dynamic,
-};
+use protox::prost_reflect::{EnumDescriptor, MessageDescriptor, Value as Dynamic};
 
 use super::calendar;
-use super::options::{self, Options};
-use super::to_connect::{has_optional_label, map_of, oneof_of, unfit, union_field, unwrapped};
+use super::options::Options;
+use super::to_connect::unwrapped;
 use super::wire::{Input, Wire, unzigzag};
+use crate::budget::Budget;
 use crate::unroll;
+
+mod plan;
 
 const DAY_MS: i64 = 86_400_000;
 const INVALID: &str = "com.google.protobuf.InvalidProtocolBufferException";
@@ -37,6 +37,8 @@ struct Message {
     schema: SchemaRef,
     /// The values of a message in which nothing is there.
     blank: Vec<Value>,
+    /// How many values these are.
+    held: usize,
     /// In the order of their numbers.
     fields: Vec<Field>,
     /// The places of maps.
@@ -62,7 +64,7 @@ enum Place {
     /// Into a field of the struct; the others of its oneof are null then.
     Flat {
         place: usize,
-        others: Vec<usize>,
+        members: Arc<[usize]>,
     },
 }
 
@@ -79,6 +81,9 @@ struct Entry {
     key: Read,
     value: Read,
     blank: (Value, Value),
+    /// How many values these are.
+    held: usize,
+    name: String,
 }
 
 /// A value that is no message in Connect.
@@ -128,7 +133,7 @@ struct Symbols {
 impl Reader {
     /// Prepares reading. `schema` is what the message became in Connect.
     pub(crate) fn new(schema: &SchemaRef, message: &MessageDescriptor, options: &Options) -> Result<Self> {
-        let mut planner = Planner { options, made: HashMap::new() };
+        let mut planner = plan::Planner::new(options);
         let root = match &schema.kind {
             Kind::Struct(_) => Root::Message(planner.message(schema, message)?),
             _ => {
@@ -136,7 +141,7 @@ impl Reader {
                 let field = field.ok_or_else(|| {
                     Error::data(format!("{} is not {} in Connect", message.full_name(), schema.kind.java_name()))
                 })?;
-                Root::Wrapped(scalar(schema, &field)?)
+                Root::Wrapped(plan::scalar(schema, &field)?)
             }
         };
         Ok(Self { root })
@@ -144,163 +149,17 @@ impl Reader {
 
     /// Reads the value of a record.
     pub(crate) fn read(&self, bytes: Bytes) -> Result<Value> {
+        let budget = Budget::of(bytes.len());
         match &self.root {
-            Root::Message(message) => message.read(bytes),
-            Root::Wrapped(scalar) => scalar.read_wrapped(bytes),
+            Root::Message(message) => message.read(bytes, &budget),
+            Root::Wrapped(scalar) => scalar.read_wrapped(bytes, &budget),
         }
     }
 }
 
-struct Planner<'a> {
-    options: &'a Options,
-    made: HashMap<(usize, String), Arc<Message>>,
-}
-
-impl Planner<'_> {
-    fn message(&mut self, schema: &SchemaRef, message: &MessageDescriptor) -> Result<Arc<Message>> {
-        let key = (Arc::as_ptr(schema) as usize, message.full_name().to_owned());
-        if let Some(made) = self.made.get(&key) {
-            return Ok(Arc::clone(made));
-        }
-        let mut made = Message {
-            schema: Arc::clone(schema),
-            blank: vec![Value::Null; schema.fields().len()],
-            fields: Vec::new(),
-            maps: Vec::new(),
-            // Below the last level of a recursive schema there are no fields.
-            too_deep: schema.fields().is_empty() && message.fields().len() > 0,
-        };
-        if !made.too_deep {
-            for field in message.fields() {
-                self.add(&mut made, schema, &field)?;
-            }
-            made.fields.sort_by_key(|field| field.number);
-        }
-        let made = Arc::new(made);
-        self.made.insert(key, Arc::clone(&made));
-        Ok(made)
-    }
-
-    fn add(&mut self, made: &mut Message, schema: &SchemaRef, field: &FieldDescriptor) -> Result<()> {
-        let place_of = |schema: &SchemaRef, name: &str| {
-            schema.index_of(name).ok_or_else(|| Error::data(format!("{name} is not a valid field name")))
-        };
-        let number = field.number();
-        let Some(oneof) = oneof_of(field) else {
-            let place = place_of(schema, field.name())?;
-            let of = field_schema(schema, place)?;
-            let read = self.read(&of, field)?;
-            let is_message = matches!(field.kind(), Type::Message(_));
-            let labelled = field.field_descriptor_proto().proto3_optional() || self.is_proto2_optional(field);
-            let plain = !is_message && !labelled;
-            if matches!(read, Read::Map(_)) {
-                made.maps.push(place);
-            }
-            let repeated = matches!(read, Read::Scalars(_) | Read::Messages(_) | Read::Map(_));
-            if let Some(blank) =
-                made.blank.get_mut(place).filter(|_| repeated || plain || self.options.struct_for_nulls)
-            {
-                *blank = self.blank(&read, field);
-            }
-            made.fields.push(Field { number, place: Place::Own(place), read });
-            return Ok(());
-        };
-        if self.options.flatten_unions {
-            let place = place_of(schema, field.name())?;
-            let read = self.read(&field_schema(schema, place)?, field)?;
-            let others = oneof.fields().filter(|other| other.number() != number);
-            let others = others.map(|other| place_of(schema, other.name())).collect::<Result<_>>()?;
-            made.fields.push(Field { number, place: Place::Flat { place, others }, read });
-            return Ok(());
-        }
-        let place = place_of(schema, &union_field(&oneof, self.options))?;
-        let union = field_schema(schema, place)?;
-        let member = place_of(&union, field.name())?;
-        let read = self.read(&field_schema(&union, member)?, field)?;
-        made.fields.push(Field { number, place: Place::Union { place, schema: union, member }, read });
-        Ok(())
-    }
-
-    fn is_proto2_optional(&self, field: &FieldDescriptor) -> bool {
-        self.options.optional_of_proto2 && has_optional_label(field)
-    }
-
-    fn read(&mut self, schema: &SchemaRef, field: &FieldDescriptor) -> Result<Read> {
-        match (&schema.kind, field.kind()) {
-            (Kind::Map(keys, values), Type::Message(_)) => {
-                let (key, value) = map_of(field).ok_or_else(|| unfit(schema, field))?;
-                let (keys, values) = (self.read(keys, &key)?, self.read(values, &value)?);
-                let blank = (self.blank(&keys, &key), self.blank(&values, &value));
-                Ok(Read::Map(Box::new(Entry { key: keys, value: values, blank })))
-            }
-            (Kind::Array(element), kind) if field.is_list() => match (&element.kind, kind) {
-                (Kind::Struct(_), Type::Message(message)) => Ok(Read::Messages(self.message(element, &message)?)),
-                _ => scalar(element, field).map(Read::Scalars),
-            },
-            (Kind::Struct(_), Type::Message(message)) => Ok(Read::Message(self.message(schema, &message)?)),
-            (Kind::Struct(_) | Kind::Array(_) | Kind::Map(..), _) => Err(unfit(schema, field)),
-            _ => scalar(schema, field).map(Read::Scalar),
-        }
-    }
-
-    /// What a field is that is not there, where that is not null.
-    fn blank(&self, read: &Read, field: &FieldDescriptor) -> Value {
-        match read {
-            Read::Scalars(_) | Read::Messages(_) => Value::Array(Vec::new()),
-            Read::Map(_) => Value::Map(Vec::new()),
-            Read::Message(message) if message.too_deep => Value::Null,
-            Read::Message(message) => Value::Struct(Struct::new(Arc::clone(&message.schema), message.blank.clone())),
-            Read::Scalar(scalar) => scalar.default(&field.default_value()),
-        }
-    }
-}
-
-fn field_schema(schema: &SchemaRef, place: usize) -> Result<SchemaRef> {
-    let field = schema.fields().get(place).map(|field| Arc::clone(&field.schema));
-    field.ok_or_else(|| Error::data("the schema has no such field"))
-}
-
-/// How a value is read that is no struct, list or map.
-fn scalar(schema: &SchemaRef, field: &FieldDescriptor) -> Result<Scalar> {
-    let size = match schema.kind {
-        Kind::Int8 => Some(Size::Int8),
-        Kind::Int16 => Some(Size::Int16),
-        Kind::Int32 => Some(Size::Int32),
-        Kind::Int64 => Some(Size::Int64),
-        _ => None,
-    };
-    let whole = |encoding: Encoding| size.map(|size| Scalar::Whole(encoding, size)).ok_or_else(|| unfit(schema, field));
-    let fits = |kind: Kind, scalar: Scalar| if schema.kind == kind { Ok(scalar) } else { Err(unfit(schema, field)) };
-    match field.kind() {
-        Type::Int32 => whole(Encoding::Int),
-        Type::Int64 | Type::Uint64 => whole(Encoding::Long),
-        Type::Uint32 => whole(Encoding::Unsigned),
-        Type::Sint32 | Type::Sint64 => whole(Encoding::Zigzag),
-        Type::Fixed32 => whole(Encoding::Fixed32),
-        Type::Sfixed32 => whole(Encoding::SignedFixed32),
-        Type::Fixed64 | Type::Sfixed64 => whole(Encoding::Fixed64),
-        Type::Float => fits(Kind::Float32, Scalar::Float),
-        Type::Double => fits(Kind::Float64, Scalar::Double),
-        Type::Bool => fits(Kind::Boolean, Scalar::Bool),
-        Type::String => fits(Kind::String, Scalar::Text(field.parent_file().syntax() != Syntax::Proto2)),
-        Type::Bytes => fits(Kind::Bytes, Scalar::Bytes),
-        Type::Enum(of) if schema.kind == Kind::String => Ok(Scalar::Symbol(Arc::new(Symbols::new(&of)))),
-        Type::Enum(_) => whole(Encoding::Int),
-        Type::Message(message) => match (message.full_name(), schema.name.as_deref()) {
-            (options::DECIMAL_TYPE, Some(logical::DECIMAL)) => {
-                let scale = schema.get_parameter(options::SCALE).and_then(|scale| scale.parse().ok());
-                Ok(Scalar::Decimal(scale.unwrap_or(0)))
-            }
-            (options::DATE_TYPE, Some(logical::DATE)) => Ok(Scalar::Date),
-            (options::TIME_TYPE, Some(logical::TIME)) => Ok(Scalar::Time),
-            (options::TIMESTAMP_TYPE, Some(logical::TIMESTAMP)) => Ok(Scalar::Timestamp),
-            _ => {
-                let inner = message.get_field_by_name("value").filter(|_| unwrapped(&message).is_some());
-                let inner = scalar(schema, &inner.ok_or_else(|| unfit(schema, field))?)?;
-                Ok(Scalar::Wrapper(Box::new(inner)))
-            }
-        },
-    }
+/// What a struct is called in errors.
+fn name_of(schema: &SchemaRef) -> String {
+    schema.name.as_deref().unwrap_or("a struct without a name").to_owned()
 }
 
 impl Symbols {
@@ -313,21 +172,35 @@ impl Symbols {
         Self { name: of.name().to_owned(), known }
     }
 
+    fn read(&self, number: i32, budget: &Budget) -> Result<Value> {
+        match self.known.get(&number) {
+            Some(symbol) => Ok(Value::String(symbol.clone())),
+            None => {
+                budget.take_text(self.name.len(), || self.name.clone())?;
+                Ok(self.unknown(number))
+            }
+        }
+    }
+
     fn of(&self, number: i32) -> Value {
-        let unknown = || ByteString::from(format!("UNKNOWN_ENUM_VALUE_{}_{number}", self.name));
-        Value::String(self.known.get(&number).cloned().unwrap_or_else(unknown))
+        self.known.get(&number).map_or_else(|| self.unknown(number), |symbol| Value::String(symbol.clone()))
+    }
+
+    fn unknown(&self, number: i32) -> Value {
+        Value::from(format!("UNKNOWN_ENUM_VALUE_{}_{number}", self.name))
     }
 }
 
 impl Message {
-    fn read(&self, bytes: Bytes) -> Result<Value> {
+    fn read(&self, bytes: Bytes, budget: &Budget) -> Result<Value> {
+        budget.take(self.held, || name_of(&self.schema))?;
         let mut values = self.blank.clone();
-        self.fill(&mut values, bytes)?;
+        self.fill(&mut values, bytes, budget)?;
         Ok(Value::Struct(Struct::new(Arc::clone(&self.schema), values)))
     }
 
     /// Adds what is in the bytes: what comes later goes before what was there.
-    fn fill(&self, values: &mut [Value], bytes: Bytes) -> Result<()> {
+    fn fill(&self, values: &mut [Value], bytes: Bytes, budget: &Budget) -> Result<()> {
         if self.too_deep {
             return Err(Error::data(unroll::TOO_DEEP));
         }
@@ -344,13 +217,15 @@ impl Message {
             match field.filter(|(_, field)| field.read.takes(wire)) {
                 Some((place, field)) => {
                     next = if field.read.is_repeated() { place } else { place + 1 };
-                    field.read(values, &mut input, wire)?;
+                    field.read(values, &mut input, wire, budget)?;
                 }
                 None => input.skip(wire)?,
             }
         }
         for place in &self.maps {
             if let Some(Value::Map(pairs)) = values.get_mut(*place) {
+                // A message that is there many times is brought in order as often.
+                budget.take(pairs.len(), || name_of(&self.schema))?;
                 hash::order(pairs);
             }
         }
@@ -359,12 +234,13 @@ impl Message {
 }
 
 impl Field {
-    fn read(&self, values: &mut [Value], input: &mut Input, wire: Wire) -> Result<()> {
+    fn read(&self, values: &mut [Value], input: &mut Input, wire: Wire, budget: &Budget) -> Result<()> {
         // Places come from the plan, which knows the number of fields.
         let place = match &self.place {
             Place::Own(place) => place,
-            Place::Flat { place, others } => {
-                for other in others {
+            Place::Flat { place, members } => {
+                budget.take(members.len(), || "the members of a oneof".to_owned())?;
+                for other in members.iter().filter(|other| *other != place) {
                     if let Some(other) = values.get_mut(*other) {
                         *other = Value::Null;
                     }
@@ -376,17 +252,20 @@ impl Field {
                 let is_same = |union: &Struct| union.fields.get(*member).is_some_and(|value| !value.is_null());
                 let mut union = match std::mem::replace(slot, Value::Null) {
                     Value::Struct(union) if is_same(&union) => union,
-                    _ => Struct::new(Arc::clone(schema), vec![Value::Null; schema.fields().len()]),
+                    _ => {
+                        budget.take(schema.fields().len(), || name_of(schema))?;
+                        Struct::new(Arc::clone(schema), vec![Value::Null; schema.fields().len()])
+                    }
                 };
                 if let Some(member) = union.fields.get_mut(*member) {
-                    self.read.add(member, input, wire)?;
+                    self.read.add(member, input, wire, budget)?;
                 }
                 *slot = Value::Struct(union);
                 return Ok(());
             }
         };
         match values.get_mut(*place) {
-            Some(slot) => self.read.add(slot, input, wire),
+            Some(slot) => self.read.add(slot, input, wire, budget),
             None => Ok(()),
         }
     }
@@ -408,21 +287,23 @@ impl Read {
     }
 
     /// Reads a field into its place.
-    fn add(&self, slot: &mut Value, input: &mut Input, wire: Wire) -> Result<()> {
+    fn add(&self, slot: &mut Value, input: &mut Input, wire: Wire, budget: &Budget) -> Result<()> {
         match (self, slot) {
-            (Self::Scalar(scalar), slot) => *slot = scalar.read(input)?,
+            (Self::Scalar(scalar), slot) => *slot = scalar.read(input, budget)?,
             // A message that is there twice is both together.
-            (Self::Message(message), Value::Struct(known)) => message.fill(&mut known.fields, input.bytes()?)?,
-            (Self::Message(message), slot) => *slot = message.read(input.bytes()?)?,
+            (Self::Message(message), Value::Struct(known)) => {
+                message.fill(&mut known.fields, input.bytes()?, budget)?;
+            }
+            (Self::Message(message), slot) => *slot = message.read(input.bytes()?, budget)?,
             (Self::Scalars(scalar), Value::Array(list)) if wire == Wire::Length && scalar.wire() != Wire::Length => {
                 let mut inner = Input::new(input.bytes()?);
                 while !inner.is_empty() {
-                    list.push(scalar.read(&mut inner)?);
+                    list.push(scalar.read(&mut inner, budget)?);
                 }
             }
-            (Self::Scalars(scalar), Value::Array(list)) => list.push(scalar.read(input)?),
-            (Self::Messages(message), Value::Array(list)) => list.push(message.read(input.bytes()?)?),
-            (Self::Map(entry), Value::Map(pairs)) => pairs.push(entry.read(input.bytes()?)?),
+            (Self::Scalars(scalar), Value::Array(list)) => list.push(scalar.read(input, budget)?),
+            (Self::Messages(message), Value::Array(list)) => list.push(message.read(input.bytes()?, budget)?),
+            (Self::Map(entry), Value::Map(pairs)) => pairs.push(entry.read(input.bytes()?, budget)?),
             (Self::Scalars(_) | Self::Messages(_) | Self::Map(_), _) => input.skip(wire)?,
         }
         Ok(())
@@ -430,14 +311,15 @@ impl Read {
 }
 
 impl Entry {
-    fn read(&self, bytes: Bytes) -> Result<(Value, Value)> {
+    fn read(&self, bytes: Bytes, budget: &Budget) -> Result<(Value, Value)> {
+        budget.take(self.held, || self.name.clone())?;
         let (mut key, mut value) = self.blank.clone();
         let mut input = Input::new(bytes);
         while !input.is_empty() {
             let (number, wire) = input.tag()?;
             match number {
-                1 if self.key.takes(wire) => self.key.add(&mut key, &mut input, wire)?,
-                2 if self.value.takes(wire) => self.value.add(&mut value, &mut input, wire)?,
+                1 if self.key.takes(wire) => self.key.add(&mut key, &mut input, wire, budget)?,
+                2 if self.value.takes(wire) => self.value.add(&mut value, &mut input, wire, budget)?,
                 _ => input.skip(wire)?,
             }
         }
@@ -477,7 +359,7 @@ impl Scalar {
         }
     }
 
-    fn read(&self, input: &mut Input) -> Result<Value> {
+    fn read(&self, input: &mut Input, budget: &Budget) -> Result<Value> {
         Ok(match self {
             Self::Whole(encoding, size) => size.of(match encoding {
                 // A number of 32 bits is written in 64, of which the lower ones count.
@@ -501,20 +383,20 @@ impl Scalar {
                 }
             }
             Self::Bytes => Value::Bytes(input.bytes()?),
-            Self::Symbol(symbols) => symbols.of(input.varint()? as i32),
-            Self::Wrapper(inner) => inner.read_wrapped(input.bytes()?)?,
+            Self::Symbol(symbols) => symbols.read(input.varint()? as i32, budget)?,
+            Self::Wrapper(inner) => inner.read_wrapped(input.bytes()?, budget)?,
             Self::Decimal(_) | Self::Date | Self::Time | Self::Timestamp => self.of_message(input.bytes()?)?,
         })
     }
 
     /// The value of a message around one.
-    fn read_wrapped(&self, bytes: Bytes) -> Result<Value> {
+    fn read_wrapped(&self, bytes: Bytes, budget: &Budget) -> Result<Value> {
         let mut value = None;
         let mut input = Input::new(bytes);
         while !input.is_empty() {
             let (number, wire) = input.tag()?;
             if number == 1 && wire == self.wire() {
-                value = Some(self.read(&mut input)?);
+                value = Some(self.read(&mut input, budget)?);
             } else {
                 input.skip(wire)?;
             }

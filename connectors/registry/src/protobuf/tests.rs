@@ -1,5 +1,7 @@
 //! The Protobuf converter: texts as the JVM's converter registers them, schemas of others, values.
 
+mod bounds;
+
 use std::sync::Arc;
 
 use connect_api::schema::logical;
