@@ -3,19 +3,19 @@
 //! A plan is made once for the schema that records were written with and the one that they are read into; mostly it is the same.
 //! Where they differ, the plan holds what Avro's rules of resolution come to: fields that are skipped, defaults, wider numbers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use connect_api::java::hash;
 use connect_api::schema::logical;
-use connect_api::{ByteString, Bytes, Error, Kind, Result, SchemaRef, Struct, Value};
+use connect_api::{ByteString, Bytes, Error, Result, SchemaRef, Struct, Value};
 
-use super::compatibility;
-use super::defaults;
 use super::input::{Input, invalid, text};
-use super::schema::{Id, Record, Schema, Shape};
-use super::to_connect::{is_anything, map_entry};
+use super::schema::{Id, Schema, Shape};
+use super::to_connect::is_anything;
+use crate::budget::Budget;
 use crate::unroll;
+
+mod plan;
 
 /// Values without a schema may hold each other so deep.
 const DEPTH_MAX: usize = 200;
@@ -43,14 +43,7 @@ impl Reader {
             None => return Err(Error::data("Invalid Avro data for schemaless Connect data")),
             Some(_) if *writer.shape(writer.root) == Shape::Bytes => How::Rest,
             Some(schema) => {
-                let mut planner = Planner {
-                    writer,
-                    reader,
-                    same: Arc::ptr_eq(writer, reader),
-                    made: HashMap::new(),
-                    defaults: defaults::Defaults::of(reader),
-                };
-                How::Plan(planner.read(writer.root, reader.root, schema)?)
+                How::Plan(plan::Planner::new(writer, reader).read(writer.root, reader.root, schema)?)
             }
         };
         Ok(Self { schema, writer: Arc::clone(writer), how })
@@ -58,14 +51,21 @@ impl Reader {
 
     /// Reads the value of a record.
     pub(crate) fn read(&self, bytes: Bytes) -> Result<Value> {
+        let around = Around { writer: &self.writer, budget: Budget::of(bytes.len()) };
         let mut input = Input::new(bytes);
         match (&self.how, &self.schema) {
             (How::Anything, _) => anything(&mut input, 0),
             (How::Rest, Some(schema)) if schema.is(logical::DECIMAL) => Ok(decimal(&input.rest())),
             (How::Rest, _) => Ok(Value::Bytes(input.rest())),
-            (How::Plan(plan), _) => plan.read(&mut input, &self.writer),
+            (How::Plan(plan), _) => plan.read(&mut input, &around),
         }
     }
+}
+
+/// What all values of a record are read with.
+struct Around<'a> {
+    writer: &'a Schema,
+    budget: Budget,
 }
 
 /// How one type is read.
@@ -109,6 +109,8 @@ enum Read {
     Row {
         schema: SchemaRef,
         fields: Vec<Arc<Read>>,
+        /// How many of them have no bytes.
+        empty: usize,
     },
     /// The key and the value of an entry, in the order in which they were written.
     Entry(Fields),
@@ -136,211 +138,19 @@ struct Fields {
     defaults: Vec<(usize, Value)>,
     /// How many values these hold.
     held: usize,
-}
-
-struct Planner<'a> {
-    writer: &'a Arc<Schema>,
-    reader: &'a Arc<Schema>,
-    /// Records are read into the schema that they were written with.
-    same: bool,
-    made: HashMap<(Id, Id, usize), Arc<Read>>,
-    defaults: defaults::Defaults<'a>,
-}
-
-impl Planner<'_> {
-    fn read(&mut self, writer: Id, reader: Id, schema: &SchemaRef) -> Result<Arc<Read>> {
-        // The schema is held by the plan as a whole, so its address stays its own.
-        let key = (writer, reader, Arc::as_ptr(schema) as usize);
-        if let Some(made) = self.made.get(&key) {
-            return Ok(Arc::clone(made));
-        }
-        let read = Arc::new(self.plan(writer, reader, schema)?);
-        self.made.insert(key, Arc::clone(&read));
-        Ok(read)
-    }
-
-    fn plan(&mut self, writer: Id, reader: Id, schema: &SchemaRef) -> Result<Read> {
-        if let Shape::Union(members) = self.writer.shape(writer) {
-            let read = |(place, member): (usize, &Id)| match self.of_union(*member, place, reader, schema) {
-                Ok(read) => Ok(read),
-                Err(error) => Err(error.message().to_owned()),
-            };
-            return Ok(Read::Union(members.iter().enumerate().map(read).collect()));
-        }
-        if let Shape::Union(_) = self.reader.shape(reader) {
-            return self.resolved(writer, None, reader, schema);
-        }
-        self.plain(writer, reader, schema)
-    }
-
-    fn of_union(&mut self, member: Id, place: usize, reader: Id, schema: &SchemaRef) -> Result<Arc<Read>> {
-        match self.reader.shape(reader) {
-            Shape::Union(_) => {
-                let same = self.same.then_some(place);
-                self.resolved(member, same, reader, schema).map(Arc::new)
-            }
-            _ => self.read(member, reader, schema),
-        }
-    }
-
-    /// Reads a type into a union: into the member at `place` when it is known, else into the first that fits best.
-    fn resolved(&mut self, writer: Id, place: Option<usize>, reader: Id, schema: &SchemaRef) -> Result<Read> {
-        let (avro, own) = (self.reader, self.writer);
-        let Shape::Union(members) = avro.shape(reader) else { return self.plain(writer, reader, schema) };
-        let place = place.or_else(|| compatibility::member(own, writer, avro, members));
-        let found = place.and_then(|place| Some((place, *members.get(place)?)));
-        let Some((place, member)) = found else { return Err(mismatch(own.shape(writer), avro.shape(reader))) };
-        if *own.shape(writer) == Shape::Null {
-            return Ok(Read::Null);
-        }
-        // A union of one type besides null, or of one type alone, is that type in Connect.
-        let typed = members.iter().filter(|id| *avro.shape(**id) != Shape::Null).count();
-        if typed == 1 && (members.len() == 2 || !super::options::is_union(schema)) {
-            return self.plan(writer, member, schema);
-        }
-        let field = members.iter().take(place).filter(|id| *avro.shape(**id) != Shape::Null).count();
-        let Some(of_member) = schema.fields().get(field).map(|field| Arc::clone(&field.schema)) else {
-            return Ok(Read::TooDeep);
-        };
-        let read = self.read(writer, member, &of_member)?;
-        Ok(Read::Member { schema: Arc::clone(schema), field, read })
-    }
-
-    fn plain(&mut self, writer: Id, reader: Id, schema: &SchemaRef) -> Result<Read> {
-        let (own, avro) = (self.writer, self.reader);
-        let decimal = schema.is(logical::DECIMAL);
-        Ok(match (own.shape(writer), avro.shape(reader)) {
-            (Shape::Null, Shape::Null) => Read::Null,
-            (Shape::Boolean, Shape::Boolean) => Read::Boolean,
-            (Shape::Int, Shape::Int) => match schema.kind {
-                Kind::Int8 => Read::Int8,
-                Kind::Int16 => Read::Int16,
-                _ => Read::Int32,
-            },
-            (Shape::Long, Shape::Long) => Read::Int64,
-            (Shape::Float, Shape::Float) => Read::Float32,
-            (Shape::Double, Shape::Double) => Read::Float64,
-            (Shape::Int, Shape::Long) => Read::IntAs(Wide::Long),
-            (Shape::Int, Shape::Float) => Read::IntAs(Wide::Float),
-            (Shape::Int, Shape::Double) => Read::IntAs(Wide::Double),
-            (Shape::Long, Shape::Float) => Read::LongAs(Wide::Float),
-            (Shape::Long, Shape::Double) => Read::LongAs(Wide::Double),
-            (Shape::Float, Shape::Double) => Read::FloatAsDouble,
-            (Shape::String, Shape::String) => Read::String,
-            (Shape::Bytes, Shape::Bytes) if decimal => Read::Decimal,
-            (Shape::Bytes, Shape::Bytes) => Read::Bytes,
-            (Shape::String, Shape::Bytes) => Read::StringAsBytes,
-            (Shape::Bytes, Shape::String) => Read::BytesAsString,
-            (Shape::Fixed(of), Shape::Fixed(into)) if of.size == into.size => {
-                if decimal {
-                    Read::FixedDecimal(of.size)
-                } else {
-                    Read::Fixed(of.size)
-                }
-            }
-            (Shape::Enum(of), Shape::Enum(into)) => {
-                let symbol = |symbol: &Arc<str>| {
-                    let known = into.symbols.contains(symbol).then_some(&**symbol).or(into.default.as_deref());
-                    known.map(ByteString::from)
-                };
-                Read::Enum(of.symbols.iter().map(symbol).collect())
-            }
-            (Shape::Array(of), Shape::Array(into)) => match &schema.kind {
-                Kind::Map(keys, values) => Read::Pairs(self.entry(*of, *into, keys, values)?),
-                Kind::Array(element) => Read::Array(self.read(*of, *into, element)?),
-                _ => return Err(Error::data("an array became something else in Connect")),
-            },
-            (Shape::Map(of), Shape::Map(into)) => match &schema.kind {
-                Kind::Map(_, values) => Read::Map(self.read(*of, *into, values)?),
-                _ => return Err(Error::data("a map became something else in Connect")),
-            },
-            (Shape::Record(of), Shape::Record(into)) => {
-                // Below the last level of a recursive schema there are no fields.
-                if schema.fields().len() != into.fields.len() {
-                    return Ok(Read::TooDeep);
-                }
-                let schemas: Vec<SchemaRef> = schema.fields().iter().map(|field| Arc::clone(&field.schema)).collect();
-                let fields = self.fields(of, into, &schemas)?;
-                match in_order(&fields.steps, schema.fields().len()) {
-                    Some(fields) => Read::Row { schema: Arc::clone(schema), fields },
-                    None => Read::Record { schema: Arc::clone(schema), fields },
-                }
-            }
-            (of, into) => return Err(mismatch(of, into)),
-        })
-    }
-
-    fn entry(&mut self, of: Id, into: Id, keys: &SchemaRef, values: &SchemaRef) -> Result<Arc<Read>> {
-        let (own, avro) = (self.writer, self.reader);
-        let (Shape::Record(of), Some(into)) = (own.shape(of), map_entry(avro, into)) else {
-            return Err(Error::data("the entries of a map are no records"));
-        };
-        Ok(Arc::new(Read::Entry(self.fields(of, into, &[Arc::clone(keys), Arc::clone(values)])?)))
-    }
-
-    fn fields(&mut self, of: &Record, into: &Record, schemas: &[SchemaRef]) -> Result<Fields> {
-        let mut steps = Vec::with_capacity(of.fields.len());
-        let mut written = vec![false; into.fields.len()];
-        for field in &of.fields {
-            let known = into
-                .fields
-                .iter()
-                .position(|other| other.name == field.name || other.aliases.iter().any(|alias| **alias == *field.name));
-            let found = known.and_then(|place| Some((place, into.fields.get(place)?, schemas.get(place)?)));
-            let Some((place, target, schema)) = found else {
-                steps.push(Step::Skip(field.schema));
-                continue;
-            };
-            if let Some(written) = written.get_mut(place) {
-                *written = true;
-            }
-            let read = self.read(field.schema, target.schema, schema).map_err(|error| {
-                Error::data(format!("field {}: {}", field.name, error.message())).class(error.java_class())
-            })?;
-            steps.push(Step::Field(place, read));
-        }
-        let mut defaults = Vec::new();
-        for (place, field) in into.fields.iter().enumerate().filter(|(place, _)| !written[*place]) {
-            let value = match field.default.as_ref().zip(schemas.get(place)) {
-                Some((json, schema)) => self.defaults.value(field.schema, json, schema)?,
-                None => None,
-            };
-            let value = value.ok_or_else(|| {
-                let text = format!("missing required field {} in what was written", field.name);
-                Error::data(text).class("org.apache.avro.AvroTypeException")
-            })?;
-            defaults.push((place, value));
-        }
-        let held = defaults.iter().fold(0usize, |sum, (_, value): &(usize, Value)| sum.saturating_add(value.held()));
-        Ok(Fields { steps, defaults, held })
-    }
-}
-
-/// How the fields are read, when each of them was written and none beside them, in their order.
-fn in_order(steps: &[Step], fields: usize) -> Option<Vec<Arc<Read>>> {
-    let read = |(at, step): (usize, &Step)| match step {
-        Step::Field(place, read) if *place == at => Some(Arc::clone(read)),
-        _ => None,
-    };
-    let reads: Vec<_> = steps.iter().enumerate().map(read).collect::<Option<_>>()?;
-    (reads.len() == fields).then_some(reads)
-}
-
-fn mismatch(found: &Shape, expected: &Shape) -> Error {
-    let name = |shape: &Shape| shape.name().map_or(shape.type_name(), |name| name.full()).to_owned();
-    Error::data(format!("Found {}, expecting {}", name(found), name(expected)))
-        .class("org.apache.avro.AvroTypeException")
+    /// How many fields there are no bytes for.
+    empty: usize,
 }
 
 impl Read {
-    fn read(&self, input: &mut Input, writer: &Schema) -> Result<Value> {
+    fn read(&self, input: &mut Input, around: &Around<'_>) -> Result<Value> {
         let mut value = Value::Null;
-        self.read_to(&mut value, input, writer)?;
+        self.read_to(&mut value, input, around)?;
         Ok(value)
     }
 
     /// Reads a value to where it belongs: a value is large, and is not handed from one to the other for nothing.
-    fn read_to(&self, to: &mut Value, input: &mut Input, writer: &Schema) -> Result<()> {
+    fn read_to(&self, to: &mut Value, input: &mut Input, around: &Around<'_>) -> Result<()> {
         let value = match self {
             Self::Null => Value::Null,
             Self::Boolean => {
@@ -389,7 +199,7 @@ impl Read {
                 let mut list = Vec::new();
                 blocks(input, |input, more| {
                     list.reserve(more);
-                    list.push(element.read(input, writer)?);
+                    list.push(element.read(input, around)?);
                     Ok(())
                 })?;
                 Value::Array(list)
@@ -399,7 +209,7 @@ impl Read {
                 blocks(input, |input, more| {
                     pairs.reserve(more);
                     let key = Value::String(input.string()?);
-                    pairs.push((key, values.read(input, writer)?));
+                    pairs.push((key, values.read(input, around)?));
                     Ok(())
                 })?;
                 hash::order(&mut pairs);
@@ -409,7 +219,7 @@ impl Read {
                 let mut pairs = Vec::new();
                 blocks(input, |input, more| {
                     pairs.reserve(more);
-                    pairs.push(entry.read_entry(input, writer)?);
+                    pairs.push(entry.read_entry(input, around)?);
                     Ok(())
                 })?;
                 hash::order(&mut pairs);
@@ -418,7 +228,7 @@ impl Read {
             Self::Union(members) => {
                 let place = usize::try_from(input.long()?).ok().and_then(|place| members.get(place));
                 match place {
-                    Some(Ok(read)) => return read.read_to(to, input, writer),
+                    Some(Ok(read)) => return read.read_to(to, input, around),
                     Some(Err(reason)) => {
                         return Err(Error::data(reason.clone()).class("org.apache.avro.AvroTypeException"));
                     }
@@ -426,24 +236,30 @@ impl Read {
                 }
             }
             Self::Member { schema, field, read } => {
+                around.budget.take(schema.fields().len(), || union_of(schema))?;
                 let mut values = Value::nulls(schema.fields().len());
                 if let Some(place) = values.get_mut(*field) {
-                    read.read_to(place, input, writer)?;
+                    read.read_to(place, input, around)?;
                 }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
             Self::Record { schema, fields } => {
                 let mut values = Value::nulls(schema.fields().len());
-                fields.fill(&mut values, input, writer)?;
+                fields.fill(&mut values, input, around)?;
+                if fields.empty > 0 {
+                    around.budget.take(fields.empty, || name_of(schema))?;
+                }
                 Value::Struct(Struct::new(Arc::clone(schema), values))
             }
-            Self::Row { schema, fields } => {
+            Self::Row { schema, fields, empty } => {
                 let (mut values, before) = (Value::nulls(fields.len()), input.left());
                 for (place, field) in values.iter_mut().zip(fields) {
-                    field.read_to(place, input, writer)?;
+                    field.read_to(place, input, around)?;
                 }
                 if input.left() == before {
                     input.charge(values.len())?;
+                } else if *empty > 0 {
+                    around.budget.take(*empty, || name_of(schema))?;
                 }
                 to.set(Value::Struct(Struct::new(Arc::clone(schema), values)));
                 return Ok(());
@@ -455,27 +271,27 @@ impl Read {
         Ok(())
     }
 
-    fn read_entry(&self, input: &mut Input, writer: &Schema) -> Result<(Value, Value)> {
+    fn read_entry(&self, input: &mut Input, around: &Around<'_>) -> Result<(Value, Value)> {
         let mut values = [Value::Null, Value::Null];
         if let Self::Entry(fields) = self {
-            fields.fill(&mut values, input, writer)?;
+            fields.fill(&mut values, input, around)?;
         }
         Ok(values.into())
     }
 }
 
 impl Fields {
-    fn fill(&self, values: &mut [Value], input: &mut Input, writer: &Schema) -> Result<()> {
+    fn fill(&self, values: &mut [Value], input: &mut Input, around: &Around<'_>) -> Result<()> {
         let before = input.left();
         for step in &self.steps {
             match step {
                 Step::Field(place, read) => {
                     // Places come from the plan, which knows the number of fields.
                     if let Some(place) = values.get_mut(*place) {
-                        read.read_to(place, input, writer)?;
+                        read.read_to(place, input, around)?;
                     }
                 }
-                Step::Skip(id) => skip(*id, input, writer, 0)?,
+                Step::Skip(id) => skip(*id, input, around.writer, 0)?,
             }
         }
         // What no bytes stand for there may be any number of.
@@ -487,6 +303,17 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// What a struct is called in errors.
+fn name_of(schema: &SchemaRef) -> String {
+    schema.name.as_deref().unwrap_or("a record without a name").to_owned()
+}
+
+/// The same of a union.
+fn union_of(schema: &SchemaRef) -> String {
+    let some: Vec<&str> = schema.fields().iter().take(3).map(|field| &*field.name).collect();
+    format!("a union of {} types: {}, ...", schema.fields().len(), some.join(", "))
 }
 
 /// Reads the elements of all blocks; `element` is told how many more there are to make room for.
@@ -544,8 +371,12 @@ fn skip(id: Id, input: &mut Input, schema: &Schema, depth: usize) -> Result<()> 
         }
         Shape::Record(record) => {
             let before = input.left();
-            record.fields.iter().try_for_each(|field| skip(field.schema, input, schema, depth + 1))?;
-            input.charge(if input.left() == before { 1 + record.fields.len() } else { 0 })
+            for field in &record.fields {
+                let before = input.left();
+                skip(field.schema, input, schema, depth + 1)?;
+                input.charge(usize::from(input.left() == before))?;
+            }
+            input.charge(usize::from(input.left() == before))
         }
     }
 }

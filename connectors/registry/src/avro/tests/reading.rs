@@ -217,3 +217,48 @@ fn defaults_of_many_records_are_bounded_for_the_record_as_a_whole() {
     assert!(with(100).is_ok());
     assert!(with(1_000).unwrap_err().ends_with("it has more elements than bytes"));
 }
+
+/// An array of so many elements, each of these bytes.
+fn array(count: usize, element: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![(2 * count) as u8 | 0x80, (count >> 6) as u8 | 0x80, (count >> 13) as u8];
+    bytes.extend(element.repeat(count));
+    bytes.push(0);
+    bytes
+}
+
+#[test]
+fn members_of_many_unions_are_bounded_for_the_record_as_a_whole() {
+    let members: Vec<String> =
+        (0..1_000).map(|n| format!(r#"{{"type":"enum","name":"E{n}","symbols":["A"]}}"#)).collect();
+    let schema = format!(r#"{{"type":"array","items":[{}]}}"#, members.join(","));
+    assert!(read(&schema, &schema, &array(1_000, &[0, 0])).is_ok());
+    let error = read(&schema, &schema, &array(2_000, &[0, 0])).unwrap_err();
+    assert!(error.starts_with("the record stands for more than"), "{error}");
+    assert!(error.ends_with("a union of 1000 types: E0, E1, E2, ..."), "{error}");
+    // As many elements as there are bytes for.
+    let few = r#"{"type":"array","items":["int","string","boolean"]}"#;
+    let Ok(Value::Array(list)) = read(few, few, &array(1_000_000, &[0, 2])) else { panic!() };
+    assert_eq!(list.len(), 1_000_000);
+}
+
+#[test]
+fn fields_without_bytes_beside_others_are_bounded_for_the_record_as_a_whole() {
+    let nothing: Vec<String> =
+        (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":{{"type":"fixed","name":"F{n}","size":0}}}}"#)).collect();
+    let record = |fields: &str| {
+        format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{{"name":"n","type":"int"}}{fields}]}}}}"#)
+    };
+    let schema = record(&format!(",{}", nothing.join(",")));
+    assert!(read(&schema, &schema, &array(1_000, &[2])).is_ok());
+    let error = read(&schema, &schema, &array(2_000, &[2])).unwrap_err();
+    assert!(error.starts_with("the record stands for more than") && error.ends_with(": E"), "{error}");
+    // Nor are those that were not written, or that nobody wants.
+    let defaults: Vec<String> =
+        (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":"int","default":1}}"#)).collect();
+    let more = record(&format!(",{}", defaults.join(",")));
+    assert!(read(&record(""), &more, &array(1_000, &[2])).is_ok());
+    let error = read(&record(""), &more, &array(2_000, &[2])).unwrap_err();
+    assert!(error.starts_with("the record stands for more than") && error.ends_with(": E"), "{error}");
+    let error = read(&schema, &record(""), &array(2_000, &[2])).unwrap_err();
+    assert!(error.ends_with("it has more elements than bytes"), "{error}");
+}
