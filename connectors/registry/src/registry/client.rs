@@ -265,7 +265,7 @@ impl Registry {
     /// An answer, remembered when it is that there is no such thing.
     fn noted<T>(&self, asked: Option<Asked>, answer: Answer<T>) -> Answer<T> {
         if let (Some(asked), Err(failure)) = (asked, &answer) {
-            self.known.lock().missing.note(asked, failure, (self.now)());
+            self.known.lock().missing.note(&asked, failure, (self.now)());
         }
         answer
     }

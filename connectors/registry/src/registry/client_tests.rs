@@ -299,6 +299,20 @@ fn no_more_is_remembered_than_is_set() {
 }
 
 #[test]
+fn what_is_over_takes_no_place_from_what_holds() {
+    let fake = FakeRegistry::start();
+    let clock = Clock::new();
+    let registry = clock.registry(&fake, &[("missing.cache.size", "3")]);
+    let ask = |ids: &[u32]| {
+        ids.iter().for_each(|id| drop(error(registry.by_id("t-value", SchemaId::Id(*id)))));
+        fake.lines().len()
+    };
+    assert_eq!(ask(&[1, 2]), 2);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(ask(&[3, 4, 3, 4]), 2);
+}
+
+#[test]
 fn what_is_registered_is_not_missing_any_more() {
     let fake = FakeRegistry::start();
     let registry = Clock::new().registry(&fake, &[]);

@@ -42,6 +42,20 @@ pub(crate) struct Absence {
     message: String,
 }
 
+/// How many characters are remembered of what the registry said.
+const REMEMBERED_MAX: usize = 1_000;
+
+impl Absence {
+    /// What is remembered of it: an answer may be as long as it likes.
+    pub(crate) fn shortened(&self) -> Self {
+        let message = match self.message.char_indices().nth(REMEMBERED_MAX) {
+            Some((end, _)) => format!("{}...", &self.message[..end]),
+            None => self.message.clone(),
+        };
+        Self { code: self.code, message }
+    }
+}
+
 impl From<Absence> for Failure {
     fn from(absence: Absence) -> Self {
         Self::answer(NOT_FOUND, absence.code, &absence.message)

@@ -237,8 +237,8 @@ fn members_of_many_unions_are_bounded_for_the_record_as_a_whole() {
     assert!(error.ends_with("a union of 1000 types: E0, E1, E2, ..."), "{error}");
     // As many elements as there are bytes for.
     let few = r#"{"type":"array","items":["int","string","boolean"]}"#;
-    let Ok(Value::Array(list)) = read(few, few, &array(1_000_000, &[0, 2])) else { panic!() };
-    assert_eq!(list.len(), 1_000_000);
+    let Ok(Value::Array(list)) = read(few, few, &array(400_000, &[0, 2])) else { panic!() };
+    assert_eq!(list.len(), 400_000);
 }
 
 #[test]
