@@ -6,6 +6,7 @@ pub mod decimal;
 pub mod display;
 pub mod equal;
 pub mod hash;
+mod keys;
 pub mod linked;
 pub mod number;
 pub mod text;

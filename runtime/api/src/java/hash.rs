@@ -1,14 +1,16 @@
 //! Java's hash codes, and the order in which a `java.util.HashMap` gives its entries back.
 //!
 //! That order is visible: maps read from schemaless JSON keep it into documents and keys. Buckets that Java turns into
-//! trees (eight or more keys in one of at least 64 buckets) are kept in order of insertion.
+//! trees (eight or more keys in one of at least 64 buckets) are kept in order of insertion. So are structs: Java's hash code of a
+//! schema has that of an enum constant in it, which is another one in each run of a JVM.
 
 use std::collections::HashMap;
 
+use super::keys::Key;
 use crate::value::Value;
 
-/// So many keys of one hash code are compared with each other; more that are texts are looked up. Texts of one hash code are
-/// easy to make.
+/// So many keys of one hash code are compared with each other; more are looked up. Texts and lists of one hash code are easy to
+/// make, and all structs have the same here.
 const COMPARED_MAX: usize = 8;
 
 /// `String.hashCode`: over UTF-16 units.
@@ -109,14 +111,14 @@ fn merge_duplicates(entries: &mut Vec<(Value, Value)>, keyed: &[(u32, usize)]) -
     sorted.sort_unstable();
     let mut repeated: Vec<(usize, usize)> = Vec::new();
     for group in sorted.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
-        let mut texts: HashMap<&str, usize> = HashMap::new();
+        let mut known: HashMap<Key<'_>, usize> = HashMap::new();
         for (place, (_, later)) in group.iter().enumerate() {
-            let first = match &entries[*later].0 {
-                Value::String(text) if group.len() > COMPARED_MAX => {
-                    let first = *texts.entry(text).or_insert(*later);
-                    (first != *later).then_some(first)
-                }
-                key => group[..place].iter().map(|(_, i)| *i).find(|i| entries[*i].0 == *key),
+            let key = &entries[*later].0;
+            let first = if group.len() > COMPARED_MAX {
+                let first = *known.entry(Key::new(key, *later)).or_insert(*later);
+                (first != *later).then_some(first)
+            } else {
+                group[..place].iter().map(|(_, i)| *i).find(|i| entries[*i].0 == *key)
             };
             repeated.extend(first.map(|first| (first, *later)));
         }
@@ -160,7 +162,11 @@ fn table_size(mut size: u32, keyed: &[(u32, usize)]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::schema::{Field, Kind, Schema};
+    use crate::value::Struct;
 
     fn order_of(keys: &[&str]) -> Vec<String> {
         let mut entries: Vec<_> = keys.iter().map(|key| (Value::string(key), Value::Null)).collect();
@@ -210,6 +216,23 @@ mod tests {
         assert_eq!(entries.iter().filter(|(_, value)| value.is_null()).count(), 1);
         let texts: Vec<&(Value, Value)> = entries.iter().filter(|(key, _)| !key.is_null()).collect();
         assert!(texts.iter().enumerate().all(|(n, entry)| **entry == (key(n), Value::Int64(n as i64))));
+    }
+
+    #[test]
+    fn many_structs_and_lists_are_as_any_other_keys() {
+        let fields = vec![Field::new("n", Schema::of(Kind::Int64).shared())];
+        let schema = Schema::structure(fields).shared();
+        let structure = |n: i64| Value::Struct(Struct::new(Arc::clone(&schema), vec![Value::Int64(n)]));
+        // Lists of two numbers, of which the second makes up for the first.
+        let list = |n: i64| Value::Array(vec![Value::Int64(n), Value::Int64((1 << 30) - 31 * n)]);
+        let number = 1 << 15;
+        for key in [&structure as &dyn Fn(i64) -> Value, &list] {
+            let twice = (0..number).map(|n| (key(n), Value::Null)).chain((0..number).map(|n| (key(n), n.into())));
+            let mut entries: Vec<(Value, Value)> = twice.collect();
+            order(&mut entries);
+            let expected: Vec<(Value, Value)> = (0..number).map(|n| (key(n), n.into())).collect();
+            assert!(entries == expected);
+        }
     }
 
     #[test]
