@@ -70,7 +70,7 @@ struct Maker<'a, 'p> {
     unions: &'a AtomicUsize,
     pass: &'p mut Pass,
     level: usize,
-    /// The records that are being converted on this level.
+    /// The records and the arrays of entries that are being converted on this level.
     within: Vec<Id>,
     /// What lower levels became.
     made: HashMap<(Id, usize, bool, Option<String>), Made>,
@@ -106,7 +106,7 @@ impl<'a> Maker<'a, '_> {
         Ok(made)
     }
 
-    /// What stands for a record below the last level: it has no fields.
+    /// What stands for a record, or for an array of entries, below the last level: it has no fields.
     fn leaf(&mut self, id: Id, how: How<'_>) -> Made {
         let mut schema = Connect::structure(Vec::new());
         // A name that can't be was refused on the levels above.
@@ -143,7 +143,7 @@ impl<'a> Maker<'a, '_> {
                 _ => Builder::of(Kind::Int64),
             },
             Shape::String => Builder::of(Kind::String),
-            Shape::Array(items) => self.array(*items)?,
+            Shape::Array(items) => self.array(id, *items)?,
             Shape::Map(values) => {
                 let (values, count) = self.with_cycle(*values, How::default())?;
                 Builder {
@@ -191,7 +191,7 @@ impl<'a> Maker<'a, '_> {
         Ok((builder.schema.shared(), builder.count))
     }
 
-    fn array(&mut self, items: Id) -> Result<Builder> {
+    fn array(&mut self, id: Id, items: Id) -> Result<Builder> {
         if let Some(record) = map_entry(self.avro, items) {
             let [key, value] = record.fields.as_slice() else {
                 return Err(Error::data(
@@ -199,8 +199,11 @@ impl<'a> Maker<'a, '_> {
                 ));
             };
             let (key, value) = (key.schema, value.schema);
+            // The entry is no schema of its own in Connect: what may hold itself is its array.
+            self.within.push(id);
             let (keys, some) = self.with_cycle(key, How::default())?;
             let (values, more) = self.with_cycle(value, How::default())?;
+            self.within.pop();
             return Ok(Builder {
                 schema: Connect::of(Kind::Map(keys, values)),
                 count: some.saturating_add(more).saturating_add(1),

@@ -128,6 +128,8 @@ impl<'a> Planner<'a> {
             (Shape::Array(of), Shape::Array(into)) => match &schema.kind {
                 Kind::Map(keys, values) => Read::Pairs(self.entry(*of, *into, keys, values)?),
                 Kind::Array(element) => Read::Array(self.read(*of, *into, element)?),
+                // What stands for a map of entries below the last level.
+                Kind::Struct(_) => Read::TooDeep,
                 _ => return Err(Error::data("an array became something else in Connect")),
             },
             (Shape::Map(of), Shape::Map(into)) => match &schema.kind {

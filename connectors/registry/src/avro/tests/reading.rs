@@ -138,10 +138,44 @@ fn a_deep_schema_is_unrolled_as_far_as_a_stack_holds() {
         let schema = nested(0, last + 1, &again);
         assert!(read(&schema, &schema, &[2, 2, 2, 0]).is_ok());
         assert_eq!(read(&schema, &schema, &[2; 100]), Err(crate::unroll::TOO_DEEP.to_owned()));
-        // The entry of a map is no record of its own in Connect, so nothing says where a level begins.
-        let entries = r#"{"type":"array","items":{"type":"record","name":"MapEntry","namespace":"io.confluent.connect.avro",
-            "fields":[{"name":"key","type":"string"},{"name":"value","type":{"type":"array","items":"MapEntry"}}]}}"#;
-        assert!(refused(entries).starts_with("the schema nests deeper than"));
+    });
+}
+
+#[test]
+fn a_map_of_entries_may_hold_itself() {
+    on_small_stack(|| {
+        let of = |value: &str| {
+            format!(
+                r#"{{"type":"array","items":{{"type":"record","name":"MapEntry","namespace":"io.confluent.connect.avro",
+                "fields":[{{"name":"key","type":"int"}},{{"name":"value","type":{value}}}]}}}}"#
+            )
+        };
+        let entries = of(r#"{"type":"array","items":"MapEntry"}"#);
+        // One entry each, whose key is 3.
+        let nested = |levels: usize, beginning: &[u8]| {
+            let mut bytes = beginning.repeat(levels);
+            bytes.resize(bytes.len() + levels + 1, 0);
+            bytes
+        };
+        let mut value = read(&entries, &entries, &nested(40, &[2, 6])).unwrap();
+        let mut depth = 0;
+        while let Value::Map(mut pairs) = value {
+            let Some((key, inner)) = pairs.pop() else { break };
+            assert_eq!(key, Value::Int32(3));
+            value = inner;
+            depth += 1;
+        }
+        assert_eq!(depth, 40);
+        assert_eq!(read(&entries, &entries, &nested(100, &[2, 6])), Err(crate::unroll::TOO_DEEP.to_owned()));
+        // As the value, or null, and beside others.
+        let nullable = of(r#"["null",{"type":"array","items":"MapEntry"}]"#);
+        assert!(read(&nullable, &nullable, &[2, 6, 2, 2, 8, 0, 0, 0]).is_ok());
+        let union = of(r#"["string","int",{"type":"array","items":"MapEntry"}]"#);
+        assert!(read(&union, &union, &[2, 6, 4, 2, 8, 2, 10, 0, 0]).is_ok());
+        // Nothing says by which name the levels are one type.
+        let schema = super::connect(&entries, &options(&[])).unwrap();
+        let error = super::super::from_connect::convert(Some(&schema), &options(&[])).unwrap_err();
+        assert!(error.message().starts_with("Can't redefine"), "{error}");
     });
 }
 
