@@ -5,7 +5,7 @@
 //! number of levels depends on how much that makes. A pass that makes too much, or nests too deep, ends at once: a few lines
 //! of a schema can stand for more than there is memory, or for a nesting that no stack holds.
 
-use connect_api::{Error, Result};
+use connect_api::{Error, Result, Schema};
 
 /// Levels at most.
 const LEVELS_MAX: usize = 64;
@@ -15,6 +15,10 @@ const LEVELS_MIN: usize = 3;
 const SCHEMAS_MAX: u64 = 20_000;
 /// How many it may have with the least levels, or when it doesn't hold itself.
 const SCHEMAS_LAST: u64 = 200_000;
+/// How many parameters, and pieces of text, all schemas may have. An enum has one for each symbol wherever it is used.
+const PARAMETERS_MAX: usize = 2_000_000;
+/// How many bytes of a text are as much as a parameter.
+const TEXT_OF_PARAMETER: usize = 64;
 /// How deep schemas may hold each other. Making and reading them recurse, and a thread of the worker has a stack of 2 MB.
 const DEPTH_MAX: usize = 200;
 
@@ -25,12 +29,13 @@ pub(crate) struct Pass {
     pub(crate) recursive: bool,
     depth: usize,
     schemas: u64,
+    parameters: usize,
     exceeded: bool,
 }
 
 impl Pass {
     fn new(levels: usize) -> Self {
-        Self { levels, recursive: false, depth: 0, schemas: 0, exceeded: false }
+        Self { levels, recursive: false, depth: 0, schemas: 0, parameters: 0, exceeded: false }
     }
 
     /// Begins a schema within those that were begun.
@@ -57,6 +62,24 @@ impl Pass {
         if self.schemas > most {
             self.exceeded = true;
             return Err(Error::data(format!("the schema is too large: written out, it is more than {most} schemas")));
+        }
+        Ok(())
+    }
+}
+
+impl Pass {
+    /// Counts what a schema has besides its type.
+    pub(crate) fn weigh(&mut self, schema: &Schema) -> Result<()> {
+        let doc = schema.doc.as_ref().map_or(0, |doc| doc.len());
+        let parameters = schema.parameters.iter().flatten();
+        let text = parameters.map(|(key, value)| TEXT_OF_PARAMETER + key.len() + value.len()).sum::<usize>() + doc;
+        self.parameters = self.parameters.saturating_add(text / TEXT_OF_PARAMETER);
+        if self.parameters > PARAMETERS_MAX {
+            self.exceeded = true;
+            return Err(Error::data(format!(
+                "the schema is too large: written out, it has more than {PARAMETERS_MAX} parameters and pieces of text"
+            ))
+            .hint("an enum counts with all its symbols wherever it is used"));
         }
         Ok(())
     }

@@ -172,6 +172,7 @@ impl<'a> Maker<'a, '_> {
         version(node, how.version, &mut builder)?;
         self.parameters(node, &mut builder)?;
         let default = self.default(node, how.default, &mut builder);
+        self.pass.weigh(&builder.schema)?;
         let is_decimal = builder.schema.is(logical::DECIMAL);
         if let Some(name) = self.name(id)?.filter(|_| !(is_decimal && node.prop(options::NAME).is_none())) {
             set_name(name, &mut builder)?;
@@ -249,10 +250,10 @@ impl<'a> Maker<'a, '_> {
         }
         let parameter = self.options.enum_written();
         builder.parameter(parameter, Arc::clone(of.name.full()));
-        for (place, symbol) in of.symbols.iter().enumerate() {
+        builder.parameters(of.symbols.iter().enumerate().map(|(place, symbol)| {
             let value = if self.options.generalized { Arc::from(place.to_string()) } else { Arc::clone(symbol) };
-            builder.parameter(format!("{parameter}.{symbol}"), value);
-        }
+            (format!("{parameter}.{symbol}").into(), value)
+        }));
         builder
     }
 

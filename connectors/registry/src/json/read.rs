@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::options;
+use crate::budget::Budget;
 use crate::unroll;
 
 /// How many values lists, maps and structs that are defaults may bring into a record: where a default holds structs, their defaults
@@ -57,7 +58,8 @@ impl Reader {
     /// Reads the value of a record.
     pub(crate) fn read(&self, payload: &Bytes) -> Result<Value> {
         let mut deserializer = serde_json::Deserializer::from_slice(payload);
-        let seed = Seed { node: &self.node, payload, defaults: &Cell::new(DEFAULTS_MAX) };
+        let (defaults, budget) = (Cell::new(DEFAULTS_MAX), Budget::of(payload.len()));
+        let seed = Seed { node: &self.node, payload, defaults: &defaults, budget: &budget };
         let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
         value.map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
@@ -120,6 +122,7 @@ struct Seed<'p> {
     payload: &'p Bytes,
     /// How many more values defaults may bring.
     defaults: &'p Cell<usize>,
+    budget: &'p Budget,
 }
 
 impl<'p> Seed<'p> {
@@ -144,6 +147,12 @@ impl<'p> Seed<'p> {
         let left = left.ok_or_else(|| format!("the defaults of the schema bring more than {DEFAULTS_MAX} values"))?;
         self.defaults.set(left);
         Ok(Some(default.clone()))
+    }
+
+    /// Counts the fields of a struct before they are made.
+    fn take(self, fields: usize) -> std::result::Result<(), String> {
+        let name = || self.node.schema.name.as_deref().unwrap_or("an object without a title").to_owned();
+        self.budget.take(fields, name).map_err(|error| error.message().to_owned())
     }
 
     fn text(self, text: &str) -> Value {
@@ -299,6 +308,7 @@ impl<'p> Seed<'p> {
         mut map: A,
     ) -> std::result::Result<Value, A::Error> {
         let schema = &self.node.schema;
+        self.take(nodes.len()).map_err(A::Error::custom)?;
         let mut values = vec![None; nodes.len()];
         // Names mostly come in the order of the schema.
         let mut next = 0;
@@ -386,6 +396,7 @@ impl<'p> Seed<'p> {
         let Some((place, member)) = found else {
             return Err("Did not find matching oneof field for data".to_owned());
         };
+        self.take(members.len())?;
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = self.of(member).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
         let mut values = vec![Value::Null; members.len()];

@@ -342,3 +342,39 @@ fn defaults_within_defaults_are_bounded() {
         }
     });
 }
+
+#[test]
+fn fields_that_short_objects_lack_are_bounded_for_the_record_as_a_whole() {
+    let fields: Vec<String> = (0..1_000).map(|n| format!(r#""f{n}":{{"type":"integer"}}"#)).collect();
+    let text = format!(
+        r#"{{"type":"array","items":{{"type":"object","title":"Wide","properties":{{{}}}}}}}"#,
+        fields.join(",")
+    );
+    let members: Vec<String> = (0..1_000)
+        .map(|n| format!(r#"{{"title":"T{n}","type":"object","properties":{{"f{n}":{{"type":"integer"}}}}}}"#))
+        .collect();
+    let union = format!(r#"{{"type":"array","items":{{"oneOf":[{}]}}}}"#, members.join(","));
+    for (text, element) in [(text, "{}"), (union, r#"{"f0":1}"#)] {
+        let schema = connect(&text, &options(&[])).unwrap();
+        let list = |count: usize| format!("[{}]", vec![element; count].join(","));
+        assert!(read(&schema, &list(500)).is_ok());
+        let error = read(&schema, &list(2_000)).unwrap_err();
+        assert!(error.message().starts_with("the record stands for more than"), "{error}");
+    }
+}
+
+#[test]
+fn enums_of_many_symbols_are_bounded_for_the_schema_as_a_whole() {
+    let symbols: Vec<String> = (0..3_000).map(|n| format!(r#""S{n}""#)).collect();
+    let text = |fields: usize| {
+        let fields: Vec<String> = (0..fields).map(|n| format!(r##""f{n}":{{"$ref":"#/definitions/e"}}"##)).collect();
+        format!(
+            r#"{{"definitions":{{"e":{{"enum":[{}]}}}},"type":"object","properties":{{{}}}}}"#,
+            symbols.join(","),
+            fields.join(",")
+        )
+    };
+    assert!(connect(&text(20), &options(&[])).is_ok());
+    let error = connect(&text(700), &options(&[])).unwrap_err();
+    assert!(error.message().starts_with("the schema is too large"), "{error}");
+}

@@ -139,6 +139,7 @@ impl<'a> Maker<'a, '_> {
             builder.schema.default = Some(default);
         }
         builder.schema.optional |= optional;
+        self.pass.weigh(&builder.schema)?;
         Ok((builder.schema.shared(), builder.count))
     }
 
@@ -147,15 +148,15 @@ impl<'a> Maker<'a, '_> {
         let parameter = if self.options.generalized { options::SUM_ENUM } else { options::ENUM };
         // Enums of JSON have no names.
         builder.parameter(parameter, "");
-        for (place, value) in values.iter().enumerate() {
+        builder.parameters(values.iter().enumerate().map(|(place, value)| {
             let symbol = match value {
                 Json::Null => options::NULL_SYMBOL.to_owned(),
                 Json::String(text) => text.clone(),
                 other => other.to_string(),
             };
             let value = if self.options.generalized { place.to_string() } else { symbol.clone() };
-            builder.parameter(&format!("{parameter}.{symbol}"), &value);
-        }
+            (format!("{parameter}.{symbol}").into(), value.into())
+        }));
         builder
     }
 

@@ -221,6 +221,7 @@ impl Maker<'_, '_> {
             builder.schema.optional = true;
         }
         builder.parameter(options::TAG, field.number().to_string());
+        self.pass.weigh(&builder.schema)?;
         Ok((builder.schema.shared(), builder.count))
     }
 
@@ -229,9 +230,8 @@ impl Maker<'_, '_> {
         builder.schema.name = Some(self.name(of.full_name(), of.name()));
         let parameter = self.options.enum_written();
         builder.parameter(parameter, of.name());
-        for value in in_text_order(of) {
-            builder.parameter(format!("{parameter}.{}", value.0), value.1.to_string());
-        }
+        let symbol = |(name, number): (String, i32)| (format!("{parameter}.{name}").into(), number.to_string().into());
+        builder.parameters(in_text_order(of).into_iter().map(symbol));
         builder.schema.optional = true;
         builder
     }

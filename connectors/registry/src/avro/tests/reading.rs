@@ -296,3 +296,20 @@ fn fields_without_bytes_beside_others_are_bounded_for_the_record_as_a_whole() {
     let error = read(&schema, &record(""), &array(2_000, &[2])).unwrap_err();
     assert!(error.ends_with("it has more elements than bytes"), "{error}");
 }
+
+#[test]
+fn symbols_and_texts_that_multiply_are_bounded_for_the_schema_as_a_whole() {
+    let symbols: Vec<String> = (0..3_000).map(|n| format!(r#""S{n}""#)).collect();
+    let of_enum = format!(r#"{{"type":"enum","name":"E","symbols":[{}]}}"#, symbols.join(","));
+    let doc = "x".repeat(200_000);
+    let of_record = format!(r#"{{"type":"record","name":"E","doc":"{doc}","fields":[]}}"#);
+    for first in [of_enum, of_record] {
+        let schema = |count: usize| {
+            let other = |n: usize| format!(r#"{{"name":"f{n}","type":{}}}"#, if n == 0 { &first } else { "\"E\"" });
+            let fields: Vec<String> = (0..count).map(other).collect();
+            format!(r#"{{"type":"record","name":"R","fields":[{}]}}"#, fields.join(","))
+        };
+        assert!(super::connect(&schema(20), &options(&[])).is_ok());
+        assert!(refused(&schema(700)).starts_with("the schema is too large"));
+    }
+}

@@ -86,3 +86,15 @@ fn a_map_of_a_message_that_is_there_many_times_is_not_ordered_as_often() {
     record.extend(delimited(1, &[]).repeat(100_000));
     assert!(too_much(text, &record, &options(&[])).ends_with(": Inner"));
 }
+
+#[test]
+fn enums_of_many_symbols_are_bounded_for_the_schema_as_a_whole() {
+    let symbols: String = (0..3_000).map(|n| format!("S{n} = {n};")).collect();
+    let text = |fields: usize| {
+        let fields: String = (1..=fields).map(|n| format!("E f{n} = {n};")).collect();
+        first(&format!(r#"syntax = "proto3"; message Top {{ {fields} }} enum E {{ {symbols} }}"#))
+    };
+    assert!(to_connect::convert(&text(20), None, &options(&[])).is_ok());
+    let error = to_connect::convert(&text(700), None, &options(&[])).unwrap_err();
+    assert!(error.message().starts_with("the schema is too large"), "{error}");
+}
