@@ -42,9 +42,7 @@ impl Reader {
             None if is_anything(writer) => How::Anything,
             None => return Err(Error::data("Invalid Avro data for schemaless Connect data")),
             Some(_) if *writer.shape(writer.root) == Shape::Bytes => How::Rest,
-            Some(schema) => {
-                How::Plan(plan::Planner::new(writer, reader).read(writer.root, reader.root, schema)?)
-            }
+            Some(schema) => How::Plan(plan::Planner::new(writer, reader).read(writer.root, reader.root, schema)?),
         };
         Ok(Self { schema, writer: Arc::clone(writer), how })
     }

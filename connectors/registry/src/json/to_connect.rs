@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::options::{self, Options};
 use super::read::Reader;
 use super::shape::{Documents, Part, Shape};
+use crate::builder::Builder;
 use crate::unroll::{self, Pass};
 
 /// The schema in Connect. `version` is the one of the registry, for a schema that says none itself.
@@ -67,25 +68,6 @@ struct Begun {
     structure: bool,
 }
 
-struct Builder {
-    schema: Schema,
-    count: u64,
-}
-
-impl Builder {
-    fn of(kind: Kind) -> Self {
-        Self { schema: Schema::of(kind), count: 1 }
-    }
-
-    fn parameter(&mut self, key: &str, value: &str) {
-        let parameters = self.schema.parameters.get_or_insert_default();
-        match parameters.iter_mut().find(|(other, _)| **other == *key) {
-            Some(known) => known.1 = value.into(),
-            None => parameters.push((key.into(), value.into())),
-        }
-    }
-}
-
 impl<'a> Maker<'a, '_> {
     fn schema(&mut self, part: Part<'a>, version: Option<i32>, optional: bool) -> Result<Made> {
         self.pass.enter()?;
@@ -126,11 +108,11 @@ impl<'a> Maker<'a, '_> {
         builder.schema.doc = text("description").map(Arc::from);
         if let Some(Json::Object(parameters)) = part.own(options::PARAMETERS) {
             for (key, value) in parameters {
-                builder.parameter(key, value.as_str().unwrap_or_default());
+                builder.parameter(key.as_str(), value.as_str().unwrap_or_default());
             }
         }
         if let Some(id) = self.ids.get(&std::ptr::from_ref(part.json)) {
-            builder.parameter(options::ID, id);
+            builder.parameter(options::ID, Arc::clone(id));
         }
         if let Some(default) = part.own("default").filter(|default| !default.is_null()) {
             let bare = builder.schema.clone().shared();
@@ -230,7 +212,7 @@ impl<'a> Maker<'a, '_> {
         match self.ids.get(&address) {
             Some(id) if schema.get_parameter(options::ID).is_none() => {
                 let mut builder = Builder { schema: (*schema).clone(), count };
-                builder.parameter(options::ID, id);
+                builder.parameter(options::ID, Arc::clone(id));
                 Ok((builder.schema.shared(), count))
             }
             _ => Ok((schema, count)),
@@ -339,7 +321,7 @@ impl<'a> Maker<'a, '_> {
         let name = if self.options.generalized {
             let name = format!("{}{}", options::SUM_UNION_NAME, self.unions);
             self.unions += 1;
-            builder.parameter(options::SUM_UNION, &name);
+            builder.parameter(options::SUM_UNION, name.as_str());
             name
         } else {
             options::ONE_OF.to_owned()
@@ -374,7 +356,7 @@ impl<'a> Maker<'a, '_> {
         if !properties.all.is_empty() {
             let mut builder = self.structure(std::ptr::from_ref(part.json), properties.all)?;
             if let Some(id) = self.ids.get(&std::ptr::from_ref(part.json)) {
-                builder.parameter(options::ID, id);
+                builder.parameter(options::ID, Arc::clone(id));
             }
             builder.schema.optional = optional;
             return Ok((builder.schema.shared(), builder.count));

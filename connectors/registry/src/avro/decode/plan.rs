@@ -194,7 +194,15 @@ impl<'a> Planner<'a> {
             defaults.push((place, value));
         }
         let held = defaults.iter().fold(0usize, |sum, (_, value): &(usize, Value)| sum.saturating_add(value.held()));
-        let has_no_bytes = |step: &&Step| matches!(step, Step::Field(_, read) if is_empty(read));
+        let has_no_bytes = |step: &&Step| match step {
+            Step::Field(_, read) => is_empty(read),
+            Step::Skip(id) => match self.writer.shape(*id) {
+                Shape::Null => true,
+                Shape::Fixed(fixed) => fixed.size == 0,
+                // A record of nothing is counted when it is stepped over.
+                _ => false,
+            },
+        };
         let empty = steps.iter().filter(has_no_bytes).count() + defaults.len();
         Ok(Fields { steps, defaults, held, empty })
     }
@@ -215,7 +223,6 @@ fn is_empty(read: &Read) -> bool {
     match read {
         Read::Null | Read::Fixed(0) | Read::FixedDecimal(0) => true,
         Read::Row { fields, empty, .. } => fields.len() == *empty,
-        // What nobody wants counts as something: it is rarely nothing.
         Read::Record { fields, .. } => fields.steps.len() + fields.defaults.len() == fields.empty,
         _ => false,
     }

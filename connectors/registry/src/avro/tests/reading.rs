@@ -280,20 +280,24 @@ fn fields_without_bytes_beside_others_are_bounded_for_the_record_as_a_whole() {
     let nothing: Vec<String> =
         (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":{{"type":"fixed","name":"F{n}","size":0}}}}"#)).collect();
     let record = |fields: &str| {
-        format!(r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{{"name":"n","type":"int"}}{fields}]}}}}"#)
+        format!(
+            r#"{{"type":"array","items":{{"type":"record","name":"E","fields":[{{"name":"n","type":"int"}}{fields}]}}}}"#
+        )
     };
     let schema = record(&format!(",{}", nothing.join(",")));
     assert!(read(&schema, &schema, &array(1_000, &[2])).is_ok());
     let error = read(&schema, &schema, &array(2_000, &[2])).unwrap_err();
     assert!(error.starts_with("the record stands for more than") && error.ends_with(": E"), "{error}");
     // Nor are those that were not written, or that nobody wants.
-    let defaults: Vec<String> =
-        (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":"int","default":1}}"#)).collect();
+    let defaults: Vec<String> = (0..1_000).map(|n| format!(r#"{{"name":"f{n}","type":"int","default":1}}"#)).collect();
     let more = record(&format!(",{}", defaults.join(",")));
     assert!(read(&record(""), &more, &array(1_000, &[2])).is_ok());
     let error = read(&record(""), &more, &array(2_000, &[2])).unwrap_err();
     assert!(error.starts_with("the record stands for more than") && error.ends_with(": E"), "{error}");
     let error = read(&schema, &record(""), &array(2_000, &[2])).unwrap_err();
+    assert!(error.starts_with("the record stands for more than") && error.ends_with(": E"), "{error}");
+    let of_array = format!(r#"{{"type":"record","name":"Top","fields":[{{"name":"all","type":{schema}}}]}}"#);
+    let error = read(&of_array, r#"{"type":"record","name":"Top","fields":[]}"#, &array(2_000, &[2])).unwrap_err();
     assert!(error.ends_with("it has more elements than bytes"), "{error}");
 }
 

@@ -44,11 +44,9 @@ fn fields_that_short_messages_lack_are_bounded_for_the_record_as_a_whole() {
 fn messages_that_stand_for_others_that_are_not_there_are_bounded() {
     let nulls = options(&[("generate.struct.for.nulls", "true")]);
     // Each holds the one before twice.
-    let inner: String =
-        (1..=12).map(|n| format!("message M{n} {{ M{0} a = 1; M{0} b = 2; }} ", n - 1)).collect();
-    let text = format!(
-        r#"syntax = "proto3"; message Top {{ repeated M12 all = 1; }} {inner} message M0 {{ int32 n = 1; }}"#
-    );
+    let inner: String = (1..=12).map(|n| format!("message M{n} {{ M{0} a = 1; M{0} b = 2; }} ", n - 1)).collect();
+    let text =
+        format!(r#"syntax = "proto3"; message Top {{ repeated M12 all = 1; }} {inner} message M0 {{ int32 n = 1; }}"#);
     let many = delimited(1, &[]).repeat(1_000);
     assert!(too_much(&text, &many, &nulls).ends_with(": M12"));
     assert!(read(&first(&text), &many, &options(&[])).is_ok());
@@ -56,9 +54,7 @@ fn messages_that_stand_for_others_that_are_not_there_are_bounded() {
     // Where the last one is wide, all that hold it are.
     let fields: String = (1..=6_000).map(|n| format!("int32 f{n} = {n};")).collect();
     let chain: String = (1..=180).map(|n| format!("message M{n} {{ M{} a = 1; }} ", n - 1)).collect();
-    let text = format!(
-        r#"syntax = "proto3"; message Top {{ M180 all = 1; }} {chain} message M0 {{ {fields} }}"#
-    );
+    let text = format!(r#"syntax = "proto3"; message Top {{ M180 all = 1; }} {chain} message M0 {{ {fields} }}"#);
     let error = read(&first(&text), &[], &nulls).unwrap_err();
     assert!(error.message().starts_with("messages that are not there stand for more than"), "{error}");
     assert!(read(&first(&text), &[], &options(&[])).is_ok());
