@@ -4,7 +4,7 @@
 
 use bytes::Buf;
 use connect_api::java::utf8;
-use connect_api::{ByteString, Bytes, BytesMut, Error, Result};
+use connect_api::{Bytes, BytesMut, Error, Result, Text};
 
 /// The longest line that is kept in memory.
 const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -59,7 +59,7 @@ impl Lines {
     }
 
     /// The next whole line, without its end.
-    pub(crate) fn next(&mut self) -> Option<ByteString> {
+    pub(crate) fn next(&mut self) -> Option<Text> {
         if self.skip > 0 {
             return None;
         }
@@ -85,8 +85,8 @@ impl Lines {
     }
 }
 
-fn text(line: Bytes) -> ByteString {
-    ByteString::try_from(line.clone()).unwrap_or_else(|_| ByteString::from(utf8::decode(&line)))
+fn text(line: Bytes) -> Text {
+    Text::try_from(line.clone()).unwrap_or_else(|_| Text::from(utf8::decode(&line)))
 }
 
 /// The UTF-16 units of a text.

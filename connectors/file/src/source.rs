@@ -131,7 +131,7 @@ enum Input {
 
 /// A line, and the position behind it.
 struct Line {
-    text: connect_api::ByteString,
+    text: connect_api::Text,
     position: u64,
 }
 

@@ -10,7 +10,6 @@ mod encoding;
 mod envelope;
 mod escape;
 mod jackson;
-mod names;
 mod number;
 mod orders;
 mod read;
@@ -107,7 +106,7 @@ impl JsonConverter {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader::with_orders(self.options.replace_null, &self.orders)
+        Reader::with_orders(self.options.replace_null, self.orders.lock())
     }
 
     /// Reads some fields of an object without a schema; `None` where all of it has to be read.

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use connect_api::java::display;
 use connect_api::{
-    ByteString, Bytes, BytesMut, Converter, Datum, Error, HeaderConverter, Kind, Plugin, PluginKind, Props, Result,
-    Schema, SchemaRef, Value,
+    Bytes, BytesMut, Converter, Datum, Error, HeaderConverter, Kind, Plugin, PluginKind, Props, Result, Schema,
+    SchemaRef, Text, Value,
 };
 
 pub(crate) use charset::Charset;
@@ -77,7 +77,7 @@ impl Converter for StringConverter {
     fn deserialize(&self, _topic: &str, payload: Option<Bytes>) -> Result<Datum> {
         let value = match payload {
             None => Value::Null,
-            Some(bytes) if self.read == Charset::Utf8 => match ByteString::try_from(bytes.clone()) {
+            Some(bytes) if self.read == Charset::Utf8 => match Text::try_from(bytes.clone()) {
                 Ok(text) => Value::String(text),
                 Err(_) => Value::from(self.read.decode(&bytes)),
             },

@@ -6,7 +6,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
-use bytestring::ByteString;
 use connect_api::{Kind, SchemaRef, Struct, Value};
 
 use crate::calendar::Calendar;
@@ -103,11 +102,10 @@ impl<'a> Text<'a> {
     }
 
     fn string(&self) -> Result<Value, NotOfType> {
-        // The check is the fast one; the conversion then can't fail, and costs a second pass only in theory.
-        if simdutf8::basic::from_utf8(self.bytes).is_err() {
-            return Err(NotOfType("text (the database's encoding was not converted to UTF-8)"));
-        }
-        ByteString::try_from(self.slice()).map(Value::String).map_err(|_| NotOfType("text"))
+        let text = simdutf8::basic::from_utf8(self.bytes)
+            .map_err(|_| NotOfType("text (the database's encoding was not converted to UTF-8)"))?;
+        let start = self.bytes.as_ptr().addr() - self.buffer.as_ptr().addr();
+        Ok(Value::String(connect_api::Text::of_part(self.buffer, start..start + text.len(), text)))
     }
 
     fn str(&self, ty: &'static str) -> Result<&'a str, NotOfType> {

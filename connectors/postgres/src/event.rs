@@ -3,8 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytestring::ByteString;
-use connect_api::{Datum, Field, Header, Kind, Record, Schema, SchemaRef, Struct, Value};
+use connect_api::{Datum, Field, Header, Kind, Record, Schema, SchemaRef, Struct, Text, Value};
 
 use crate::VERSION;
 use crate::settings::Settings;
@@ -147,8 +146,8 @@ pub fn after_mut(record: &mut Record) -> Option<&mut Struct> {
 /// Makes records: holds what is the same in all of a source's.
 #[derive(Clone, Debug)]
 pub struct Events {
-    name: ByteString,
-    database: ByteString,
+    name: Text,
+    database: Text,
     headers: Vec<Header>,
     new_key: Arc<str>,
     old_key: Arc<str>,
@@ -185,13 +184,13 @@ impl Events {
     }
 
     /// The source block of an event of a table, or of none.
-    pub fn source(&self, schema: ByteString, table: ByteString, source: &Source) -> Value {
+    pub fn source(&self, schema: Text, table: Text, source: &Source) -> Value {
         let fields = vec![
-            Value::String(ByteString::from_static(VERSION)),
-            Value::String(ByteString::from_static("postgresql")),
+            Value::String(Text::from_static(VERSION)),
+            Value::String(Text::from_static("postgresql")),
             Value::String(self.name.clone()),
             Value::Int64(source.ts_us.div_euclid(1000)),
-            Value::String(ByteString::from_static(source.marker.name())),
+            Value::String(Text::from_static(source.marker.name())),
             Value::String(self.database.clone()),
             Value::from(sequence(source.last_commit, source.lsn)),
             Value::Int64(source.ts_us),
@@ -220,7 +219,7 @@ impl Events {
             images.1,
             self.source(table.schema_name.clone(), table.table_name.clone(), source),
             Value::Null,
-            Value::String(ByteString::from_static(op)),
+            Value::String(Text::from_static(op)),
             Value::Int64(now / 1000),
             Value::Int64(now),
             Value::Int64(now.wrapping_mul(1000)),

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use bytestring::ByteString;
-use connect_api::{Datum, Field, Kind, Record, Schema, SchemaRef, Struct, Value};
+use connect_api::{Datum, Field, Kind, Record, Schema, SchemaRef, Struct, Text, Value};
 
 use crate::event::{Events, Source, now_us, source_schema};
 use crate::filters::Filter;
@@ -61,9 +60,9 @@ impl Messages {
         let structure = |schema: &SchemaRef, fields| Value::Struct(Struct::new(SchemaRef::clone(schema), fields));
         let text = Value::string(&prefix);
         let message = structure(&self.message, vec![text.clone(), decode::binary(content, self.mode)]);
-        let nowhere = ByteString::new();
+        let nowhere = Text::new();
         let value = vec![
-            Value::String(ByteString::from_static("m")),
+            Value::String(Text::from_static("m")),
             Value::Int64(now_us() / 1000),
             events.source(nowhere.clone(), nowhere, source),
             Value::Null,

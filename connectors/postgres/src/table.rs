@@ -54,8 +54,8 @@ pub struct Table {
     pub key_schema: Option<SchemaRef>,
     pub value_schema: SchemaRef,
     pub envelope_schema: SchemaRef,
-    pub schema_name: bytestring::ByteString,
-    pub table_name: bytestring::ByteString,
+    pub schema_name: connect_api::Text,
+    pub table_name: connect_api::Text,
     columns: Vec<Column>,
     /// Places of the key's columns in a row.
     key_slots: Vec<usize>,

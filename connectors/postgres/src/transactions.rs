@@ -6,9 +6,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bytestring::ByteString;
 use connect_api::java::hash;
-use connect_api::{Datum, Field, Kind, OffsetMap, Record, Schema, SchemaRef, Struct, Value};
+use connect_api::{Datum, Field, Kind, OffsetMap, Record, Schema, SchemaRef, Struct, Text, Value};
 
 use crate::messages;
 
@@ -244,7 +243,7 @@ fn bound(topic: &Arc<str>, id: &str, status: &'static str, counts: [Value; 2], c
         Datum::new(SchemaRef::clone(schema), Value::Struct(Struct::new(SchemaRef::clone(schema), fields)))
     };
     let fields = vec![
-        Value::String(ByteString::from_static(status)),
+        Value::String(Text::from_static(status)),
         Value::string(id),
         events,
         collections,

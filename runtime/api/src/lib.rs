@@ -15,6 +15,7 @@ pub mod schema_builder;
 pub mod sink;
 pub mod source;
 pub mod structure;
+pub mod text;
 pub mod transaction;
 pub mod transform;
 pub mod validate;
@@ -22,7 +23,6 @@ pub mod value;
 pub mod values;
 
 pub use bytes::{Bytes, BytesMut};
-pub use bytestring::ByteString;
 pub use connect_config::{ConfigDef, ConfigError, Props, Secret};
 pub use converter::{Converter, HeaderConverter};
 pub use error::{Error, ErrorKind, Result};
@@ -36,6 +36,7 @@ pub use sink::{Rejected, SinkConnector, SinkContext, SinkRecord, SinkTask, Topic
 pub use source::{
     Between, Checkpoint, ExactlyOnce, OffsetMap, OffsetReader, SourceBatch, SourceConnector, SourceContext, SourceTask,
 };
+pub use text::Text;
 pub use transaction::{TransactionContext, TransactionEnd};
 pub use transform::{Predicate, Transform};
 pub use value::{Struct, Value};

@@ -1,14 +1,14 @@
 //! Values. They are physical: what a number means is the schema's name, exactly as on the wire.
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use num_bigint::BigInt;
 
 use crate::schema::SchemaRef;
+use crate::text::Text;
 
 /// A value of any Connect type.
 ///
-/// Text and bytes are slices that own their buffer: a value kept longer than its batch must be copied on purpose.
+/// Long texts and bytes are slices that own their buffer: a value kept longer than its batch must be copied on purpose.
 /// With a schema, logical types stay in their physical form. The last three variants stand for the Java objects that
 /// occur where there is no schema to say what they mean.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -22,7 +22,7 @@ pub enum Value {
     Int64(i64),
     Float32(f32),
     Float64(f64),
-    String(ByteString),
+    String(Text),
     Bytes(Bytes),
     Array(Vec<Value>),
     /// In iteration order, which for maps from schemaless JSON is that of Java's `HashMap`.
@@ -71,7 +71,7 @@ impl Struct {
 impl Value {
     /// A text value, copied.
     pub fn string(text: &str) -> Self {
-        Self::String(ByteString::from(text))
+        Self::String(Text::from(text))
     }
 
     /// So many nulls, to be set one by one.
@@ -133,7 +133,7 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::String(ByteString::from(text))
+        Self::String(Text::from(text))
     }
 }
 

@@ -81,7 +81,7 @@ impl Generator {
     }
 
     fn record(&self, id: i64) -> Record {
-        let text = |text: &'static str| Value::String(connect_api::ByteString::from_static(text));
+        let text = |text: &'static str| Value::String(connect_api::Text::from_static(text));
         let key = Value::Struct(Struct::new(Arc::clone(&self.key), vec![Value::Int64(id)]));
         let fields = vec![
             Value::Int64(id),

@@ -3,25 +3,39 @@
 //! A schemaless object becomes a map in the order of a Java `HashMap`. Records of one topic have the same names in the same
 //! order again and again: where they go is found out once, and which name comes next is guessed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, MutexGuard};
 
 use connect_api::java::hash;
-use connect_api::{ByteString, BytesMut, Value};
+use connect_api::{BytesMut, Text, Value};
 
 use super::escape::write_string;
-use super::names;
 
 /// So many objects are known; the oldest goes when another one comes.
 const KNOWN_MAX: usize = 16;
 /// Objects with more members are ordered anew each time: to compare as many names is no gain, and to keep them is a loss.
 const MEMBERS_MAX: usize = 128;
 
-/// Objects whose order is known.
+/// The objects that a converter knows.
 #[derive(Debug, Default)]
-pub(crate) struct KnownOrders(Mutex<Vec<Arc<Known>>>);
+pub(crate) struct KnownOrders(Mutex<Orders>);
+
+impl KnownOrders {
+    /// For one record. A converter belongs to one task: another thread is never waited for.
+    pub(crate) fn lock(&self) -> Option<MutexGuard<'_, Orders>> {
+        self.0.try_lock().ok()
+    }
+}
+
+/// Objects whose order is known. One without members is in use.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    known: Vec<Known>,
+    /// The oldest, once there is no room for another.
+    oldest: usize,
+}
 
 /// An object that was read before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Known {
     /// As they come.
     pub(crate) members: Vec<Member>,
@@ -30,24 +44,11 @@ pub(crate) struct Known {
 /// A member of such an object.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) name: ByteString,
-    /// The same, where it is kept for good.
-    kept: Option<&'static str>,
+    pub(crate) name: Text,
     /// The name with its quotes and colon, as it stands in a text mostly.
     pub(crate) written: Box<[u8]>,
     /// Where it goes.
     pub(crate) place: usize,
-}
-
-impl Member {
-    /// The name as a value, to where it belongs.
-    #[inline(always)]
-    pub(crate) fn name_to(&self, to: &mut Value) {
-        match self.kept {
-            Some(name) => to.set(Value::String(ByteString::from_static(name))),
-            None => to.set(Value::String(self.name.clone())),
-        }
-    }
 }
 
 impl Known {
@@ -68,21 +69,27 @@ impl Known {
     }
 }
 
-impl KnownOrders {
-    /// The last object that was known to begin with a name.
-    pub(crate) fn beginning_with(&self, is: impl Fn(&str) -> bool) -> Option<Arc<Known>> {
-        let known = self.0.try_lock().ok()?;
-        known.iter().rev().find(|known| known.members.first().is_some_and(|member| is(&member.name))).cloned()
+impl Orders {
+    /// Takes an object that is known to begin with a name, until it is given back: objects within this one are of another kind.
+    pub(crate) fn take(&mut self, is: impl Fn(&str) -> bool) -> Option<(usize, Known)> {
+        let begins = |known: &Known| known.members.first().is_some_and(|member| is(&member.name));
+        let place = self.known.iter().rposition(begins)?;
+        Some((place, std::mem::take(self.known.get_mut(place)?)))
+    }
+
+    /// Gives back what was taken, unless something else has come there.
+    pub(crate) fn give_back(&mut self, place: usize, known: Known) {
+        if let Some(taken) = self.known.get_mut(place).filter(|taken| taken.members.is_empty()) {
+            *taken = known;
+        }
     }
 
     /// Does what [`hash::order`] does.
-    pub(crate) fn order(&self, entries: &mut Vec<(Value, Value)>) {
+    pub(crate) fn order(&mut self, entries: &mut Vec<(Value, Value)>) {
         if entries.len() < 2 {
             return;
         }
-        // A converter belongs to one task: another thread is never waited for.
-        let Ok(mut known) = self.0.try_lock() else { return hash::order(entries) };
-        if let Some(known) = known.iter().rev().find(|known| known.is_of(entries)) {
+        if let Some(known) = self.known.iter().rev().find(|known| known.is_of(entries)) {
             return known.arrange(entries);
         }
         let names = names(entries);
@@ -91,30 +98,36 @@ impl KnownOrders {
             && names.len() == entries.len()
             && let Some(members) = members(names, entries)
         {
-            if known.len() >= KNOWN_MAX {
-                known.remove(0);
-            }
-            known.push(Arc::new(Known { members }));
+            self.learn(Known { members });
+        }
+    }
+
+    fn learn(&mut self, known: Known) {
+        if self.known.len() < KNOWN_MAX {
+            self.known.push(known);
+        } else if let Some(oldest) = self.known.get_mut(self.oldest) {
+            *oldest = known;
+            self.oldest = (self.oldest + 1) % KNOWN_MAX;
         }
     }
 }
 
 /// The names, copied: they would hold the whole text otherwise. `None` where the object is not worth knowing.
-fn names(entries: &[(Value, Value)]) -> Option<Vec<ByteString>> {
+fn names(entries: &[(Value, Value)]) -> Option<Vec<Text>> {
     if entries.len() > MEMBERS_MAX {
         return None;
     }
-    entries.iter().map(|(key, _)| key.as_str().map(ByteString::from)).collect()
+    entries.iter().map(|(key, _)| key.as_str().map(Text::from)).collect()
 }
 
 /// Where the names go in `ordered`, which holds each of them once.
-fn members(names: Vec<ByteString>, ordered: &[(Value, Value)]) -> Option<Vec<Member>> {
-    let member = |name: ByteString| {
+fn members(names: Vec<Text>, ordered: &[(Value, Value)]) -> Option<Vec<Member>> {
+    let member = |name: Text| {
         let place = ordered.iter().position(|(key, _)| key.as_str() == Some(&*name))?;
         let mut written = BytesMut::new();
         write_string(&name, &mut written);
         written.extend_from_slice(b":");
-        Some(Member { kept: names::kept(&name), written: written[..].into(), name, place })
+        Some(Member { written: written[..].into(), name, place })
     };
     names.into_iter().map(member).collect()
 }
@@ -131,14 +144,14 @@ mod tests {
 
     #[test]
     fn no_more_objects_are_known_than_are_of_use() {
-        let orders = KnownOrders::default();
+        let mut orders = Orders::default();
         for object in 0..3 * KNOWN_MAX {
             orders.order(&mut entries(&[format!("a{object}"), "b".to_owned()]));
         }
         orders.order(&mut entries(&vec!["same".to_owned(); 2]));
         let large: Vec<String> = (0..=MEMBERS_MAX).map(|name| name.to_string()).collect();
         orders.order(&mut entries(&large));
-        assert_eq!(orders.0.lock().unwrap().len(), KNOWN_MAX);
+        assert_eq!(orders.known.len(), KNOWN_MAX);
     }
 
     #[test]
@@ -176,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_order_is_the_same_the_second_time(objects in prop::collection::vec(prop::collection::vec("[a-c]{1,3}|[a-zé]{1,12}", 0..20), 1..12)) {
-            let orders = KnownOrders::default();
+            let mut orders = Orders::default();
             for names in objects.iter().chain(&objects) {
                 let (mut known, mut plain) = (entries(names), entries(names));
                 orders.order(&mut known);

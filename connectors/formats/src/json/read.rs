@@ -3,15 +3,15 @@
 //! The schema decides what is read, and Java's leniency is kept: a text where a number is expected is 0, a number
 //! where a text is expected is null. A wrong record is reported by the first thing that is wrong in the text's order.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use connect_api::java::hash;
 use connect_api::schema::logical;
-use connect_api::{ByteString, Error, Kind, SchemaRef, Struct, Value, validate};
+use connect_api::{Error, Kind, SchemaRef, Struct, Text, Value, validate};
 
 use super::base64;
-use super::orders::{Known, KnownOrders};
-use super::scan::{Scan, SyntaxError, Text, Token};
+use super::orders::{Known, Orders};
+use super::scan::{Quoted, Scan, SyntaxError, Token};
 
 /// What became of the guess that an object is a known one.
 enum Guess {
@@ -19,7 +19,7 @@ enum Guess {
     /// It ended before.
     Shorter,
     /// Another name came.
-    Wrong(Text),
+    Wrong(Quoted),
 }
 
 /// Why a value could not be read.
@@ -53,7 +53,7 @@ pub(crate) struct Reader<'a> {
     /// How many more values defaults may bring.
     defaults: usize,
     /// The orders of objects that were read before.
-    orders: Option<&'a KnownOrders>,
+    orders: Option<MutexGuard<'a, Orders>>,
     /// Set when something that is not null was read as null: then the struct around it must be checked.
     lenient_null: bool,
 }
@@ -65,8 +65,8 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader of values that are much like those read before.
-    pub(crate) fn with_orders(replace_null: bool, orders: &'a KnownOrders) -> Self {
-        Self { orders: Some(orders), ..Self::new(replace_null) }
+    pub(crate) fn with_orders(replace_null: bool, orders: Option<MutexGuard<'a, Orders>>) -> Self {
+        Self { orders, ..Self::new(replace_null) }
     }
 
     /// Reads an object without a schema, of which only some members are looked at: the others are only checked. `None` when it
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
                 match wanted.iter().position(|wanted| scan.is(&name, wanted)) {
                     Some(index) => {
                         found |= 1 << index;
-                        entries.push((Value::String(ByteString::from_static(wanted[index])), Value::Null));
+                        entries.push((Value::String(Text::from_static(wanted[index])), Value::Null));
                         let Some((_, value)) = entries.last_mut() else { continue };
                         self.read_to(value, None, scan)?;
                     }
@@ -256,9 +256,15 @@ impl<'a> Reader<'a> {
         scan.enter()?;
         if !scan.take(b'}') {
             let name = scan.name()?;
-            let known = self.orders.and_then(|orders| orders.beginning_with(|first| scan.is(&name, first)));
+            let known = self.orders.as_mut().and_then(|orders| orders.take(|first| scan.is(&name, first)));
             let guess = match known {
-                Some(known) => self.guessed(&known, &mut entries, values, scan)?,
+                Some((place, known)) => {
+                    let guess = self.guessed(&known, &mut entries, values, scan);
+                    if let Some(orders) = &mut self.orders {
+                        orders.give_back(place, known);
+                    }
+                    guess?
+                }
                 None => Guess::Wrong(name),
             };
             match guess {
@@ -271,7 +277,7 @@ impl<'a> Reader<'a> {
             }
         }
         scan.leave();
-        match self.orders {
+        match &mut self.orders {
             Some(orders) => orders.order(&mut entries),
             None => hash::order(&mut entries),
         }
@@ -281,7 +287,7 @@ impl<'a> Reader<'a> {
     /// Reads the members from one on, whose name was taken.
     fn members(
         &mut self,
-        mut name: Text,
+        mut name: Quoted,
         entries: &mut Vec<(Value, Value)>,
         values: Option<&SchemaRef>,
         scan: &mut Scan<'_>,
@@ -321,7 +327,7 @@ impl<'a> Reader<'a> {
                 }
             }
             if let Some((key, value)) = entries.get_mut(member.place) {
-                member.name_to(key);
+                key.set(Value::String(member.name.clone()));
                 self.read_to(value, values, scan)?;
             }
             count += 1;

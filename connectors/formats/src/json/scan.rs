@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use connect_api::{ByteString, Bytes, Value};
+use connect_api::{Bytes, Text, Value};
 
 use super::swar;
 
@@ -72,7 +72,7 @@ pub(crate) struct Number<'a> {
 
 /// A text as it stands between its quotes.
 #[derive(Clone, Debug)]
-pub(crate) struct Text {
+pub(crate) struct Quoted {
     range: Range<usize>,
     escaped: bool,
 }
@@ -81,6 +81,8 @@ pub(crate) struct Text {
 #[derive(Clone)]
 pub(crate) struct Scan<'a> {
     whole: &'a Bytes,
+    /// The same, when all of it is UTF-8, as it should be: parts of it need not be looked at then.
+    text: Option<&'a str>,
     /// Up to the end of the part that is looked at.
     source: &'a [u8],
     pub(crate) at: usize,
@@ -91,12 +93,21 @@ impl<'a> Scan<'a> {
     /// A cursor at the start of a text, after a byte order mark.
     pub(crate) fn new(source: &'a Bytes) -> Self {
         let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Self { whole: source, source, at, depth: 0 }
+        Self { whole: source, text: simdutf8::basic::from_utf8(source).ok(), source, at, depth: 0 }
     }
 
     /// A cursor over a part of the same text.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        Self { whole: self.whole, source: &self.source[..range.end], at: range.start, depth: self.depth }
+        Self { source: &self.source[..range.end], at: range.start, ..*self }
+    }
+
+    fn part_of_text(&self, range: Range<usize>) -> Option<&'a str> {
+        self.text.and_then(|text| text.get(range))
+    }
+
+    /// A part that was checked.
+    fn checked(&self, range: Range<usize>) -> &'a str {
+        self.part_of_text(range.clone()).unwrap_or_else(|| std::str::from_utf8(&self.source[range]).unwrap_or_default())
     }
 
     fn error<T>(&self, what: &'static str) -> Result<T> {
@@ -201,8 +212,7 @@ impl<'a> Scan<'a> {
     #[inline(always)]
     pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         let (start, integral) = self.pass_number()?;
-        let text = std::str::from_utf8(&self.source[start..self.at]).unwrap_or_default();
-        Ok(Number { text, integral })
+        Ok(Number { text: self.checked(start..self.at), integral })
     }
 
     /// Steps over a number. Gives where it begins, and whether it has neither fraction nor exponent.
@@ -238,7 +248,7 @@ impl<'a> Scan<'a> {
 
     /// Takes a text.
     #[inline(always)]
-    pub(crate) fn text(&mut self) -> Result<Text> {
+    pub(crate) fn text(&mut self) -> Result<Quoted> {
         self.at += 1;
         let start = self.at;
         let (mut escaped, mut ascii) = (false, true);
@@ -260,15 +270,15 @@ impl<'a> Scan<'a> {
             }
         }
         let range = start..self.at;
-        if !ascii && std::str::from_utf8(&self.source[range.clone()]).is_err() {
+        if !ascii && self.text.is_none() && std::str::from_utf8(&self.source[range.clone()]).is_err() {
             return self.error("text that is not UTF-8");
         }
         self.at += 1;
-        Ok(Text { range, escaped })
+        Ok(Quoted { range, escaped })
     }
 
     /// True when a text is this one.
-    pub(crate) fn is(&self, text: &Text, expected: &str) -> bool {
+    pub(crate) fn is(&self, text: &Quoted, expected: &str) -> bool {
         if text.escaped {
             return self.content(text) == expected;
         }
@@ -298,10 +308,10 @@ impl<'a> Scan<'a> {
     }
 
     /// The content of a text. Half of a surrogate pair becomes a question mark, as it does in Java's UTF-8.
-    pub(crate) fn content(&self, text: &Text) -> Cow<'a, str> {
+    pub(crate) fn content(&self, text: &Quoted) -> Cow<'a, str> {
         let raw = &self.source[text.range.clone()];
         if !text.escaped {
-            return Cow::Borrowed(std::str::from_utf8(raw).unwrap_or_default());
+            return Cow::Borrowed(self.checked(text.range.clone()));
         }
         let mut out = Vec::with_capacity(raw.len());
         // The first half of a surrogate pair, while the second may follow.
@@ -338,13 +348,17 @@ impl<'a> Scan<'a> {
 
     /// The content of a text as a value, to where it belongs: a slice of the source when it has no escapes.
     #[inline(always)]
-    pub(crate) fn text_to(&self, to: &mut Value, text: &Text) {
+    pub(crate) fn text_to(&self, to: &mut Value, text: &Quoted) {
         if text.escaped {
             *to = Value::from(self.content(text).into_owned());
             return;
         }
-        // The bytes were checked when the text was taken; checking again costs less than a copy.
-        to.set(Value::String(ByteString::try_from(self.whole.slice(text.range.clone())).unwrap_or_default()));
+        let range = text.range.clone();
+        to.set(Value::String(match self.part_of_text(range.clone()) {
+            Some(part) => Text::of_part(self.whole, range, part),
+            // It was checked when it was taken.
+            None => Text::of_slice(self.whole, range).unwrap_or_default(),
+        }));
     }
 
     fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
@@ -374,14 +388,22 @@ impl<'a> Scan<'a> {
 
     /// After an element: true when another one follows, false at the closing byte, which is taken.
     pub(crate) fn another(&mut self, close: u8) -> Result<bool> {
-        if self.take(b',') {
-            return Ok(true);
+        self.space();
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => self.error("expected a comma or the end"),
         }
-        if self.take(close) { Ok(false) } else { self.error("expected a comma or the end") }
     }
 
     /// The name of a member, with its colon.
-    pub(crate) fn name(&mut self) -> Result<Text> {
+    pub(crate) fn name(&mut self) -> Result<Quoted> {
         self.space();
         if self.peek() != Some(b'"') {
             return self.error("expected a name in double quotes");

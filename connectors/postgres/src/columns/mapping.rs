@@ -1,7 +1,6 @@
 //! What happens to the values of a column that has a rule.
 
-use bytestring::ByteString;
-use connect_api::{Kind, Schema, Value};
+use connect_api::{Kind, Schema, Text, Value};
 
 use super::hash::Hash;
 use super::{Declared, Rule};
@@ -59,7 +58,7 @@ impl Mapping {
 }
 
 /// The first UTF-16 units of a text. A question mark stands for half of a pair, which no UTF-8 has.
-fn cut(text: ByteString, units: usize) -> ByteString {
+fn cut(text: Text, units: usize) -> Text {
     // A text has no more units than bytes.
     if text.len() <= units {
         return text;
@@ -67,8 +66,8 @@ fn cut(text: ByteString, units: usize) -> ByteString {
     let mut seen = 0;
     for (at, c) in text.char_indices() {
         match seen + c.len_utf16() {
-            after if after > units && seen == units => return ByteString::from(&text[..at]),
-            after if after > units => return ByteString::from(format!("{}?", &text[..at])),
+            after if after > units && seen == units => return Text::from(&text[..at]),
+            after if after > units => return Text::from(format!("{}?", &text[..at])),
             after => seen = after,
         }
     }
@@ -110,7 +109,7 @@ mod tests {
             ("a😀b", 3, "a😀"),
             ("x", 0, ""),
         ] {
-            assert_eq!(cut(ByteString::from(text), units), wanted, "{text} to {units}");
+            assert_eq!(cut(Text::from(text), units), wanted, "{text} to {units}");
         }
         let bytes = Schema::of(Kind::Bytes);
         let cut = Rule::Truncate(2).mapping(&declared(i32::MAX, false), &bytes).expect("bytes");

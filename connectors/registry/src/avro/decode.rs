@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use connect_api::java::hash;
 use connect_api::schema::logical;
-use connect_api::{ByteString, Bytes, Error, Result, SchemaRef, Struct, Value};
+use connect_api::{Bytes, Error, Result, SchemaRef, Struct, Text, Value};
 
 use super::input::{Input, invalid, text};
 use super::schema::{Id, Schema, Shape};
@@ -81,7 +81,7 @@ enum Read {
     Decimal,
     Fixed(usize),
     FixedDecimal(usize),
-    Enum(Vec<Option<ByteString>>),
+    Enum(Vec<Option<Text>>),
     IntAs(Wide),
     LongAs(Wide),
     FloatAsDouble,

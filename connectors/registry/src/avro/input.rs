@@ -1,6 +1,6 @@
 //! Avro's bytes, read from the front.
 
-use connect_api::{ByteString, Bytes, Error, Result, Value};
+use connect_api::{Bytes, Error, Result, Text, Value};
 
 /// How many elements and fields of no bytes a record may have in all.
 const EMPTY_ELEMENTS_MAX: usize = 1 << 20;
@@ -109,7 +109,7 @@ impl Input {
     }
 
     /// A text; what is no UTF-8 in it is replaced, as Java does.
-    pub(crate) fn string(&mut self) -> Result<ByteString> {
+    pub(crate) fn string(&mut self) -> Result<Text> {
         Ok(text(self.bytes()?))
     }
 
@@ -117,7 +117,7 @@ impl Input {
     pub(crate) fn string_to(&mut self, to: &mut Value) -> Result<()> {
         let size = self.length()?;
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..size)).ok_or_else(end)?;
-        match ByteString::try_from(self.bytes.slice(self.at..self.at + size)) {
+        match Text::of_slice(&self.bytes, self.at..self.at + size) {
             Ok(text) => to.set(Value::String(text)),
             Err(_) => to.set(String::from_utf8_lossy(bytes).into_owned().into()),
         }
@@ -155,8 +155,8 @@ impl Input {
 }
 
 /// Bytes as text.
-pub(crate) fn text(bytes: Bytes) -> ByteString {
-    match ByteString::try_from(bytes.clone()) {
+pub(crate) fn text(bytes: Bytes) -> Text {
+    match Text::try_from(bytes.clone()) {
         Ok(text) => text,
         Err(_) => String::from_utf8_lossy(&bytes).into_owned().into(),
     }

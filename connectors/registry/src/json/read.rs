@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect_api::java::hash;
 use connect_api::schema::logical;
-use connect_api::{ByteString, Bytes, Error, Kind, Result, SchemaRef, Struct, Value, value};
+use connect_api::{Bytes, Error, Kind, Result, SchemaRef, Struct, Value, value};
 use num_bigint::BigInt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -159,8 +159,8 @@ impl<'p> Seed<'p> {
         // What is borrowed is a part of the record.
         let bytes = self.payload.as_ptr_range();
         if bytes.contains(&text.as_ptr()) && !text.is_empty() {
-            return ByteString::try_from(self.payload.slice_ref(text.as_bytes()))
-                .map_or_else(|_| Value::string(text), Value::String);
+            let at = text.as_ptr().addr() - bytes.start.addr();
+            return Value::String(connect_api::Text::of_part(self.payload, at..at + text.len(), text));
         }
         Value::string(text)
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use connect_api::java::hash;
-use connect_api::{ByteString, Bytes, Error, Kind, Result, SchemaRef, Struct, Value, value};
+use connect_api::{Bytes, Error, Kind, Result, SchemaRef, Struct, Text, Value, value};
 use num_bigint::BigInt;
 use protox::prost_reflect::{EnumDescriptor, MessageDescriptor, Value as Dynamic};
 
@@ -127,7 +127,7 @@ enum Size {
 
 struct Symbols {
     name: String,
-    known: HashMap<i32, ByteString>,
+    known: HashMap<i32, Text>,
 }
 
 impl Reader {
@@ -167,7 +167,7 @@ impl Symbols {
         let mut known = HashMap::new();
         // Of several symbols with a number the first counts.
         for value in &of.enum_descriptor_proto().value {
-            known.entry(value.number()).or_insert_with(|| ByteString::from(value.name()));
+            known.entry(value.number()).or_insert_with(|| Text::from(value.name()));
         }
         Self { name: of.name().to_owned(), known }
     }
@@ -376,7 +376,7 @@ impl Scalar {
             Self::Bool => Value::Bool(input.varint()? != 0),
             Self::Text(strict) => {
                 let bytes = input.bytes()?;
-                match ByteString::try_from(bytes.clone()) {
+                match Text::try_from(bytes.clone()) {
                     Ok(text) => Value::String(text),
                     Err(_) if *strict => return Err(Error::data("Protocol message had invalid UTF-8.").class(INVALID)),
                     Err(_) => Value::string(&String::from_utf8_lossy(&bytes)),

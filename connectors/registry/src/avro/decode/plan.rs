@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use connect_api::schema::logical;
-use connect_api::{ByteString, Error, Kind, Result, SchemaRef, Value};
+use connect_api::{Error, Kind, Result, SchemaRef, Text, Value};
 
 use super::super::compatibility;
 use super::super::defaults::Defaults;
@@ -121,7 +121,7 @@ impl<'a> Planner<'a> {
             (Shape::Enum(of), Shape::Enum(into)) => {
                 let symbol = |symbol: &Arc<str>| {
                     let known = into.symbols.contains(symbol).then_some(&**symbol).or(into.default.as_deref());
-                    known.map(ByteString::from)
+                    known.map(Text::from)
                 };
                 Read::Enum(of.symbols.iter().map(symbol).collect())
             }
