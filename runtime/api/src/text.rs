@@ -63,6 +63,24 @@ impl Text {
         }
     }
 
+    /// An empty text that is to be filled.
+    #[inline(always)]
+    pub(crate) fn short() -> Self {
+        Self(Of::Short(ArrayString::new_const()))
+    }
+
+    /// Fills it with a text that is short.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, part: &str) {
+        let filled = match &mut self.0 {
+            Of::Short(text) => text.try_push_str(part).is_ok(),
+            _ => false,
+        };
+        if !filled {
+            *self = Self::from(part);
+        }
+    }
+
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {

@@ -1,10 +1,12 @@
 //! Values. They are physical: what a number means is the schema's name, exactly as on the wire.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use num_bigint::BigInt;
 
 use crate::schema::SchemaRef;
-use crate::text::Text;
+use crate::text::{SHORT_MAX, Text};
 
 /// A value of any Connect type.
 ///
@@ -88,6 +90,19 @@ impl Value {
         }
         // A null that is left to itself is nothing lost.
         std::mem::forget(std::mem::replace(self, value));
+    }
+
+    /// Assigns the text at this place in a buffer, which is known to be `part`: as [`Text::of_part`], to where it belongs.
+    #[inline(always)]
+    pub fn set_part(&mut self, buffer: &Bytes, range: Range<usize>, part: &str) {
+        if part.len() > SHORT_MAX {
+            return self.set(Self::String(Text::of_part(buffer, range, part)));
+        }
+        // What is written in one place and then moved to another is waited for.
+        self.set(Self::String(Text::short()));
+        if let Self::String(text) = self {
+            text.fill(part);
+        }
     }
 
     /// True for null.

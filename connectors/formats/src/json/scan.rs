@@ -354,11 +354,11 @@ impl<'a> Scan<'a> {
             return;
         }
         let range = text.range.clone();
-        to.set(Value::String(match self.part_of_text(range.clone()) {
-            Some(part) => Text::of_part(self.whole, range, part),
+        match self.part_of_text(range.clone()) {
+            Some(part) => to.set_part(self.whole, range, part),
             // It was checked when it was taken.
-            None => Text::of_slice(self.whole, range).unwrap_or_default(),
-        }));
+            None => to.set(Value::String(Text::of_slice(self.whole, range).unwrap_or_default())),
+        }
     }
 
     fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {

@@ -117,8 +117,8 @@ impl Input {
     pub(crate) fn string_to(&mut self, to: &mut Value) -> Result<()> {
         let size = self.length()?;
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..size)).ok_or_else(end)?;
-        match Text::of_slice(&self.bytes, self.at..self.at + size) {
-            Ok(text) => to.set(Value::String(text)),
+        match std::str::from_utf8(bytes) {
+            Ok(part) => to.set_part(&self.bytes, self.at..self.at + size, part),
             Err(_) => to.set(String::from_utf8_lossy(bytes).into_owned().into()),
         }
         self.at += size;
