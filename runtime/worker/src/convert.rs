@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::failure::{Failed, Stage};
 use crate::io::{ConsumerRecord, Message};
+use crate::known_headers::KnownHeaders;
 
 /// What a buffer begins with.
 const BUFFER_FIRST: usize = 64 << 10;
@@ -36,13 +37,14 @@ pub struct Converters {
     pipeline: Pipeline,
     classes: ConverterClasses,
     transform_classes: Vec<Arc<str>>,
+    known_headers: KnownHeaders,
 }
 
 impl Converters {
     /// The converters and transforms of a task.
     pub fn new(pipeline: Pipeline, classes: ConverterClasses) -> Self {
         let transform_classes = pipeline.transforms.iter().map(|stage| Arc::from(stage.class)).collect();
-        Self { pipeline, classes, transform_classes }
+        Self { pipeline, classes, transform_classes, known_headers: KnownHeaders::default() }
     }
 
     /// Applies the transforms; `None` when one drops the record.
@@ -85,11 +87,15 @@ impl Converters {
         }
         .map_err(|e| self.failed(Stage::ValueConverter, e))?;
         let mut headers = Vec::with_capacity(raw.headers.len());
-        for (name, bytes) in &raw.headers {
-            let datum = header_converter
-                .deserialize(&raw.topic, name, bytes.clone())
-                .map_err(|e| self.failed(Stage::HeaderConverter, e))?;
-            headers.push(Header { key: Arc::clone(name), datum });
+        if !raw.headers.is_empty() {
+            let mut known = self.known_headers.lock();
+            for (place, (name, bytes)) in raw.headers.iter().enumerate() {
+                let decode = || header_converter.deserialize(&raw.topic, name, bytes.clone());
+                let datum = known
+                    .datum(place, &raw.topic, name, bytes, decode)
+                    .map_err(|e| self.failed(Stage::HeaderConverter, e))?;
+                headers.push(Header { key: Arc::clone(name), datum });
+            }
         }
         let (timestamp, timestamp_type) = timestamp_of(raw);
         let record = Record {

@@ -17,6 +17,7 @@ pub mod failure;
 pub mod herd;
 pub mod io;
 pub mod jobs;
+mod known_headers;
 pub mod memory;
 pub mod memory_transactions;
 pub mod metrics;

@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, Timestamp};
 
 use super::{ConsumerRecord, TimestampType};
 
 /// Bytes of keys and values after which a batch is handed over.
 const BATCH_BYTES_MAX: usize = 2 << 20;
 /// Allocations of earlier batches that are looked at for one that nobody uses any more: those of the batches between the thread
-/// and the owner, the one that he works on, and the one that is being filled.
+/// and the owner, those that he works on and reads ahead, and the one that is being filled.
 const ARENAS_KEPT: usize = super::reader::SIGNALS_MAX + 3;
 /// Topic names remembered; a consumer of more simply shares less.
 const NAMES_MAX: usize = 10_000;
@@ -66,7 +66,10 @@ impl Batch {
         let key = message.key().map(|bytes| self.copy(bytes));
         let value = message.payload().map(|bytes| self.copy(bytes));
         let headers = message.headers().map_or_else(Vec::new, |headers| {
-            headers.iter().map(|header| (Arc::from(header.key), header.value.map(|bytes| self.copy(bytes)))).collect()
+            let named = |(place, header): (usize, Header<'_, &[u8]>)| {
+                (self.header_name(place, header.key), header.value.map(|bytes| self.copy(bytes)))
+            };
+            headers.iter().enumerate().map(named).collect()
         });
         self.entries.push(Entry {
             topic,
@@ -84,6 +87,14 @@ impl Batch {
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
         start..self.arena.len()
+    }
+
+    /// Mostly that of the record before.
+    fn header_name(&self, place: usize, name: &str) -> Arc<str> {
+        match self.entries.last().and_then(|entry| entry.headers.get(place)) {
+            Some((before, _)) if **before == *name => Arc::clone(before),
+            _ => Arc::from(name),
+        }
     }
 
     fn name(&mut self, topic: &str) -> Arc<str> {

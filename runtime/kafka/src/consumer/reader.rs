@@ -27,7 +27,7 @@ use crate::{ClientProps, Error, ErrorKind, Result, TopicPartition, context};
 /// How long one poll waits: the time it takes at most to see a stop or a seek.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// Batches between the thread and the owner.
-pub(super) const SIGNALS_MAX: usize = 2;
+pub(super) const SIGNALS_MAX: usize = 1;
 /// `max.poll.records` when it is not set, as in Java. Larger batches leave the processor's cache between one step and the next.
 const RECORDS_MAX_DEFAULT: usize = 500;
 /// How long a seek may wait for a partition that was just assigned to be fetched.
