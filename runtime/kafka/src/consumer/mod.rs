@@ -215,7 +215,7 @@ impl Consumer {
         let id = self.seek_id;
         let revocation = {
             let mut view = self.view.lock();
-            for _ in 0..reader::SIGNALS_MAX {
+            for _ in 0..=reader::SIGNALS_MAX {
                 let Ok(signal) = self.signals.try_recv() else { break };
                 view.backlog.push_back(signal);
             }
