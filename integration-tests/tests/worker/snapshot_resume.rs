@@ -119,11 +119,14 @@ fn topic(name: &str, table: &str) -> String {
 
 async fn kills(threads: &str) {
     let mut random = random("resume");
-    let (mut worker, topics, name) = (support::worker("resume").await, topics(), unique("resume"));
+    let (topics, name) = (topics(), unique("resume"));
+    let setup = WorkerSetup::new(&name, &Servers::shared().kafka.bootstrap).unwrap();
+    let mut worker = Worker::start(setup.with("offset.flush.interval.ms", "50")).await.unwrap();
     let (address, client) = support::database(&name).await;
     fill(&client).await;
     let changes = json!({
         "snapshot.resume.enabled": "true", "snapshot.max.threads": threads, "value.converter.schemas.enable": "false",
+        "max.batch.size": "500",
         "value.converter": "org.apache.kafka.connect.json.JsonConverter",
     });
     let rounds = Arc::new(Semaphore::new(0));
@@ -135,9 +138,9 @@ async fn kills(threads: &str) {
     for kill in 1..=KILLS {
         rounds.add_permits(ROUNDS);
         if kill < KILLS {
+            // Far enough for something to be stored. The writer alone does not get there when the snapshot is over.
             let before = topics.end(&topic(&name, "big")).unwrap_or(0);
-            // The writer alone does not get there when the snapshot is over.
-            let wanted = (before + random.random_range(2_000..BIG / 4)).min(BIG / 10 * 9);
+            let wanted = (before + random.random_range(BIG / 8..BIG / 5)).min(BIG / 10 * 9);
             support::reached(&topics, &topic(&name, "big"), wanted).await;
         } else {
             support::reached(&topics, &topic(&name, "pairs"), 1).await;
