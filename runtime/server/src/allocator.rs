@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 /// How long memory that nobody uses is kept before the system gets it back, in milliseconds. The allocator's own default is ten,
-/// in which a worker under load frees and takes a third of what it holds.
-const SETTINGS: [(&str, &str); 1] = [("MIMALLOC_PURGE_DELAY", "1")];
+/// in which a worker under load frees and takes a third of what it holds. In one it gives back what the next batch takes again.
+const SETTINGS: [(&str, &str); 1] = [("MIMALLOC_PURGE_DELAY", "2")];
 
 /// Begins the process anew with the settings, unless the environment has them, or others, already. It keeps its number, its name
 /// and its arguments. Where that is not possible it goes on, and only takes more memory.
