@@ -104,8 +104,7 @@ impl<'a> Text<'a> {
     fn string(&self) -> Result<Value, NotOfType> {
         let text = simdutf8::basic::from_utf8(self.bytes)
             .map_err(|_| NotOfType("text (the database's encoding was not converted to UTF-8)"))?;
-        let start = self.bytes.as_ptr().addr() - self.buffer.as_ptr().addr();
-        Ok(Value::String(connect_api::Text::of_part(self.buffer, start..start + text.len(), text)))
+        Ok(Value::String(connect_api::Text::of_part(self.buffer, text)))
     }
 
     fn str(&self, ty: &'static str) -> Result<&'a str, NotOfType> {

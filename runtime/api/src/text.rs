@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::str::Utf8Error;
 
 use arrayvec::ArrayString;
@@ -39,27 +39,15 @@ impl Text {
         Self(Of::Static(text))
     }
 
-    /// The text at this place in a buffer, as a slice of it unless it is short.
+    /// A part of a buffer, as a slice of it unless it is short.
     ///
     /// # Panics
-    /// When the range is not within the buffer.
-    ///
-    /// # Errors
-    /// When it is not UTF-8.
+    /// When it is long and no part of the buffer.
     #[inline]
-    pub fn of_slice(buffer: &Bytes, range: Range<usize>) -> Result<Self, Utf8Error> {
-        if range.len() <= SHORT_MAX {
-            return Ok(Self::from(std::str::from_utf8(&buffer[range])?));
-        }
-        Ok(Self(Of::Long(ByteString::try_from(buffer.slice(range))?)))
-    }
-
-    /// The text at this place in a buffer, which is known to be `part`: short ones are not looked at again.
-    #[inline]
-    pub fn of_part(buffer: &Bytes, range: Range<usize>, part: &str) -> Self {
+    pub fn of_part(buffer: &Bytes, part: &str) -> Self {
         match ArrayString::from(part) {
             Ok(short) => Self(Of::Short(short)),
-            Err(_) => Self(Of::Long(ByteString::try_from(buffer.slice(range)).unwrap_or_default())),
+            Err(_) => Self(Of::Long(ByteString::try_from(buffer.slice_ref(part.as_bytes())).unwrap_or_default())),
         }
     }
 
@@ -209,13 +197,12 @@ mod tests {
         #[test]
         fn a_text_is_the_same_however_it_is_kept(text in ".{0,40}", before in ".{0,8}") {
             let whole = Bytes::from(format!("{before}{text}!"));
-            let range = before.len()..before.len() + text.len();
+            let part = std::str::from_utf8(&whole[before.len()..before.len() + text.len()]).expect("UTF-8");
             let all = [
                 Text::from(text.as_str()),
                 Text::from(text.clone()),
                 Text::try_from(Bytes::from(text.clone())).expect("UTF-8"),
-                Text::of_slice(&whole, range.clone()).expect("UTF-8"),
-                Text::of_part(&whole, range, &text),
+                Text::of_part(&whole, part),
             ];
             for made in &all {
                 prop_assert_eq!(made.as_str(), &text);
@@ -227,18 +214,17 @@ mod tests {
         #[test]
         fn what_is_no_text_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let valid = std::str::from_utf8(&bytes).is_ok();
-            let whole = Bytes::from(bytes.clone());
-            prop_assert_eq!(Text::of_slice(&whole, 0..bytes.len()).is_ok(), valid);
-            prop_assert_eq!(Text::try_from(whole).is_ok(), valid);
+            prop_assert_eq!(Text::try_from(Bytes::from(bytes)).is_ok(), valid);
         }
     }
 
     #[test]
     fn a_short_text_holds_no_buffer_and_a_long_one_is_not_copied() {
         let whole = Bytes::from(vec![b'a'; 100]);
-        let short = Text::of_slice(&whole, 0..SHORT_MAX).expect("UTF-8");
+        let part = |range| std::str::from_utf8(&whole[range]).expect("UTF-8");
+        let short = Text::of_part(&whole, part(0..SHORT_MAX));
         assert!(whole.is_unique());
-        let long = Text::of_slice(&whole, 10..11 + SHORT_MAX).expect("UTF-8");
+        let long = Text::of_part(&whole, part(10..11 + SHORT_MAX));
         assert_eq!((short.len(), long.as_ptr()), (SHORT_MAX, whole[10..].as_ptr()));
     }
 }

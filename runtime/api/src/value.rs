@@ -1,7 +1,5 @@
 //! Values. They are physical: what a number means is the schema's name, exactly as on the wire.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use num_bigint::BigInt;
 
@@ -92,11 +90,11 @@ impl Value {
         std::mem::forget(std::mem::replace(self, value));
     }
 
-    /// Assigns the text at this place in a buffer, which is known to be `part`: as [`Text::of_part`], to where it belongs.
+    /// Assigns a part of a buffer as a text: as [`Text::of_part`], to where it belongs.
     #[inline(always)]
-    pub fn set_part(&mut self, buffer: &Bytes, range: Range<usize>, part: &str) {
+    pub fn set_part(&mut self, buffer: &Bytes, part: &str) {
         if part.len() > SHORT_MAX {
-            return self.set(Self::String(Text::of_part(buffer, range, part)));
+            return self.set(Self::String(Text::of_part(buffer, part)));
         }
         // What is written in one place and then moved to another is waited for.
         self.set(Self::String(Text::short()));

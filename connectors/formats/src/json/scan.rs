@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-use connect_api::{Bytes, Text, Value};
+use connect_api::{Bytes, Value};
 
 use super::swar;
 
@@ -101,13 +101,10 @@ impl<'a> Scan<'a> {
         Self { source: &self.source[..range.end], at: range.start, ..*self }
     }
 
-    fn part_of_text(&self, range: Range<usize>) -> Option<&'a str> {
-        self.text.and_then(|text| text.get(range))
-    }
-
     /// A part that was checked.
     fn checked(&self, range: Range<usize>) -> &'a str {
-        self.part_of_text(range.clone()).unwrap_or_else(|| std::str::from_utf8(&self.source[range]).unwrap_or_default())
+        let known = self.text.and_then(|text| text.get(range.clone()));
+        known.unwrap_or_else(|| std::str::from_utf8(&self.source[range]).unwrap_or_default())
     }
 
     fn error<T>(&self, what: &'static str) -> Result<T> {
@@ -353,12 +350,7 @@ impl<'a> Scan<'a> {
             *to = Value::from(self.content(text).into_owned());
             return;
         }
-        let range = text.range.clone();
-        match self.part_of_text(range.clone()) {
-            Some(part) => to.set_part(self.whole, range, part),
-            // It was checked when it was taken.
-            None => to.set(Value::String(Text::of_slice(self.whole, range).unwrap_or_default())),
-        }
+        to.set_part(self.whole, self.checked(text.range.clone()));
     }
 
     fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {

@@ -118,7 +118,7 @@ impl Input {
         let size = self.length()?;
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..size)).ok_or_else(end)?;
         match std::str::from_utf8(bytes) {
-            Ok(part) => to.set_part(&self.bytes, self.at..self.at + size, part),
+            Ok(part) => to.set_part(&self.bytes, part),
             Err(_) => to.set(String::from_utf8_lossy(bytes).into_owned().into()),
         }
         self.at += size;

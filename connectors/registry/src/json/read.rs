@@ -159,8 +159,7 @@ impl<'p> Seed<'p> {
         // What is borrowed is a part of the record.
         let bytes = self.payload.as_ptr_range();
         if bytes.contains(&text.as_ptr()) && !text.is_empty() {
-            let at = text.as_ptr().addr() - bytes.start.addr();
-            return Value::String(connect_api::Text::of_part(self.payload, at..at + text.len(), text));
+            return Value::String(connect_api::Text::of_part(self.payload, text));
         }
         Value::string(text)
     }
