@@ -7,6 +7,7 @@
 pub mod agree;
 pub mod api;
 pub mod cache;
+mod connectors;
 pub mod failure;
 pub mod generations;
 pub mod jvm;
@@ -30,6 +31,7 @@ pub mod wait;
 pub mod worker;
 
 pub use api::{Answer, Api};
+pub use connectors::{mongo_sink, postgres_source};
 pub use failure::{Advise, Failure, OrFail};
 pub use generations::{Generation, Generations};
 pub use kafka::Kafka;

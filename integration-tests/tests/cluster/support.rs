@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use integration_tests::testbed::worker::WORKER_NAME;
-use integration_tests::testbed::{PostgresAddress, Servers, Topics, eventually_async, reaper};
+use integration_tests::testbed::{PostgresAddress, Servers, Topics, eventually_async, postgres_source, reaper};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -47,26 +47,12 @@ fn signed(mut config: Value) -> Value {
 
 /// A Debezium source of the table `t`; `name` is its topic prefix, slot and publication.
 pub(crate) fn table_source(address: &PostgresAddress, name: &str) -> Value {
-    signed(json!({
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "plugin.name": "pgoutput",
-        "database.hostname": address.host,
-        "database.port": address.port.to_string(),
-        "database.user": address.user,
-        "database.password": address.password,
-        "database.dbname": address.database,
-        "topic.prefix": name,
-        "slot.name": name,
-        "publication.name": name,
-        "publication.autocreate.mode": "filtered",
-        "table.include.list": "public.t",
-        "poll.interval.ms": "50",
-        // The slot of a worker that is gone may be held for a while.
-        "slot.max.retries": "60",
-        "slot.retry.delay.ms": "500",
-        "retriable.restart.connector.wait.ms": "500",
-    }))
+    let mut source = postgres_source(address, name, "public.t");
+    // The slot of a worker that is gone may be held for a while.
+    source["slot.max.retries"] = json!("60");
+    source["slot.retry.delay.ms"] = json!("500");
+    source["retriable.restart.connector.wait.ms"] = json!("500");
+    signed(source)
 }
 
 /// A file source.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use integration_tests::testbed::agree::compare;
 use integration_tests::testbed::{
-    Api, PostgresAddress, Servers, Worker, WorkerSetup, eventually_async, eventually_moving,
+    Api, PostgresAddress, Servers, Worker, WorkerSetup, eventually_async, eventually_moving, postgres_source,
 };
 use mongodb::Collection;
 use mongodb::bson::Document;
@@ -75,22 +75,7 @@ impl Shop {
     }
 
     pub(crate) fn source(&self) -> Value {
-        json!({
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-            "tasks.max": "1",
-            "plugin.name": "pgoutput",
-            "database.hostname": self.address.host,
-            "database.port": self.address.port.to_string(),
-            "database.user": self.address.user,
-            "database.password": self.address.password,
-            "database.dbname": self.address.database,
-            "topic.prefix": self.name,
-            "slot.name": self.name,
-            "publication.name": self.name,
-            "publication.autocreate.mode": "filtered",
-            "table.include.list": "public.orders",
-            "poll.interval.ms": "50",
-        })
+        postgres_source(&self.address, &self.name, "public.orders")
     }
 
     pub(crate) fn sink(&self) -> Value {

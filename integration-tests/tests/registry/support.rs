@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
+pub(crate) use integration_tests::testbed::postgres_source as source;
 use integration_tests::testbed::process::Ask;
 use integration_tests::testbed::{
-    Api, PostgresAddress, Process, Registry, Servers, Topics, Worker, WorkerSetup, eventually_async, reaper, registry,
+    Api, PostgresAddress, Process, Registry, Servers, Topics, Worker, WorkerSetup, eventually_async, mongo_sink,
+    reaper, registry,
 };
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -143,36 +145,9 @@ pub(crate) async fn database(name: &str) -> (PostgresAddress, Client) {
     (address, client)
 }
 
-/// A Debezium source; `name` is its topic prefix, slot and publication.
-pub(crate) fn source(address: &PostgresAddress, name: &str, tables: &str) -> Value {
-    json!({
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "plugin.name": "pgoutput",
-        "database.hostname": address.host,
-        "database.port": address.port.to_string(),
-        "database.user": address.user,
-        "database.password": address.password,
-        "database.dbname": address.database,
-        "topic.prefix": name,
-        "slot.name": name,
-        "publication.name": name,
-        "publication.autocreate.mode": "filtered",
-        "table.include.list": tables,
-        "poll.interval.ms": "50",
-    })
-}
-
 /// A MongoDB sink of Debezium's events of all tables of `prefix`, into a database of that name.
 pub(crate) fn sink(prefix: &str) -> Value {
-    json!({
-        "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
-        "tasks.max": "1",
-        "topics.regex": format!("{prefix}\\.public\\..*"),
-        "connection.uri": servers().mongo.uri,
-        "database": prefix,
-        "change.data.capture.handler": "com.mongodb.kafka.connect.sink.cdc.debezium.rdbms.postgres.PostgresHandler",
-    })
+    mongo_sink(&servers().mongo.uri, prefix)
 }
 
 /// A MongoDB sink of the records of a topic as they are, into the collection `c` of a database of the topic's name.

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use integration_tests::testbed::{PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_moving};
+pub(crate) use integration_tests::testbed::postgres_source as source;
+use integration_tests::testbed::{
+    PostgresAddress, Servers, Topics, Worker, WorkerSetup, eventually_moving, mongo_sink,
+};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -34,36 +37,9 @@ pub(crate) async fn database(name: &str) -> (PostgresAddress, Client) {
     (address, client)
 }
 
-/// A Debezium source; `name` is its topic prefix, slot and publication.
-pub(crate) fn source(address: &PostgresAddress, name: &str, tables: &str) -> Value {
-    json!({
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "plugin.name": "pgoutput",
-        "database.hostname": address.host,
-        "database.port": address.port.to_string(),
-        "database.user": address.user,
-        "database.password": address.password,
-        "database.dbname": address.database,
-        "topic.prefix": name,
-        "slot.name": name,
-        "publication.name": name,
-        "publication.autocreate.mode": "filtered",
-        "table.include.list": tables,
-        "poll.interval.ms": "50",
-    })
-}
-
 /// A MongoDB sink of Debezium's events of all tables of `prefix`.
 pub(crate) fn sink(prefix: &str) -> Value {
-    json!({
-        "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
-        "tasks.max": "1",
-        "topics.regex": format!("{prefix}\\.public\\..*"),
-        "connection.uri": Servers::shared().mongo.uri,
-        "database": prefix,
-        "change.data.capture.handler": "com.mongodb.kafka.connect.sink.cdc.debezium.rdbms.postgres.PostgresHandler",
-    })
+    mongo_sink(&Servers::shared().mongo.uri, prefix)
 }
 
 /// A file source.
